@@ -1,0 +1,49 @@
+# videre: see README.md.  What can be set: CC CFLAGS LDFLAGS BEARSSL (a built source tree).
+
+VERSION = 0.1.0
+CC = cc
+CFLAGS = -O2 -g
+BEARSSL =
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' $(WARNINGS) -I. \
+	$(if $(BEARSSL),-I$(BEARSSL)/inc) $(CFLAGS)
+LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-lbearssl)
+SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+FILES = text
+UNITS = text
+HEADERS = $(FILES:%=%.h)
+# A set of objects for each way to build.
+B = build/plain
+
+all: $(FILES:%=$(B)/%.o)
+
+$(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(B)/%.o: %.c $(HEADERS) Makefile
+	@mkdir -p $(B)/test
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Tests: build with sanitizers, and once as it is shipped.
+
+SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
+
+sanitized:
+	$(SANITIZED) $(UNITS:%=build/san/%_test)
+
+unit-test: sanitized
+	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
+
+test: unit-test
+
+lint:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+		--suppress=missingIncludeSystem -I. *.c
+
+clean:
+	rm -rf build
+
+.PHONY: all sanitized unit-test test lint clean

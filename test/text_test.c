@@ -1,0 +1,855 @@
+/* Spans, bounded texts, numbers, addresses, UTF-8 and the hash. */
+#include "text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+/* An exactly sized copy, so that a sanitizer sees any read past its end. */
+static char *
+copy(const void *data, size_t length)
+{
+	char *p = malloc(length > 0 ? length : 1);
+
+	assert_non_null(p);
+	memcpy(p, data, length);
+	return p;
+}
+
+static struct span
+span(const char *string)
+{
+	return (struct span){ string, strlen(string) };
+}
+
+static void
+assert_text(const struct text *t, const char *expected)
+{
+	char *built = calloc(1, t->length + 1);
+
+	assert_non_null(built);
+	memcpy(built, t->data, t->length);
+	assert_string_equal(built, expected);
+	assert_false(t->overflow);
+	free(built);
+}
+
+static void
+a_span_is_its_bytes_and_no_prefix_of_them(void **state)
+{
+	char *p = copy("Host", 4);
+
+	(void)state;
+	assert_true(span_is((struct span){ p, 4 }, "Host"));
+	assert_false(span_is((struct span){ p, 4 }, "host"));
+	assert_false(span_is((struct span){ p, 4 }, "Hos"));
+	assert_false(span_is((struct span){ p, 4 }, "Hosts"));
+	assert_true(span_is((struct span){ p, 0 }, ""));
+	assert_false(span_is((struct span){ p, 0 }, "H"));
+	free(p);
+}
+
+static void
+case_is_ignored_for_ascii_letters_only(void **state)
+{
+	static const struct {
+		const char *left, *right;
+		bool same;
+	} cases[] = {
+		{ "Host", "hOST", true },  { "AZaz", "azAZ", true },
+		{ "", "", true },	   { "Host", "Hos", false },
+		{ "Hos", "Host", false },  { "@", "`", false },
+		{ "[", "{", false },	   { "\xc3\x84", "\xc3\xa4", false },
+		{ "1-2", "1-2", true },	   { "-", "\r", false },
+		{ "\xe1", "\xc1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].left);
+		char *p = copy(cases[i].left, length);
+		if (span_is_nocase((struct span){ p, length }, cases[i].right) !=
+		    cases[i].same)
+			fail_msg("%s, %s", cases[i].left, cases[i].right);
+		free(p);
+	}
+}
+
+static void
+puts_follow_one_another_up_to_the_last_byte(void **state)
+{
+	char *room = malloc(9);
+	struct text t;
+
+	(void)state;
+	text_init(&t, room, 9);
+	text_put(&t, "ab", 2);
+	text_char(&t, 'c');
+	text_string(&t, "de");
+	text_span(&t, span("fg"));
+	text_put(&t, NULL, 0);
+	text_span(&t, (struct span){ NULL, 0 });
+	text_number(&t, 42);
+	assert_text(&t, "abcdefg42");
+	free(room);
+}
+
+static void
+put_string(struct text *t)
+{
+	text_string(t, "12345");
+}
+
+static void
+put_span(struct text *t)
+{
+	text_span(t, span("12345"));
+}
+
+static void
+put_number(struct text *t)
+{
+	text_number(t, 12345);
+}
+
+static void
+put_hex(struct text *t)
+{
+	text_hex(t, 0x12345, 5);
+}
+
+static void
+put_padded(struct text *t)
+{
+	text_padded(t, 12345, 5);
+}
+
+/* Puts five bytes where there is room for four behind one. */
+static void
+assert_left_out_whole(void (*put)(struct text *))
+{
+	char room[5];
+	struct text t;
+
+	text_init(&t, room, sizeof room);
+	text_char(&t, 'a');
+	put(&t);
+	assert_true(t.overflow);
+	assert_int_equal(t.length, 1);
+	assert_int_equal(room[0], 'a');
+}
+
+static void
+bytes_that_do_not_fit_are_left_out_whole(void **state)
+{
+	(void)state;
+	assert_left_out_whole(put_string);
+	assert_left_out_whole(put_span);
+}
+
+static void
+a_number_that_does_not_fit_is_left_out_whole(void **state)
+{
+	(void)state;
+	assert_left_out_whole(put_number);
+	assert_left_out_whole(put_padded);
+}
+
+static void
+hexadecimal_that_does_not_fit_is_left_out_whole(void **state)
+{
+	(void)state;
+	assert_left_out_whole(put_hex);
+}
+
+static void
+after_an_overflow_nothing_is_added(void **state)
+{
+	char *room = malloc(4);
+	struct text t;
+
+	(void)state;
+	text_init(&t, room, 4);
+	text_string(&t, "abc");
+	text_string(&t, "de");
+	text_char(&t, 'f');
+	text_string(&t, "");
+	text_number(&t, 1);
+	assert_true(t.overflow);
+	assert_int_equal(t.length, 3);
+	assert_memory_equal(room, "abc", 3);
+	free(room);
+}
+
+static void
+a_length_near_the_largest_overflows(void **state)
+{
+	char room[4];
+	struct text t;
+
+	(void)state;
+	text_init(&t, room, sizeof room);
+	text_char(&t, 'a');
+	text_put(&t, "b", SIZE_MAX);
+	assert_true(t.overflow);
+	assert_int_equal(t.length, 1);
+}
+
+static void
+numbers_are_decimal_without_leading_zeros(void **state)
+{
+	static const struct {
+		uint64_t number;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },
+		{ 9, "9" },
+		{ 10, "10" },
+		{ 100, "100" },
+		{ UINT32_MAX, "4294967295" },
+		{ (uint64_t)UINT32_MAX + 1, "4294967296" },
+		{ UINT64_MAX, "18446744073709551615" },
+	};
+	char room[32];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		text_init(&t, room, strlen(cases[i].text));
+		text_number(&t, cases[i].number);
+		assert_text(&t, cases[i].text);
+	}
+}
+
+static void
+hexadecimal_has_just_the_digits_asked_for(void **state)
+{
+	static const struct {
+		uint32_t number;
+		unsigned digits;
+		const char *text;
+	} cases[] = {
+		{ 0, 0, "" },
+		{ 0, 1, "0" },
+		{ 0xf, 1, "f" },
+		{ 0xa, 4, "000a" },
+		{ 0x1f, 4, "001f" },
+		{ 0x12345, 4, "2345" },
+		{ 0xab, 2, "ab" },
+		{ UINT32_MAX, 8, "ffffffff" },
+		{ 0x89abcdef, 8, "89abcdef" },
+	};
+	char room[8];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		text_init(&t, room, cases[i].digits);
+		text_hex(&t, cases[i].number, cases[i].digits);
+		assert_text(&t, cases[i].text);
+	}
+}
+
+static void
+padded_numbers_have_just_the_digits_asked_for(void **state)
+{
+	static const struct {
+		uint32_t number;
+		unsigned digits;
+		const char *text;
+	} cases[] = {
+		{ 0, 1, "0" },	       { 0, 3, "000" },
+		{ 7, 2, "07" },	       { 42, 2, "42" },
+		{ 5, 9, "000000005" }, { 999999999, 9, "999999999" },
+		{ 120, 6, "000120" },
+	};
+	char room[9];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		text_init(&t, room, cases[i].digits);
+		text_padded(&t, cases[i].number, cases[i].digits);
+		assert_text(&t, cases[i].text);
+	}
+}
+
+static void
+what_a_log_cannot_hold_is_escaped(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t length, most;
+		const char *text;
+	} cases[] = {
+		{ BYTES(""), 10, "" },
+		{ BYTES("GET / ~"), 10, "GET / ~" },
+		{ BYTES("a\\b"), 10, "a\\x5cb" },
+		{ BYTES("a\0b"), 10, "a\\x00b" },
+		{ BYTES("\r\n\t\x1b[0m"), 10, "\\x0d\\x0a\\x09\\x1b[0m" },
+		{ BYTES("\x1f \x7f"), 10, "\\x1f \\x7f" },
+		{ BYTES("\xc3\xa4\xff"), 10, "\\xc3\\xa4\\xff" },
+		{ BYTES("abc"), 3, "abc" },
+		{ BYTES("abcd"), 3, "abc..." },
+		{ BYTES("\n\n"), 1, "\\x0a..." },
+		{ BYTES("a"), 0, "..." },
+		{ BYTES(""), 0, "" },
+	};
+	char room[64];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *data = copy(cases[i].data, cases[i].length);
+		text_init(&t, room, sizeof room);
+		text_escaped(&t, data, cases[i].length, cases[i].most);
+		assert_text(&t, cases[i].text);
+		free(data);
+	}
+}
+
+static void
+an_ipv4_address_is_dotted(void **state)
+{
+	static const struct {
+		uint8_t address[4];
+		const char *text;
+	} cases[] = {
+		{ { 0, 0, 0, 0 }, "0.0.0.0" },
+		{ { 127, 0, 0, 1 }, "127.0.0.1" },
+		{ { 255, 255, 255, 255 }, "255.255.255.255" },
+		{ { 10, 200, 30, 4 }, "10.200.30.4" },
+	};
+	char room[15];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *address = copy(cases[i].address, 4);
+		text_init(&t, room, sizeof room);
+		text_address(&t, (const uint8_t *)address, 4);
+		assert_text(&t, cases[i].text);
+		free(address);
+	}
+}
+
+static void
+an_ipv6_address_takes_the_canonical_form(void **state)
+{
+	static const struct {
+		uint16_t groups[8];
+		const char *text;
+	} cases[] = {
+		{ { 0, 0, 0, 0, 0, 0, 0, 0 }, "::" },
+		{ { 0, 0, 0, 0, 0, 0, 0, 1 }, "::1" },
+		{ { 1, 0, 0, 0, 0, 0, 0, 0 }, "1::" },
+		{ { 0, 0, 1, 0, 0, 0, 0, 0 }, "0:0:1::" },
+		{ { 0, 0, 0, 0, 0, 1, 0, 0 }, "::1:0:0" },
+		{ { 0x2001, 0xdb8, 0, 0, 1, 0, 0, 1 }, "2001:db8::1:0:0:1" },
+		{ { 0x2001, 0xdb8, 0, 0, 0, 0, 2, 1 }, "2001:db8::2:1" },
+		{ { 0x2001, 0, 0, 1, 0, 0, 0, 1 }, "2001:0:0:1::1" },
+		{ { 0x2001, 0xdb8, 0, 1, 1, 1, 1, 1 }, "2001:db8:0:1:1:1:1:1" },
+		{ { 0, 1, 2, 3, 4, 5, 6, 7 }, "0:1:2:3:4:5:6:7" },
+		{ { 1, 2, 3, 4, 5, 6, 7, 0 }, "1:2:3:4:5:6:7:0" },
+		{ { 0, 1, 0, 1, 0, 1, 0, 1 }, "0:1:0:1:0:1:0:1" },
+		{ { 0, 0, 1, 1, 0, 0, 1, 1 }, "::1:1:0:0:1:1" },
+		{ { 1, 0, 0, 1, 1, 1, 0, 0 }, "1::1:1:1:0:0" },
+		{ { 1, 1, 1, 1, 1, 1, 0, 0 }, "1:1:1:1:1:1::" },
+		{ { 0xfe80, 0, 0, 0, 0xabcd, 0xef, 0x10, 0xf }, "fe80::abcd:ef:10:f" },
+		{ { 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff },
+		  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
+	};
+	uint8_t address[16];
+	char room[39];
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		for (size_t k = 0; k < 8; k++) {
+			address[2 * k] = (uint8_t)(cases[i].groups[k] >> 8);
+			address[2 * k + 1] = (uint8_t)(cases[i].groups[k] & 0xff);
+		}
+		text_init(&t, room, sizeof room);
+		text_address(&t, address, sizeof address);
+		assert_text(&t, cases[i].text);
+	}
+}
+
+static void
+digits_up_to_the_limit_are_a_number(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t most, number;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "0", UINT64_MAX, 0 },
+		{ "7", 7, 7 },
+		{ "007", 7, 7 },
+		{ "10", 10, 10 },
+		{ "65535", 65535, 65535 },
+		{ "9223372036854775807", INT64_MAX, INT64_MAX },
+		{ "18446744073709551615", UINT64_MAX, UINT64_MAX },
+		{ "00000000000000000000000000001", 1, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		char *p = copy(cases[i].text, length);
+		uint64_t number = 99;
+		assert_true(
+		    text_to_number((struct span){ p, length }, cases[i].most, &number));
+		assert_true(number == cases[i].number);
+		free(p);
+	}
+}
+
+static void
+all_else_is_no_number(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+		uint64_t most;
+	} cases[] = {
+		{ BYTES(""), 10 },
+		{ BYTES("+5"), 10 },
+		{ BYTES("-5"), 10 },
+		{ BYTES("-0"), 10 },
+		{ BYTES(" 5"), 10 },
+		{ BYTES("5 "), 10 },
+		{ BYTES("5 5"), 100 },
+		{ BYTES("0x5"), 100 },
+		{ BYTES("5a"), 100 },
+		{ BYTES("5.0"), 100 },
+		{ BYTES("5\0"), 100 },
+		{ BYTES("/"), 100 },
+		{ BYTES(":"), 100 },
+		{ BYTES("\xb5"), 100 },
+		{ BYTES("1"), 0 },
+		{ BYTES("8"), 7 },
+		{ BYTES("10"), 7 },
+		{ BYTES("17"), 7 },
+		{ BYTES("11"), 10 },
+		{ BYTES("20"), 10 },
+		{ BYTES("65536"), 65535 },
+		{ BYTES("70000"), 65535 },
+		{ BYTES("9223372036854775808"), INT64_MAX },
+		{ BYTES("18446744073709551616"), UINT64_MAX },
+		{ BYTES("18446744073709551620"), UINT64_MAX },
+		{ BYTES("99999999999999999999"), UINT64_MAX },
+		{ BYTES("184467440737095516150"), UINT64_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *p = copy(cases[i].text, cases[i].length);
+		uint64_t number;
+		if (text_to_number((struct span){ p, cases[i].length }, cases[i].most,
+				   &number))
+			fail_msg("%s taken for a number", cases[i].text);
+		free(p);
+	}
+}
+
+/* A bad text, and which of its bytes nothing can make good. */
+static const struct {
+	const char *data;
+	size_t length, bad;
+} bad_utf8[] = {
+	{ BYTES("\x80"), 0 }, /* continuations alone */
+	{ BYTES("\xbf"), 0 },
+	{ BYTES("a\x80z"), 1 },
+	{ BYTES("\xc3\xa4\xa4"), 2 },
+	{ BYTES("\xe2\x82\xac\x80"), 3 },
+	{ BYTES("\xf0\x9f\x98\x80\x80"), 4 },
+	{ BYTES("\xc0\x80"), 0 }, /* two bytes for one */
+	{ BYTES("\xc1\xbf"), 0 },
+	{ BYTES("\xe0\x80\x80"), 1 }, /* three for less */
+	{ BYTES("\xe0\x9f\xbf"), 1 },
+	{ BYTES("\xf0\x80\x80\x80"), 1 }, /* four for less */
+	{ BYTES("\xf0\x8f\xbf\xbf"), 1 },
+	{ BYTES("\xed\xa0\x80"), 1 }, /* surrogates */
+	{ BYTES("\xed\xbf\xbf"), 1 },
+	{ BYTES("\xed\xa0\xbd\xed\xb8\x80"), 1 },
+	{ BYTES("\xf4\x90\x80\x80"), 1 }, /* above U+10FFFF */
+	{ BYTES("\xf5\x80\x80\x80"), 0 },
+	{ BYTES("\xf8\x88\x80\x80\x80"), 0 },
+	{ BYTES("\xfc\x84\x80\x80\x80\x80"), 0 },
+	{ BYTES("\xfe"), 0 },
+	{ BYTES("\xff"), 0 },
+	{ BYTES("\xc3z"), 1 }, /* broken off by another character */
+	{ BYTES("\xc3\xc3\xa4"), 1 },
+	{ BYTES("\xe2\x82z"), 2 },
+	{ BYTES("\xe2z"), 1 },
+	{ BYTES("\xe2\x82\xe2"), 2 },
+	{ BYTES("\xf0\x9f\x98z"), 3 },
+	{ BYTES("\xf0\x9f\x98\xff"), 3 },
+	{ BYTES("abcdefgh\xff"), 8 },
+	{ BYTES("abcdefghijklmno\x80pqrstuvwxyz"), 15 },
+	{ BYTES("\xc3\xa4"
+		"abcdefghij\xc0"),
+	  12 },
+};
+
+static const struct {
+	const char *data;
+	size_t length;
+} good_utf8[] = {
+	{ BYTES("") },
+	{ BYTES("\0") },
+	{ BYTES("\x7f") },
+	{ BYTES("\xc2\x80") },
+	{ BYTES("\xdf\xbf") },
+	{ BYTES("\xe0\xa0\x80") },
+	{ BYTES("\xed\x9f\xbf") },
+	{ BYTES("\xee\x80\x80") },
+	{ BYTES("\xef\xbf\xbf") },
+	{ BYTES("\xf0\x90\x80\x80") },
+	{ BYTES("\xf3\xbf\xbf\xbf") },
+	{ BYTES("\xf4\x8f\xbf\xbf") },
+	{ BYTES("Gr\xc3\xbc\xc3\x9f"
+		"e, \xe2\x82\xac 5, \xf0\x9f\x98\x80!") },
+};
+
+/* Checks an exactly sized copy of the text as it stands. */
+static bool
+check(struct utf8 *u, const char *data, size_t length)
+{
+	char *p = copy(data, length);
+	bool good = utf8_check(u, p, length);
+
+	free(p);
+	return good;
+}
+
+/* Checks a text in two pieces. */
+static bool
+check_split(struct utf8 *u, const char *data, size_t length, size_t split)
+{
+	return check(u, data, split) && check(u, data + split, length - split);
+}
+
+/* Checks a text a byte at a time; returns how many bytes were good. */
+static size_t
+check_bytes(struct utf8 *u, const char *data, size_t length)
+{
+	size_t n = 0;
+
+	while (n < length && check(u, data + n, 1))
+		n++;
+	return n;
+}
+
+static void
+bad_utf8_is_refused_whole_and_at_every_split(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad_utf8); i++)
+		for (size_t split = 0; split <= bad_utf8[i].length; split++) {
+			struct utf8 u = { 0 };
+			if (check_split(&u, bad_utf8[i].data, bad_utf8[i].length, split))
+				fail_msg("case %zu split at %zu", i, split);
+		}
+}
+
+static void
+bad_utf8_is_refused_at_the_very_byte(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad_utf8); i++) {
+		struct utf8 u = { 0 };
+		if (check_bytes(&u, bad_utf8[i].data, bad_utf8[i].length) !=
+		    bad_utf8[i].bad)
+			fail_msg("case %zu", i);
+		for (size_t n = 0; n <= bad_utf8[i].length; n++) {
+			u = (struct utf8){ 0 };
+			if (check(&u, bad_utf8[i].data, n) != (n <= bad_utf8[i].bad))
+				fail_msg("case %zu cut at %zu", i, n);
+		}
+	}
+}
+
+static void
+good_utf8_is_accepted_whole_and_at_every_split(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(good_utf8); i++) {
+		struct utf8 u = { 0 };
+		size_t length = good_utf8[i].length;
+		assert_int_equal(check_bytes(&u, good_utf8[i].data, length), length);
+		assert_true(utf8_complete(&u));
+		for (size_t split = 0; split <= length; split++) {
+			u = (struct utf8){ 0 };
+			assert_true(check_split(&u, good_utf8[i].data, length, split));
+			assert_true(utf8_complete(&u));
+		}
+	}
+}
+
+static void
+a_character_cut_off_is_good_but_not_complete(void **state)
+{
+	static const char *const characters[] = { "\xc3\xa4", "\xe2\x82\xac",
+						  "\xf0\x9f\x98\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(characters); i++)
+		for (size_t n = 0; n <= strlen(characters[i]); n++) {
+			struct utf8 u = { 0 };
+			assert_true(check(&u, characters[i], n));
+			assert_int_equal(utf8_complete(&u),
+					 n == 0 || characters[i][n] == '\0');
+		}
+}
+
+/* ASCII with one character in it, at every place and every alignment. */
+static void
+utf8_is_checked_alike_at_every_alignment(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t length;
+		bool good;
+	} cases[] = {
+		{ BYTES("\xc3\xa4"), true },
+		{ BYTES("\xe2\x82\xac"), true },
+		{ BYTES("\xf0\x9f\x98\x80"), true },
+		{ BYTES("\x80"), false },
+		{ BYTES("\xed\xa0\x80"), false },
+		{ BYTES("\xff"), false },
+		{ BYTES("\x7f"), true },
+	};
+	enum { LENGTH = 40 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t align = 0; align < 8; align++)
+			for (size_t at = 0; at + cases[i].length <= LENGTH; at++) {
+				struct utf8 u = { 0 };
+				char *p = malloc(align + LENGTH);
+				memset(p, 'a', align + LENGTH);
+				memcpy(p + align + at, cases[i].data, cases[i].length);
+				bool good = utf8_check(&u, p + align, LENGTH);
+				assert_int_equal(good, cases[i].good);
+				assert_true(!good || utf8_complete(&u));
+				free(p);
+			}
+}
+
+enum prefix { PREFIX_BAD, PREFIX_PART, PREFIX_WHOLE };
+
+/*
+ * Can these bytes be a character or the beginning of one?  Works from the code
+ * points that can be reached by filling up what lacks with the lowest and the
+ * highest continuation bytes.
+ */
+static enum prefix
+character_prefix(const unsigned char *p, size_t length, size_t *used)
+{
+	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = p[0] < 0x80		   ? 1
+		   : (p[0] & 0xe0) == 0xc0 ? 2
+		   : (p[0] & 0xf0) == 0xe0 ? 3
+		   : (p[0] & 0xf8) == 0xf0 ? 4
+					   : 0;
+	uint32_t low, high;
+
+	if (n == 0)
+		return PREFIX_BAD;
+	low = high = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if (i < length && (p[i] & 0xc0) != 0x80)
+			return PREFIX_BAD;
+		low = low << 6 | (i < length ? p[i] & 0x3fu : 0u);
+		high = high << 6 | (i < length ? p[i] & 0x3fu : 0x3fu);
+	}
+	if (high < least[n] || low > 0x10ffff || (low >= 0xd800 && high <= 0xdfff))
+		return PREFIX_BAD;
+	*used = n < length ? n : length;
+	return n <= length ? PREFIX_WHOLE : PREFIX_PART;
+}
+
+static enum prefix
+text_prefix(const unsigned char *p, size_t length)
+{
+	enum prefix found = PREFIX_WHOLE;
+
+	for (size_t used = 0; length > 0 && found == PREFIX_WHOLE;
+	     p += used, length -= used) {
+		found = character_prefix(p, length, &used);
+		if (found == PREFIX_BAD)
+			break;
+	}
+	return found;
+}
+
+static void
+assert_decoded_alike(const unsigned char *p, size_t length)
+{
+	struct utf8 u = { 0 };
+	bool good = utf8_check(&u, p, length);
+	enum prefix seen = !good	       ? PREFIX_BAD
+			   : utf8_complete(&u) ? PREFIX_WHOLE
+					       : PREFIX_PART;
+
+	if (seen != text_prefix(p, length))
+		fail_msg("%zu bytes: %02x %02x %02x %02x", length, p[0], p[1], p[2],
+			 p[3]);
+}
+
+static void
+utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder(void **state)
+{
+	unsigned char p[4] = { 0 };
+
+	(void)state;
+	for (uint32_t a = 0; a < 0x100; a++) {
+		p[0] = (unsigned char)a;
+		assert_decoded_alike(p, 1);
+		for (uint32_t b = 0; b < 0x100; b++) {
+			p[1] = (unsigned char)b;
+			assert_decoded_alike(p, 2);
+			for (uint32_t c = 0; c < 0x100; c++) {
+				p[2] = (unsigned char)c;
+				assert_decoded_alike(p, 3);
+			}
+		}
+	}
+}
+
+static void
+utf8_of_four_bytes_agrees_with_a_plain_decoder(void **state)
+{
+	static const unsigned char edges[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90,
+					       0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0,
+					       0xed, 0xf0, 0xf4, 0xff };
+	unsigned char p[4];
+
+	(void)state;
+	for (uint32_t ab = 0; ab < 0x10000; ab++) {
+		p[0] = (unsigned char)(ab >> 8);
+		p[1] = (unsigned char)(ab & 0xff);
+		for (size_t c = 0; c < sizeof edges; c++)
+			for (size_t d = 0; d < sizeof edges; d++) {
+				p[2] = edges[c];
+				p[3] = edges[d];
+				assert_decoded_alike(p, 4);
+			}
+	}
+}
+
+static void
+a_cut_never_splits_a_character_nor_loses_one(void **state)
+{
+	static const char text[] =
+	    "a\xc3\xa4z\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98\x80!";
+	static const size_t cuts[] = {
+		0, 1, 1, 3, 4, 4, 4, 7, 7, 7, 7, 11, 11, 11, 11, 15
+	};
+	const size_t length = sizeof text - 1;
+	char *p = copy(text, length);
+
+	(void)state;
+	assert_int_equal(length, COUNT(cuts));
+	for (size_t most = 0; most < length; most++)
+		assert_int_equal(utf8_cut(p, length, most), cuts[most]);
+	assert_int_equal(utf8_cut(p, length, length), length);
+	assert_int_equal(utf8_cut(p, length, length + 1), length);
+	assert_int_equal(utf8_cut(p, length, SIZE_MAX), length);
+	assert_int_equal(utf8_cut(p, 0, 0), 0);
+	free(p);
+}
+
+static const uint32_t published_key[2] = { 0x03020100, 0x07060504 };
+
+/* The hash of 00, 01, 02 ... of a length, from an exactly sized copy. */
+static uint32_t
+hash_of_count(const uint32_t key[2], size_t length)
+{
+	unsigned char counted[64];
+
+	for (size_t i = 0; i < sizeof counted; i++)
+		counted[i] = (unsigned char)i;
+	char *p = copy(counted, length);
+	uint32_t hash = text_hash(key, p, length);
+	free(p);
+	return hash;
+}
+
+static void
+the_hash_gives_the_published_values(void **state)
+{
+	static const unsigned char published[][4] = {
+		{ 0xa9, 0x35, 0x9f, 0x5b }, { 0x27, 0x47, 0x5a, 0xb8 },
+		{ 0xfa, 0x62, 0xa6, 0x03 }, { 0x8a, 0xfe, 0xe7, 0x04 },
+		{ 0x2a, 0x6e, 0x46, 0x89 }, { 0xc5, 0xfa, 0xb6, 0x69 },
+		{ 0x58, 0x63, 0xfc, 0x23 }, { 0x8b, 0xcf, 0x63, 0xc5 },
+		{ 0xd0, 0xb8, 0x84, 0x8f }, { 0xf8, 0x06, 0xe7, 0x79 },
+		{ 0x94, 0xb0, 0x79, 0x34 }, { 0x08, 0x08, 0x30, 0x50 },
+		{ 0x57, 0xf0, 0x87, 0x2f }, { 0x77, 0xe6, 0x63, 0xff },
+		{ 0xd6, 0xff, 0xf8, 0x7c }, { 0x74, 0xfe, 0x2b, 0x97 },
+	};
+
+	(void)state;
+	for (size_t n = 0; n < COUNT(published); n++) {
+		uint32_t hash = hash_of_count(published_key, n);
+		for (size_t i = 0; i < 4; i++)
+			assert_int_equal(hash >> (8 * i) & 0xff, published[n][i]);
+	}
+}
+
+static void
+another_key_gives_other_hashes(void **state)
+{
+	static const uint32_t others[][2] = { { 0x03020101, 0x07060504 },
+					      { 0x03020100, 0x87060504 },
+					      { 0, 0 } };
+
+	(void)state;
+	for (size_t k = 0; k < COUNT(others); k++)
+		for (size_t n = 0; n < 64; n++)
+			assert_int_not_equal(hash_of_count(others[k], n),
+					     hash_of_count(published_key, n));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_span_is_its_bytes_and_no_prefix_of_them),
+		cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
+		cmocka_unit_test(puts_follow_one_another_up_to_the_last_byte),
+		cmocka_unit_test(bytes_that_do_not_fit_are_left_out_whole),
+		cmocka_unit_test(a_number_that_does_not_fit_is_left_out_whole),
+		cmocka_unit_test(hexadecimal_that_does_not_fit_is_left_out_whole),
+		cmocka_unit_test(after_an_overflow_nothing_is_added),
+		cmocka_unit_test(a_length_near_the_largest_overflows),
+		cmocka_unit_test(numbers_are_decimal_without_leading_zeros),
+		cmocka_unit_test(hexadecimal_has_just_the_digits_asked_for),
+		cmocka_unit_test(padded_numbers_have_just_the_digits_asked_for),
+		cmocka_unit_test(what_a_log_cannot_hold_is_escaped),
+		cmocka_unit_test(an_ipv4_address_is_dotted),
+		cmocka_unit_test(an_ipv6_address_takes_the_canonical_form),
+		cmocka_unit_test(digits_up_to_the_limit_are_a_number),
+		cmocka_unit_test(all_else_is_no_number),
+		cmocka_unit_test(bad_utf8_is_refused_whole_and_at_every_split),
+		cmocka_unit_test(bad_utf8_is_refused_at_the_very_byte),
+		cmocka_unit_test(good_utf8_is_accepted_whole_and_at_every_split),
+		cmocka_unit_test(a_character_cut_off_is_good_but_not_complete),
+		cmocka_unit_test(utf8_is_checked_alike_at_every_alignment),
+		cmocka_unit_test(utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder),
+		cmocka_unit_test(utf8_of_four_bytes_agrees_with_a_plain_decoder),
+		cmocka_unit_test(a_cut_never_splits_a_character_nor_loses_one),
+		cmocka_unit_test(the_hash_gives_the_published_values),
+		cmocka_unit_test(another_key_gives_other_hashes),
+	};
+
+	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}

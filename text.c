@@ -1,0 +1,297 @@
+#include "text.h"
+
+#include <string.h>
+
+bool
+span_is(struct span s, const char *string)
+{
+	return s.length == strlen(string) && memcmp(s.data, string, s.length) == 0;
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+bool
+span_is_nocase(struct span s, const char *string)
+{
+	if (s.length != strlen(string))
+		return false;
+	for (size_t i = 0; i < s.length; i++)
+		if (lower(s.data[i]) != lower(string[i]))
+			return false;
+	return true;
+}
+
+void
+text_init(struct text *t, void *data, size_t size)
+{
+	t->data = data;
+	t->size = size;
+	t->length = 0;
+	t->overflow = false;
+}
+
+void
+text_put(struct text *t, const void *data, size_t length)
+{
+	if (t->overflow || length > t->size - t->length) {
+		t->overflow = true;
+		return;
+	}
+	if (length > 0)
+		memcpy(t->data + t->length, data, length);
+	t->length += length;
+}
+
+void
+text_char(struct text *t, char c)
+{
+	text_put(t, &c, 1);
+}
+
+void
+text_string(struct text *t, const char *string)
+{
+	text_put(t, string, strlen(string));
+}
+
+void
+text_span(struct text *t, struct span s)
+{
+	text_put(t, s.data, s.length);
+}
+
+void
+text_number(struct text *t, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	text_put(t, digits + at, sizeof digits - at);
+}
+
+void
+text_hex(struct text *t, uint32_t number, unsigned digits)
+{
+	char hex[8];
+
+	for (unsigned i = digits; i-- > 0; number >>= 4)
+		hex[i] = "0123456789abcdef"[number & 0xf];
+	text_put(t, hex, digits);
+}
+
+void
+text_padded(struct text *t, uint32_t number, unsigned digits)
+{
+	char padded[9];
+
+	for (unsigned i = digits; i-- > 0; number /= 10)
+		padded[i] = (char)('0' + number % 10);
+	text_put(t, padded, digits);
+}
+
+void
+text_escaped(struct text *t, const void *data, size_t length, size_t most)
+{
+	const unsigned char *p = data;
+	size_t shown = length < most ? length : most;
+
+	for (size_t i = 0; i < shown; i++) {
+		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\') {
+			text_char(t, (char)p[i]);
+		} else {
+			text_string(t, "\\x");
+			text_hex(t, p[i], 2);
+		}
+	}
+	if (shown < length)
+		text_string(t, "...");
+}
+
+static uint32_t
+group(const uint8_t *address, unsigned i)
+{
+	return (uint32_t)address[2 * i] << 8 | address[2 * i + 1];
+}
+
+/* Group `at` and those behind it that are zero: how many. */
+static unsigned
+zeros(const uint8_t *address, unsigned at)
+{
+	unsigned n = 0;
+
+	while (at + n < 8 && group(address, at + n) == 0)
+		n++;
+	return n;
+}
+
+void
+text_address(struct text *t, const uint8_t *address, size_t length)
+{
+	unsigned best = 8, run = 1;
+
+	if (length == 4) {
+		for (unsigned i = 0; i < 4; i++) {
+			if (i > 0)
+				text_char(t, '.');
+			text_number(t, address[i]);
+		}
+		return;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		if (zeros(address, i) > run) {
+			best = i;
+			run = zeros(address, i);
+		}
+	for (unsigned i = 0; i < 8; i++) {
+		if (i == best) {
+			text_string(t, "::");
+			i += run - 1;
+			continue;
+		}
+		if (i > 0 && i != best + run)
+			text_char(t, ':');
+		unsigned digits = 4;
+		while (digits > 1 && group(address, i) >> (4 * (digits - 1)) == 0)
+			digits--;
+		text_hex(t, group(address, i), digits);
+	}
+}
+
+bool
+text_to_number(struct span s, uint64_t most, uint64_t *number)
+{
+	uint64_t n = 0;
+
+	if (s.length == 0)
+		return false;
+	for (size_t i = 0; i < s.length; i++) {
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+		unsigned digit = (unsigned)(s.data[i] - '0');
+		if (digit > most || n > (most - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	*number = n;
+	return true;
+}
+
+/* How many bytes at the front are ASCII, found a word at a time. */
+static size_t
+ascii_run(const unsigned char *p, size_t length)
+{
+	const size_t high_bits = (size_t)-1 / 0xff * 0x80;
+	size_t n = 0, word;
+
+	while (length - n >= sizeof word) {
+		memcpy(&word, p + n, sizeof word);
+		if (word & high_bits)
+			break;
+		n += sizeof word;
+	}
+	while (n < length && p[n] < 0x80)
+		n++;
+	return n;
+}
+
+bool
+utf8_check(struct utf8 *u, const void *data, size_t length)
+{
+	const unsigned char *p = data, *end = p + length;
+
+	while (p < end) {
+		if (u->more > 0) {
+			if (*p < u->low || *p > u->high)
+				return false;
+			p++;
+			u->more--;
+			u->low = 0x80;
+			u->high = 0xbf;
+			continue;
+		}
+		p += ascii_run(p, (size_t)(end - p));
+		if (p == end)
+			break;
+		unsigned c = *p++;
+		if (c < 0xc2 || c > 0xf4)
+			return false;
+		/* Only the second byte has limits of its own: no long forms (E0,
+		 * F0), no surrogates (ED), nothing above U+10FFFF (F4). */
+		u->more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		u->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+		u->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+	}
+	return true;
+}
+
+bool
+utf8_complete(const struct utf8 *u)
+{
+	return u->more == 0;
+}
+
+size_t
+utf8_cut(const char *data, size_t length, size_t most)
+{
+	if (length <= most)
+		return length;
+	while (most > 0 && ((unsigned char)data[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}
+
+static uint32_t
+rotate(uint32_t x, unsigned bits)
+{
+	return x << bits | x >> (32 - bits);
+}
+
+static void
+hash_rounds(uint32_t v[4], unsigned rounds)
+{
+	while (rounds-- > 0) {
+		v[0] += v[1];
+		v[1] = rotate(v[1], 5) ^ v[0];
+		v[0] = rotate(v[0], 16);
+		v[2] += v[3];
+		v[3] = rotate(v[3], 8) ^ v[2];
+		v[0] += v[3];
+		v[3] = rotate(v[3], 7) ^ v[0];
+		v[2] += v[1];
+		v[1] = rotate(v[1], 13) ^ v[2];
+		v[2] = rotate(v[2], 16);
+	}
+}
+
+uint32_t
+text_hash(const uint32_t key[2], const void *data, size_t length)
+{
+	const unsigned char *p = data;
+	uint32_t v[4] = { key[0], key[1], 0x6c796765 ^ key[0], 0x74656462 ^ key[1] };
+	uint32_t last = (uint32_t)length << 24;
+	size_t words = length / 4;
+
+	for (size_t i = 0; i < words; i++, p += 4) {
+		uint32_t m = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+			     (uint32_t)p[3] << 24;
+		v[3] ^= m;
+		hash_rounds(v, 2);
+		v[0] ^= m;
+	}
+	for (size_t i = 0; i < length % 4; i++)
+		last |= (uint32_t)p[i] << (8 * i);
+	v[3] ^= last;
+	hash_rounds(v, 2);
+	v[0] ^= last;
+	v[2] ^= 0xff;
+	hash_rounds(v, 4);
+	return v[1] ^ v[3];
+}
