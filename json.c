@@ -1,0 +1,429 @@
+#include "json.h"
+
+#include <string.h>
+
+void
+json_init(struct json *j, char *text, size_t length)
+{
+	*j = (struct json){ .text = text, .length = length };
+}
+
+static bool
+fail(struct json *j, enum json_error error)
+{
+	if (j->error == JSON_NONE)
+		j->error = error;
+	return false;
+}
+
+/* The byte at the cursor; at the end one that no rule wants. */
+static char
+peek(const struct json *j)
+{
+	return j->at < j->length ? j->text[j->at] : '\0';
+}
+
+static void
+skip_space(struct json *j)
+{
+	while (j->at < j->length) {
+		char c = j->text[j->at];
+		if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
+			break;
+		j->at++;
+	}
+}
+
+static bool
+skip_literal(struct json *j, const char *literal)
+{
+	for (; *literal != '\0'; literal++, j->at++)
+		if (peek(j) != *literal)
+			return fail(j, JSON_INVALID);
+	return true;
+}
+
+static bool
+skip_digits(struct json *j)
+{
+	if (peek(j) < '0' || peek(j) > '9')
+		return fail(j, JSON_INVALID);
+	while (peek(j) >= '0' && peek(j) <= '9')
+		j->at++;
+	return true;
+}
+
+static bool
+skip_number(struct json *j)
+{
+	if (peek(j) == '-')
+		j->at++;
+	if (peek(j) == '0')
+		j->at++;
+	else if (!skip_digits(j))
+		return false;
+	if (peek(j) == '.') {
+		j->at++;
+		if (!skip_digits(j))
+			return false;
+	}
+	if (peek(j) == 'e' || peek(j) == 'E') {
+		j->at++;
+		if (peek(j) == '+' || peek(j) == '-')
+			j->at++;
+		return skip_digits(j);
+	}
+	return true;
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+static bool
+skip_escape(struct json *j)
+{
+	j->at++;
+	if (j->at < j->length && memchr("\"\\/bfnrt", j->text[j->at], 8) != NULL) {
+		j->at++;
+		return true;
+	}
+	if (peek(j) != 'u')
+		return fail(j, JSON_INVALID);
+	j->at++;
+	for (unsigned i = 0; i < 4; i++, j->at++)
+		if (hex_digit(peek(j)) < 0)
+			return fail(j, JSON_INVALID);
+	return true;
+}
+
+/*
+ * How many bytes at the front stand for themselves in a string, a word at a time:
+ * neither quote nor backslash nor control character.  A byte below N borrows
+ * from its own top bit when N is taken from it; bytes with that bit set are
+ * of UTF-8 and plain.
+ */
+static size_t
+plain_run(const char *p, size_t length)
+{
+	const size_t ones = (size_t)-1 / 0xff;
+	size_t n = 0, word;
+
+	while (length - n >= sizeof word) {
+		memcpy(&word, p + n, sizeof word);
+		size_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+		size_t special = ((word - ones * 0x20) & ~word) |
+				 ((quote - ones) & ~quote) |
+				 ((backslash - ones) & ~backslash);
+		if (special & ones * 0x80)
+			break;
+		n += sizeof word;
+	}
+	while (n < length && p[n] != '"' && p[n] != '\\' && (unsigned char)p[n] >= 0x20)
+		n++;
+	return n;
+}
+
+static bool
+skip_string(struct json *j)
+{
+	if (peek(j) != '"')
+		return fail(j, JSON_INVALID);
+	j->at++;
+	for (;;) {
+		j->at += plain_run(j->text + j->at, j->length - j->at);
+		if (peek(j) == '"') {
+			j->at++;
+			return true;
+		}
+		if (peek(j) != '\\')
+			return fail(j, JSON_INVALID);
+		if (!skip_escape(j))
+			return false;
+	}
+}
+
+static bool
+skip_key(struct json *j)
+{
+	if (!skip_string(j))
+		return false;
+	skip_space(j);
+	if (peek(j) != ':')
+		return fail(j, JSON_INVALID);
+	j->at++;
+	skip_space(j);
+	return true;
+}
+
+static bool
+skip_scalar(struct json *j)
+{
+	switch (peek(j)) {
+	case '"': return skip_string(j);
+	case 't': return skip_literal(j, "true");
+	case 'f': return skip_literal(j, "false");
+	case 'n': return skip_literal(j, "null");
+	default: return skip_number(j);
+	}
+}
+
+/*
+ * Moves from behind a bracket or a value to the next value or the closing bracket,
+ * which it eats.  A comma with the bracket behind it is blanked.
+ */
+static bool
+next_item(struct json *j, char close, bool first, bool *end)
+{
+	size_t comma = 0;
+
+	*end = false;
+	skip_space(j);
+	if (!first && peek(j) == ',') {
+		comma = j->at++;
+		skip_space(j);
+	}
+	if (peek(j) == close) {
+		if (comma > 0)
+			j->text[comma] = ' ';
+		j->at++;
+		*end = true;
+		return true;
+	}
+	return first || comma > 0 || fail(j, JSON_INVALID);
+}
+
+/* Skips a value.  A bit a level in `objects` tells which brackets are open. */
+static bool
+skip_value(struct json *j)
+{
+	uint32_t objects = 0;
+	unsigned depth = j->depth;
+
+	for (;;) {
+		char c = peek(j);
+		bool first = c == '{' || c == '[', end = false;
+		if (first) {
+			if (depth == JSON_DEPTH)
+				return fail(j, JSON_TOO_DEEP);
+			depth++;
+			objects = objects << 1 | (c == '{');
+			j->at++;
+		} else if (!skip_scalar(j)) {
+			return false;
+		}
+		while (depth > j->depth) {
+			if (!next_item(j, objects & 1 ? '}' : ']', first, &end))
+				return false;
+			if (!end)
+				break;
+			first = false;
+			objects >>= 1;
+			depth--;
+		}
+		if (depth == j->depth)
+			return true;
+		if ((objects & 1) && !skip_key(j))
+			return false;
+	}
+}
+
+bool
+json_value(struct json *j, struct span *value)
+{
+	if (j->error != JSON_NONE)
+		return false;
+	skip_space(j);
+	size_t start = j->at;
+	if (!skip_value(j))
+		return false;
+	value->data = j->text + start;
+	value->length = j->at - start;
+	return true;
+}
+
+bool
+json_enter(struct json *j, char open)
+{
+	if (j->error != JSON_NONE)
+		return false;
+	skip_space(j);
+	if (peek(j) != open)
+		return fail(j, JSON_INVALID);
+	if (j->depth == JSON_DEPTH)
+		return fail(j, JSON_TOO_DEEP);
+	j->at++;
+	j->depth++;
+	j->first = true;
+	return true;
+}
+
+static bool
+enter_item(struct json *j, char close, bool *end)
+{
+	*end = false;
+	if (j->error != JSON_NONE || !next_item(j, close, j->first, end))
+		return false;
+	j->first = false;
+	if (*end)
+		j->depth--;
+	return !*end;
+}
+
+bool
+json_member(struct json *j, struct span *key, struct span *value, bool *end)
+{
+	if (!enter_item(j, '}', end))
+		return false;
+	size_t start = j->at;
+	if (!skip_string(j))
+		return false;
+	*key = json_contents((struct span){ j->text + start, j->at - start });
+	j->at = start;
+	return skip_key(j) && json_value(j, value);
+}
+
+bool
+json_element(struct json *j, struct span *value, bool *end)
+{
+	return enter_item(j, ']', end) && json_value(j, value);
+}
+
+bool
+json_finish(struct json *j)
+{
+	if (j->error != JSON_NONE)
+		return false;
+	skip_space(j);
+	return j->at == j->length || fail(j, JSON_INVALID);
+}
+
+struct span
+json_contents(struct span string)
+{
+	return (struct span){ string.data + 1, string.length - 2 };
+}
+
+/* The four digits of a \u escape. */
+static uint32_t
+code_unit(const char *digits)
+{
+	uint32_t unit = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		unit = unit << 4 | (uint32_t)hex_digit(digits[i]);
+	return unit;
+}
+
+/*
+ * Reads the escape behind a backslash: its character, and how many bytes it has
+ * without that backslash.
+ */
+static uint32_t
+read_escape(const char *p, size_t length, size_t *used)
+{
+	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+
+	*used = 1;
+	if (*p != 'u') {
+		const char *letter = strchr(letters, *p);
+		return (unsigned char)(letter != NULL ? meanings[letter - letters] : *p);
+	}
+	uint32_t unit = code_unit(p + 1);
+	*used = 5;
+	if (unit >> 10 == 0xd800 >> 10 && length >= 11 && p[5] == '\\' && p[6] == 'u') {
+		uint32_t low = code_unit(p + 7);
+		if (low >> 10 == 0xdc00 >> 10) {
+			*used = 11;
+			return 0x10000 + ((unit & 0x3ff) << 10 | (low & 0x3ff));
+		}
+	}
+	return unit;
+}
+
+/* Writes a character as UTF-8; returns its length. */
+static size_t
+encode(uint32_t c, char out[4])
+{
+	static const uint8_t leads[5] = { 0, 0x00, 0xc0, 0xe0, 0xf0 };
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	for (size_t i = n; i-- > 1; c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3f));
+	out[0] = (char)(leads[n] | c);
+	return n;
+}
+
+long
+json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
+{
+	const char *p = contents.data, *end = p + contents.length;
+	size_t length = 0, used;
+	char bytes[4];
+
+	while (p < end) {
+		const char *backslash = memchr(p, '\\', (size_t)(end - p));
+		size_t plain = (size_t)((backslash != NULL ? backslash : end) - p);
+		if (plain > size - length)
+			return JSON_NO_ROOM;
+		memmove(out + length, p, plain);
+		length += plain;
+		p += plain;
+		if (p == end)
+			break;
+		p++;
+		uint32_t c = read_escape(p, (size_t)(end - p), &used);
+		p += used;
+		if (c >= 0xd800 && c <= 0xdfff && !keep_lone)
+			return JSON_LONE_SURROGATE;
+		size_t n = encode(c, bytes);
+		if (n > size - length)
+			return JSON_NO_ROOM;
+		memcpy(out + length, bytes, n);
+		length += n;
+	}
+	return (long)length;
+}
+
+bool
+json_equal(struct span contents, const char *name)
+{
+	char plain[32];
+
+	if (memchr(contents.data, '\\', contents.length) == NULL)
+		return span_is(contents, name);
+	long length = json_unescape(contents, plain, sizeof plain, false);
+	return length >= 0 && span_is((struct span){ plain, (size_t)length }, name);
+}
+
+void
+json_escape(struct text *t, const char *data, size_t length)
+{
+	static const char specials[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+
+	while (length > 0) {
+		size_t plain = plain_run(data, length);
+		text_put(t, data, plain);
+		data += plain;
+		length -= plain;
+		if (length == 0)
+			break;
+		const char *special = *data != '\0' ? strchr(specials, *data) : NULL;
+		text_char(t, '\\');
+		if (special != NULL) {
+			text_char(t, letters[special - specials]);
+		} else {
+			text_char(t, 'u');
+			text_hex(t, (unsigned char)*data, 4);
+		}
+		data++;
+		length--;
+	}
+}
