@@ -1,0 +1,395 @@
+#include "http.h"
+
+#include <string.h>
+
+/* Chunk extensions and trailers say nothing to us; more of them is an attack. */
+enum { CHUNK_OVERHEAD = 4096 };
+
+long
+http_scan(const char *data, size_t length, size_t *scanned)
+{
+	size_t i = *scanned;
+
+	/* Each line feed must have its carriage return before it, and each of those
+	 * its line feed behind it: judged at the line feed and one byte late. */
+	for (; i < length; i++) {
+		char c = data[i];
+		bool after_return = i > 0 && data[i - 1] == '\r';
+		if (c == '\0' || (c == '\n') != after_return)
+			return HTTP_BAD;
+		if (c == '\n' && i >= 3 && data[i - 2] == '\n') {
+			*scanned = i + 1;
+			return (long)(i + 1);
+		}
+	}
+	*scanned = i;
+	return HTTP_MORE;
+}
+
+size_t
+http_blank(const char *data, size_t length)
+{
+	size_t n = 0;
+
+	while (length - n >= 2 && data[n] == '\r' && data[n + 1] == '\n')
+		n += 2;
+	return n;
+}
+
+static bool
+is_alphanumeric(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* RFC 9110 section 5.6.2. */
+static bool
+is_token(char c)
+{
+	return is_alphanumeric(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool
+all_token(struct span s)
+{
+	for (size_t i = 0; i < s.length; i++)
+		if (!is_token(s.data[i]))
+			return false;
+	return s.length > 0;
+}
+
+/* Takes what stands before the next `separator`, or all that is left. */
+static struct span
+take(struct span *rest, char separator)
+{
+	const char *found = memchr(rest->data, separator, rest->length);
+	struct span taken = { rest->data, found != NULL ? (size_t)(found - rest->data)
+							: rest->length };
+	size_t used = taken.length + (found != NULL);
+
+	rest->data += used;
+	rest->length -= used;
+	return taken;
+}
+
+static struct span
+trim(struct span s)
+{
+	while (s.length > 0 && (*s.data == ' ' || *s.data == '\t')) {
+		s.data++;
+		s.length--;
+	}
+	while (s.length > 0 &&
+	       (s.data[s.length - 1] == ' ' || s.data[s.length - 1] == '\t'))
+		s.length--;
+	return s;
+}
+
+/* Does a comma list hold this token, in any case? */
+static bool
+has_token(struct span list, const char *token)
+{
+	while (list.length > 0)
+		if (span_is_nocase(trim(take(&list, ',')), token))
+			return true;
+	return false;
+}
+
+static bool
+starts(struct span s, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return s.length >= length &&
+	       span_is_nocase((struct span){ s.data, length }, prefix);
+}
+
+/* RFC 3986 section 3.2: a name or an address, and a port; no user before it. */
+static bool
+valid_host(struct span host)
+{
+	for (size_t i = 0; i < host.length; i++) {
+		char c = host.data[i];
+		if (c == '\0' ||
+		    !(is_alphanumeric(c) || strchr("-._~!$&'()*+;=%:[]", c) != NULL))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 9112 section 3.2: the origin form, or the absolute form that proxies are sent. */
+static bool
+parse_target(struct span target, struct http_request *r)
+{
+	for (size_t i = 0; i < target.length; i++) {
+		unsigned char c = (unsigned char)target.data[i];
+		if (c <= 0x20 || c == 0x7f || c == '#')
+			return false;
+	}
+	if (starts(target, "http://") || starts(target, "https://")) {
+		take(&target, '/');
+		take(&target, '/');
+		size_t authority = 0;
+		while (authority < target.length &&
+		       strchr("/?", target.data[authority]) == NULL)
+			authority++;
+		/* It counts instead of the Host field (section 3.2.2). */
+		r->target_host = (struct span){ target.data, authority };
+		target.data += authority;
+		target.length -= authority;
+		if (authority == 0 || !valid_host(r->target_host))
+			return false;
+		if (target.length == 0 || *target.data == '?') {
+			r->path = (struct span){ "/", 1 };
+			take(&target, '?');
+			r->query = target;
+			return true;
+		}
+	}
+	if (target.length == 0 || (*target.data != '/' && !span_is(target, "*")))
+		return false;
+	r->path = take(&target, '?');
+	r->query = target;
+	return true;
+}
+
+static unsigned
+parse_line(struct span line, struct http_request *r)
+{
+	struct span method = take(&line, ' ');
+	struct span target = take(&line, ' ');
+
+	r->method = span_is(method, "GET")	 ? HTTP_GET
+		    : span_is(method, "POST")	 ? HTTP_POST
+		    : span_is(method, "OPTIONS") ? HTTP_OPTIONS
+						 : HTTP_OTHER;
+	if (!all_token(method) || line.length != 8 ||
+	    memcmp(line.data, "HTTP/", 5) != 0 || line.data[5] < '0' ||
+	    line.data[5] > '9' || line.data[6] != '.' || line.data[7] < '0' ||
+	    line.data[7] > '9')
+		return 400;
+	if (line.data[5] != '1')
+		return 505;
+	r->minor = line.data[7] != '0';
+	r->keep_alive = r->minor == 1;
+	return parse_target(target, r) ? 0 : 400;
+}
+
+/* What the fields say together can only be judged when all have been read. */
+struct seen {
+	unsigned hosts, lengths, encodings;
+	bool close, keep_alive;
+};
+
+static unsigned
+parse_field(struct span name, struct span value, struct http_request *r,
+	    struct seen *seen)
+{
+	if (span_is_nocase(name, "Host")) {
+		r->host = value;
+		seen->hosts++;
+		return valid_host(value) ? 0 : 400;
+	}
+	if (span_is_nocase(name, "Connection")) {
+		seen->close |= has_token(value, "close");
+		seen->keep_alive |= has_token(value, "keep-alive");
+		r->upgrade |= has_token(value, "upgrade");
+	} else if (span_is_nocase(name, "Upgrade")) {
+		r->websocket |= has_token(value, "websocket");
+	} else if (span_is_nocase(name, "Content-Length")) {
+		seen->lengths++;
+		return text_to_number(value, INT64_MAX, &r->length) ? 0 : 400;
+	} else if (span_is_nocase(name, "Transfer-Encoding")) {
+		seen->encodings++;
+		r->chunked = span_is_nocase(value, "chunked");
+		return r->chunked ? 0 : 501;
+	} else if (span_is_nocase(name, "Expect")) {
+		r->expect = span_is_nocase(value, "100-continue");
+		return r->expect ? 0 : 417;
+	} else if (span_is_nocase(name, "Origin")) {
+		r->origin = value;
+	} else if (span_is_nocase(name, "Sec-WebSocket-Key")) {
+		/* Given twice, it is no key (RFC 6455 section 11.3.1). */
+		r->websocket_key =
+		    r->websocket_key.data == NULL ? value : (struct span){ "", 0 };
+	} else if (span_is_nocase(name, "Sec-WebSocket-Version")) {
+		r->websocket_version = value;
+	}
+	return 0;
+}
+
+static bool
+valid_value(struct span value)
+{
+	for (size_t i = 0; i < value.length; i++) {
+		unsigned char c = (unsigned char)value.data[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static unsigned
+parse_fields(struct span rest, struct http_request *r)
+{
+	struct seen seen = { 0 };
+
+	for (;;) {
+		struct span line = take(&rest, '\n');
+		if (line.length <= 1)
+			break;
+		line.length--; /* http_scan saw its CR */
+		struct span value = line, name = take(&value, ':');
+		/* A line that begins with white space continues the last one, which has
+		 * been forbidden for long (obs-fold): no name begins so. */
+		if (name.length == line.length || !all_token(name) || !valid_value(value))
+			return 400;
+		unsigned status = parse_field(name, trim(value), r, &seen);
+		if (status != 0)
+			return status;
+	}
+	if (seen.hosts > 1 || (seen.hosts == 0 && r->minor == 1))
+		return 400;
+	/* Anything ambiguous about where the body ends is how requests get smuggled
+	 * past a proxy (RFC 9112 section 11.2). */
+	if (seen.lengths > 1 || seen.encodings > 1 ||
+	    (seen.encodings > 0 && seen.lengths > 0) ||
+	    (seen.encodings > 0 && r->minor == 0))
+		return 400;
+	if (r->target_host.data != NULL)
+		r->host = r->target_host;
+	r->keep_alive = !seen.close && (r->keep_alive || seen.keep_alive);
+	r->expect = r->expect && r->minor == 1;
+	return 0;
+}
+
+unsigned
+http_parse(const char *head, size_t length, struct http_request *r)
+{
+	struct span rest = { head, length };
+
+	*r = (struct http_request){ 0 };
+	struct span line = take(&rest, '\n');
+	if (line.length == 0)
+		return 400;
+	line.length--;
+	unsigned status = parse_line(line, r);
+	return status != 0 ? status : parse_fields(rest, r);
+}
+
+enum chunk_state {
+	CHUNK_SIZE,
+	CHUNK_SIZE_SPACE, /* before an extension */
+	CHUNK_EXTENSION,
+	CHUNK_SIZE_END, /* the LF behind the size line's CR */
+	CHUNK_DATA,
+	CHUNK_DATA_CR,
+	CHUNK_DATA_LF,
+	CHUNK_TRAILER,	    /* at the start of a line */
+	CHUNK_TRAILER_LINE, /* within one */
+	CHUNK_TRAILER_LF,
+	CHUNK_LAST_LF
+};
+
+/* One byte of chunk framing.  Returns the next state, or -1. */
+static int
+chunk_byte(struct http_chunked *h, char c)
+{
+	int digit = c >= '0' && c <= '9'		     ? c - '0'
+		    : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+							     : -1;
+	switch ((enum chunk_state)h->state) {
+	case CHUNK_SIZE:
+		if (digit >= 0 && h->digits < 15) {
+			h->left = h->left << 4 | (unsigned)digit;
+			h->digits++;
+			return CHUNK_SIZE;
+		}
+		if (h->digits == 0 || digit >= 0)
+			return -1;
+		/* fall through */
+	case CHUNK_SIZE_SPACE:
+		if (c == '\r' && h->state == CHUNK_SIZE)
+			return CHUNK_SIZE_END;
+		return c == ';'		       ? CHUNK_EXTENSION
+		       : c == ' ' || c == '\t' ? CHUNK_SIZE_SPACE
+					       : -1;
+	case CHUNK_EXTENSION:
+		return c == '\r'		? CHUNK_SIZE_END
+		       : c == '\n' || c == '\0' ? -1
+						: CHUNK_EXTENSION;
+	case CHUNK_SIZE_END:
+		h->digits = 0;
+		return c != '\n' ? -1 : h->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
+	case CHUNK_DATA_CR: return c == '\r' ? CHUNK_DATA_LF : -1;
+	case CHUNK_DATA_LF: return c == '\n' ? CHUNK_SIZE : -1;
+	case CHUNK_TRAILER:
+		return c == '\r'		? CHUNK_LAST_LF
+		       : c == '\n' || c == '\0' ? -1
+						: CHUNK_TRAILER_LINE;
+	case CHUNK_TRAILER_LINE:
+		return c == '\r'		? CHUNK_TRAILER_LF
+		       : c == '\n' || c == '\0' ? -1
+						: CHUNK_TRAILER_LINE;
+	case CHUNK_TRAILER_LF: return c == '\n' ? CHUNK_TRAILER : -1;
+	case CHUNK_LAST_LF: return c == '\n' ? CHUNK_SIZE : -1;
+	case CHUNK_DATA: break;
+	}
+	return -1;
+}
+
+long
+http_dechunk(struct http_chunked *h, char *data, size_t *length)
+{
+	size_t in = 0, out = 0, end = *length;
+
+	while (in < end) {
+		if (h->state == CHUNK_DATA) {
+			size_t n = end - in;
+			if (n > h->left)
+				n = (size_t)h->left;
+			memmove(data + out, data + in, n);
+			in += n;
+			out += n;
+			h->left -= n;
+			h->overhead = 0;
+			if (h->left == 0)
+				h->state = CHUNK_DATA_CR;
+			continue;
+		}
+		bool last = h->state == CHUNK_LAST_LF;
+		int next =
+		    ++h->overhead > CHUNK_OVERHEAD ? -1 : chunk_byte(h, data[in++]);
+		if (next < 0)
+			return HTTP_BAD;
+		h->state = (uint8_t)next;
+		if (last) {
+			*length = out;
+			return (long)(end - in);
+		}
+	}
+	*length = out;
+	return HTTP_MORE;
+}
+
+const char *
+http_reason(unsigned status)
+{
+	switch (status) {
+	case 101: return "Switching Protocols";
+	case 200: return "OK";
+	case 400: return "Bad Request";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 408: return "Request Timeout";
+	case 413: return "Content Too Large";
+	case 417: return "Expectation Failed";
+	case 426: return "Upgrade Required";
+	case 431: return "Request Header Fields Too Large";
+	case 501: return "Not Implemented";
+	case 503: return "Service Unavailable";
+	case 505: return "HTTP Version Not Supported";
+	}
+	return "";
+}

@@ -1,0 +1,1279 @@
+/* Heads found and read, chunked bodies decoded. */
+#include "http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+/* An exactly sized copy, so that a sanitizer sees any read past its end. */
+static char *
+copy(const void *data, size_t length)
+{
+	char *p = malloc(length > 0 ? length : 1);
+
+	assert_non_null(p);
+	memcpy(p, data, length);
+	return p;
+}
+
+/* A NULL expects a field that is not there. */
+static void
+assert_span(struct span s, const char *expected)
+{
+	if (expected == NULL) {
+		assert_null(s.data);
+		assert_int_equal(s.length, 0);
+		return;
+	}
+	assert_non_null(s.data);
+	assert_int_equal(s.length, strlen(expected));
+	assert_memory_equal(s.data, expected, s.length);
+}
+
+/*
+ * Scans what comes in two pieces and from then on a step at a time; returns what
+ * the last call did, and in `seen` how many bytes it had been given.
+ */
+static long
+scan(const char *text, size_t length, size_t first, size_t step, size_t *seen)
+{
+	size_t scanned = 0;
+
+	for (size_t n = first;; n = n + step < length ? n + step : length) {
+		char *p = copy(text, n);
+		long end = http_scan(p, n, &scanned);
+		free(p);
+		*seen = n;
+		if (end == HTTP_MORE)
+			assert_int_equal(scanned, n);
+		else if (end > 0)
+			assert_int_equal(scanned, end);
+		if (end != HTTP_MORE || n == length)
+			return end;
+	}
+}
+
+static const struct {
+	const char *text;
+	size_t length;
+	const char *rest;
+} heads[] = {
+	{ BYTES("GET / HTTP/1.1\r\n\r\n"), "" },
+	{ BYTES("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), "" },
+	{ BYTES("G\r\n\r\n"), "" },
+	{ BYTES("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
+	  "GET / HTTP/1.1\r\n\r\n" },
+	{ BYTES("POST / HTTP/1.1\r\n\r\n\0\n\r"), "\0\n\r" },
+	{ BYTES("GET / HTTP/1.1\r\n\r\n\r\n"), "\r\n" },
+};
+
+static size_t
+head_length(size_t i)
+{
+	const char *p = strstr(heads[i].text, "\r\n\r\n");
+
+	return (size_t)(p - heads[i].text) + 4;
+}
+
+static void
+a_head_ends_behind_its_empty_line(void **state)
+{
+	size_t seen;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(heads); i++) {
+		size_t length = heads[i].length, end = head_length(i);
+		assert_int_equal(scan(heads[i].text, length, length, 1, &seen), end);
+		assert_int_equal(scan(heads[i].text, length, 0, 1, &seen), end);
+		assert_int_equal(seen, end);
+	}
+}
+
+static void
+a_head_is_found_at_every_split(void **state)
+{
+	size_t seen;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(heads); i++)
+		for (size_t first = 0; first <= heads[i].length; first++)
+			assert_int_equal(scan(heads[i].text, heads[i].length, first,
+					      heads[i].length, &seen),
+					 head_length(i));
+}
+
+static void
+a_head_that_is_not_complete_needs_more(void **state)
+{
+	size_t seen;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(heads); i++)
+		for (size_t n = 0; n < head_length(i); n++) {
+			assert_int_equal(scan(heads[i].text, n, n, 1, &seen), HTTP_MORE);
+			assert_int_equal(scan(heads[i].text, n, 0, 1, &seen), HTTP_MORE);
+		}
+}
+
+/* Bad heads, and with how many bytes that is known. */
+static const struct {
+	const char *text;
+	size_t length, known;
+} bad_heads[] = {
+	{ BYTES("\n"), 1 },
+	{ BYTES("GET / HTTP/1.1\n"), 15 },
+	{ BYTES("GET / HTTP/1.1\n\n"), 15 },
+	{ BYTES("GET /\r HTTP/1.1\r\n"), 7 },
+	{ BYTES("GET / HTTP/1.1\r\r\n"), 16 },
+	{ BYTES("GET / HTTP/1.1\r\n\n"), 17 },
+	{ BYTES("GET / HTTP/1.1\r\n\rx"), 18 },
+	{ BYTES("GET / HTTP/1.1\r\n\r\r\n"), 18 },
+	{ BYTES("A\r\nB: c\nD: e\r\n\r\n"), 8 },
+	{ BYTES("A\r\nB: c\rD: e\r\n\r\n"), 9 },
+	{ BYTES("\0"), 1 },
+	{ BYTES("GET /\0 HTTP/1.1\r\n\r\n"), 6 },
+	{ BYTES("A\r\nB: \0\r\n\r\n"), 7 },
+	{ BYTES("A\r\0\n"), 3 },
+	{ BYTES("A\r\n\0"), 4 },
+};
+
+static void
+a_bare_line_end_or_nul_is_bad_as_soon_as_it_is_seen(void **state)
+{
+	size_t seen;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad_heads); i++) {
+		size_t length = bad_heads[i].length;
+		assert_int_equal(scan(bad_heads[i].text, length, 0, 1, &seen), HTTP_BAD);
+		if (seen != bad_heads[i].known)
+			fail_msg("case %zu known at %zu", i, seen);
+		for (size_t first = 0; first <= length; first++)
+			assert_int_equal(
+			    scan(bad_heads[i].text, length, first, length, &seen),
+			    HTTP_BAD);
+	}
+}
+
+static void
+what_was_scanned_is_not_looked_at_again(void **state)
+{
+	char head[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+	size_t scanned = 0;
+
+	(void)state;
+	assert_int_equal(http_scan(head, 10, &scanned), HTTP_MORE);
+	memset(head, '\0', 5);
+	assert_int_equal(http_scan(head, 20, &scanned), HTTP_MORE);
+	memset(head, '\0', 17);
+	assert_int_equal(http_scan(head, sizeof head - 1, &scanned), sizeof head - 1);
+}
+
+static void
+blank_bytes_are_whole_empty_lines_at_the_front(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t blank;
+	} cases[] = {
+		{ "", 0 },	   { "\r", 0 },	    { "\n", 0 },     { "\r\n", 2 },
+		{ "\r\n\r\n", 4 }, { "\r\n\r", 2 }, { "\r\nG", 2 },  { "G\r\n", 0 },
+		{ "\r\r\n", 0 },   { "\n\r\n", 0 }, { "\r\n\n", 2 }, { " \r\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		char *p = copy(cases[i].text, length);
+		assert_int_equal(http_blank(p, length), cases[i].blank);
+		free(p);
+	}
+}
+
+/* The head that was parsed last, kept because a request's spans lie in it. */
+static char *last_head;
+
+static int
+drop_last_head(void **state)
+{
+	(void)state;
+	free(last_head);
+	last_head = NULL;
+	return 0;
+}
+
+/* Parses a request of this line and these fields. */
+static unsigned
+parse(const char *line, const char *fields, struct http_request *r)
+{
+	char head[512];
+	int length = snprintf(head, sizeof head, "%s\r\n%s\r\n", line, fields);
+
+	assert_in_range(length, 4, sizeof head - 1);
+	free(last_head);
+	last_head = copy(head, (size_t)length);
+	return http_parse(last_head, (size_t)length, r);
+}
+
+static void
+assert_line_status(const char *line, unsigned status)
+{
+	struct http_request r;
+	unsigned seen = parse(line, "Host: h\r\n", &r);
+
+	if (seen != status)
+		fail_msg("%u for %s", seen, line);
+}
+
+/* The status of a POST in this version with these fields and a Host. */
+static void
+assert_fields_status(unsigned minor, const char *fields, unsigned status)
+{
+	struct http_request r;
+	char all[256];
+
+	snprintf(all, sizeof all, "Host: h\r\n%s", fields);
+	unsigned seen =
+	    parse(minor == 0 ? "POST / HTTP/1.0" : "POST / HTTP/1.1", all, &r);
+	if (seen != status)
+		fail_msg("%u for %s", seen, fields);
+}
+
+static void
+methods_are_told_apart_by_case_and_whole(void **state)
+{
+	static const struct {
+		const char *line;
+		enum http_method method;
+	} cases[] = {
+		{ "GET / HTTP/1.1", HTTP_GET },
+		{ "POST / HTTP/1.1", HTTP_POST },
+		{ "OPTIONS / HTTP/1.1", HTTP_OPTIONS },
+		{ "HEAD / HTTP/1.1", HTTP_OTHER },
+		{ "get / HTTP/1.1", HTTP_OTHER },
+		{ "GETS / HTTP/1.1", HTTP_OTHER },
+		{ "GE / HTTP/1.1", HTTP_OTHER },
+		{ "M-SEARCH / HTTP/1.1", HTTP_OTHER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		assert_int_equal(parse(cases[i].line, "Host: h\r\n", &r), 0);
+		assert_int_equal(r.method, cases[i].method);
+	}
+}
+
+static void
+a_malformed_request_line_is_refused(void **state)
+{
+	static const char *const lines[] = {
+		"",
+		" ",
+		"GET",
+		"GET /",
+		"GET  / HTTP/1.1",
+		"GET /  HTTP/1.1",
+		"GET / HTTP/1.1 ",
+		" GET / HTTP/1.1",
+		"GET\t/ HTTP/1.1",
+		"GET /\tHTTP/1.1",
+		"GET / x HTTP/1.1",
+		" / HTTP/1.1",
+		"G@T / HTTP/1.1",
+		"G\xc3\x84T / HTTP/1.1",
+		"GET: / HTTP/1.1",
+		"GET  HTTP/1.1",
+		"GET HTTP/1.1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++)
+		assert_line_status(lines[i], 400);
+}
+
+static void
+an_empty_head_is_refused(void **state)
+{
+	struct http_request r;
+	char *p = copy("\r\n\r\n", 4);
+
+	(void)state;
+	assert_int_equal(http_parse(p, 0, &r), 400);
+	assert_int_equal(http_parse(p, 2, &r), 400);
+	assert_int_equal(http_parse(p, 4, &r), 400);
+	free(p);
+}
+
+static void
+any_version_1_is_spoken(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned minor;
+	} cases[] = {
+		{ "GET / HTTP/1.0", 0 },
+		{ "GET / HTTP/1.1", 1 },
+		{ "GET / HTTP/1.2", 1 },
+		{ "GET / HTTP/1.9", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		assert_int_equal(parse(cases[i].line, "Host: h\r\n", &r), 0);
+		assert_int_equal(r.minor, cases[i].minor);
+	}
+}
+
+static void
+other_versions_are_not_supported(void **state)
+{
+	(void)state;
+	assert_line_status("GET / HTTP/2.0", 505);
+	assert_line_status("GET / HTTP/0.9", 505);
+	assert_line_status("GET / HTTP/3.0", 505);
+	assert_line_status("PRI * HTTP/2.0", 505);
+	assert_line_status("GET / HTTP/9.9", 505);
+}
+
+static void
+what_is_no_version_is_refused(void **state)
+{
+	static const char *const lines[] = {
+		"GET / http/1.1",  "GET / Http/1.1", "GET / HTTP/1.10", "GET / HTTP/11.1",
+		"GET / HTTP/1",	   "GET / HTTP/1.",  "GET / HTTP/.1",	"GET / HTTP/1,1",
+		"GET / HTTP/a.1",  "GET / HTTP/1.a", "GET / HTTP 1.1",	"GET / HTTPS/1.1",
+		"GET / HTTP/+1.1", "GET / HTTP/1.:", "GET / HTTP/:.1",	"GET / XTTP/1.1",
+		"GET / HTTP/1./",  "GET / HTTP//.1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++)
+		assert_line_status(lines[i], 400);
+}
+
+/* Parses a GET for a target; asserts what its path and query are. */
+static void
+assert_target(const char *target, const char *path, const char *query)
+{
+	struct http_request r;
+	char line[256];
+
+	snprintf(line, sizeof line, "GET %s HTTP/1.1", target);
+	assert_int_equal(parse(line, "Host: h\r\n", &r), 0);
+	assert_span(r.path, path);
+	assert_span(r.query, query);
+}
+
+static void
+the_origin_form_is_a_path_and_a_query(void **state)
+{
+	(void)state;
+	assert_target("/", "/", "");
+	assert_target("/echo/websocket", "/echo/websocket", "");
+	assert_target("/echo?t=1", "/echo", "t=1");
+	assert_target("/?", "/", "");
+	assert_target("/?a?b", "/", "a?b");
+	assert_target("/a?/b", "/a", "/b");
+	assert_target("//double", "//double", "");
+	assert_target("/%2e%2E/%00?%20", "/%2e%2E/%00", "%20");
+	assert_target("/a?u=http://h/", "/a", "u=http://h/");
+	assert_target("/http://h/a", "/http://h/a", "");
+}
+
+static void
+the_asterisk_stands_alone(void **state)
+{
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("OPTIONS * HTTP/1.1", "Host: h\r\n", &r), 0);
+	assert_span(r.path, "*");
+	assert_line_status("OPTIONS *a HTTP/1.1", 400);
+	assert_line_status("OPTIONS ** HTTP/1.1", 400);
+	assert_line_status("OPTIONS */ HTTP/1.1", 400);
+	assert_line_status("OPTIONS *?a HTTP/1.1", 400);
+}
+
+static void
+the_absolute_form_gives_its_path_and_query(void **state)
+{
+	(void)state;
+	assert_target("http://h/echo", "/echo", "");
+	assert_target("https://h/echo?a=b", "/echo", "a=b");
+	assert_target("HTTP://H:8080/echo/info", "/echo/info", "");
+	assert_target("hTTpS://[::1]:8080/", "/", "");
+	assert_target("http://h", "/", "");
+	assert_target("http://h//a", "//a", "");
+	assert_target("http://h/a?b/c?d", "/a", "b/c?d");
+}
+
+static void
+the_absolute_form_may_have_a_query_without_a_path(void **state)
+{
+	(void)state;
+	assert_target("http://h?a=b", "/", "a=b");
+	assert_target("http://h?a/b", "/", "a/b");
+}
+
+static void
+the_absolute_form_must_name_a_host(void **state)
+{
+	(void)state;
+	assert_line_status("GET http:///echo HTTP/1.1", 400);
+	assert_line_status("GET http:// HTTP/1.1", 400);
+}
+
+/* RFC 9112 section 3.2.2: the Host field does not count then. */
+static void
+the_absolute_form_overrides_the_host_field(void **state)
+{
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET http://other:81/ HTTP/1.1", "Host: h\r\n", &r), 0);
+	assert_span(r.host, "other:81");
+}
+
+static void
+other_targets_are_refused(void **state)
+{
+	static const char *const targets[] = {
+		"echo",	      "?a",	  "h:443",   "h",	   "http:/h/",
+		"http:h/",    "ftp://h/", "ws://h/", "httpx://h/", "http",
+		"/a#b",	      "/#",	  "#",	     "/?a#b",	   "http://h/#a",
+		"http://h#/", "/a\tb",	  "/\x7f",   "/\x01",	   "/a\x1f?b",
+		"/?\x1b",     "\\",	  "../",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(targets); i++) {
+		char line[64];
+		snprintf(line, sizeof line, "GET %s HTTP/1.1", targets[i]);
+		assert_line_status(line, 400);
+	}
+}
+
+static void
+a_connection_is_kept_as_its_version_and_field_say(void **state)
+{
+	static const struct {
+		unsigned minor;
+		const char *fields;
+		bool keep_alive;
+	} cases[] = {
+		{ 1, "", true },
+		{ 0, "", false },
+		{ 1, "Connection: close\r\n", false },
+		{ 0, "Connection: close\r\n", false },
+		{ 1, "Connection: keep-alive\r\n", true },
+		{ 0, "Connection: keep-alive\r\n", true },
+		{ 0, "connection: Keep-Alive\r\n", true },
+		{ 1, "CONNECTION: CLOSE\r\n", false },
+		{ 1, "Connection: keep-alive, close\r\n", false },
+		{ 0, "Connection: close, keep-alive\r\n", false },
+		{ 1, "Connection: close\r\nConnection: keep-alive\r\n", false },
+		{ 0, "Connection: x\r\nConnection: keep-alive\r\n", true },
+		{ 0, "Connection: x, Keep-Alive\r\n", true },
+		{ 0, "Connection: not-keep-alive\r\n", false },
+		{ 1, "Connection: closed\r\n", true },
+		{ 1, "Connection: not close\r\n", true },
+		{ 1, "Connection: x,close,y\r\n", false },
+		{ 1, "Connection: ,, \t close\t ,\r\n", false },
+		{ 1, "Connection:\r\n", true },
+		{ 1, "Connection: Upgrade\r\n", true },
+		{ 0, "Proxy-Connection: keep-alive\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		char fields[128];
+		snprintf(fields, sizeof fields, "Host: h\r\n%s", cases[i].fields);
+		const char *line =
+		    cases[i].minor == 0 ? "GET / HTTP/1.0" : "GET / HTTP/1.1";
+		assert_int_equal(parse(line, fields, &r), 0);
+		if (r.keep_alive != cases[i].keep_alive)
+			fail_msg("1.%u %s", cases[i].minor, cases[i].fields);
+	}
+}
+
+static void
+upgrade_tokens_are_found_in_lists(void **state)
+{
+	static const struct {
+		const char *fields;
+		bool upgrade, websocket;
+	} cases[] = {
+		{ "Connection: Upgrade\r\nUpgrade: websocket\r\n", true, true },
+		{ "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n", true,
+		  true },
+		{ "Connection: keep-alive\r\nConnection: upgrade\r\n", true, false },
+		{ "Connection: upgrade\r\nConnection: keep-alive\r\n", true, false },
+		{ "Upgrade: h2c, websocket\r\n", false, true },
+		{ "Upgrade: websocket\r\nUpgrade: h2c\r\n", false, true },
+		{ "Connection: UPGRADE,x\r\n", true, false },
+		{ "Connection: upgrades\r\nUpgrade: websockets\r\n", false, false },
+		{ "Connection: up grade\r\nUpgrade: web\r\n", false, false },
+		{ "Connection: \"upgrade\"\r\nUpgrade: x websocket\r\n", false, false },
+		{ "Connection: websocket\r\nUpgrade: upgrade\r\n", false, false },
+		{ "", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		char fields[128];
+		snprintf(fields, sizeof fields, "Host: h\r\n%s", cases[i].fields);
+		assert_int_equal(parse("GET / HTTP/1.1", fields, &r), 0);
+		if (r.upgrade != cases[i].upgrade || r.websocket != cases[i].websocket)
+			fail_msg("%s", cases[i].fields);
+	}
+}
+
+static void
+http_1_1_needs_just_one_host(void **state)
+{
+	static const struct {
+		const char *line, *fields;
+		unsigned status;
+	} cases[] = {
+		{ "GET / HTTP/1.1", "Host: h\r\n", 0 },
+		{ "GET / HTTP/1.1", "Host:\r\n", 0 },
+		{ "GET / HTTP/1.1", "Host: \r\n", 0 },
+		{ "GET / HTTP/1.1", "", 400 },
+		{ "GET / HTTP/1.1", "Hosts: h\r\n", 400 },
+		{ "GET http://h/ HTTP/1.1", "", 400 },
+		{ "GET / HTTP/1.0", "", 0 },
+		{ "GET / HTTP/1.0", "Host: h\r\n", 0 },
+		{ "GET / HTTP/1.1", "Host: h\r\nHost: h\r\n", 400 },
+		{ "GET / HTTP/1.1", "Host: a\r\nhost: b\r\n", 400 },
+		{ "GET / HTTP/1.1", "Host: a\r\nHost:\r\n", 400 },
+		{ "GET / HTTP/1.0", "Host: a\r\nHost: b\r\n", 400 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		if (parse(cases[i].line, cases[i].fields, &r) != cases[i].status)
+			fail_msg("%s, %s", cases[i].line, cases[i].fields);
+	}
+}
+
+/* Asserts the status of a request to this host. */
+static void
+assert_host_status(const char *host, unsigned status)
+{
+	struct http_request r;
+	char fields[128];
+
+	snprintf(fields, sizeof fields, "Host: %s\r\n", host);
+	unsigned seen = parse("GET / HTTP/1.1", fields, &r);
+	if (seen != status)
+		fail_msg("%u for %s", seen, host);
+	if (status == 0)
+		assert_span(r.host, host);
+}
+
+static void
+a_host_is_a_name_or_an_address_and_a_port(void **state)
+{
+	static const char *const good[] = {
+		"example.org",	     "example.org:8443", "127.0.0.1:80", "[::1]",
+		"[2001:db8::1]:443", "a_b-c~d",		 "x%20y",	 "xn--nxasmq6b"
+	};
+	static const char *const bad[] = { "a b",      "a/b",	   "u@h",   "a\tb",
+					   "a?b",      "a\\b",	   "\"a\"", "<a>",
+					   "{a}",      "a, b",	   "a,b",   "h:80/",
+					   "\xc3\xa4", "http://h", "h h" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++)
+		assert_host_status(good[i], 0);
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_host_status(bad[i], 400);
+}
+
+/* Characters of a token that no host may have (RFC 3986 section 3.2.2). */
+static void
+a_host_is_not_just_any_token(void **state)
+{
+	(void)state;
+	assert_host_status("a#b", 400);
+	assert_host_status("a^b", 400);
+	assert_host_status("a`b", 400);
+	assert_host_status("a|b", 400);
+}
+
+static void
+the_fields_a_handshake_needs_are_kept(void **state)
+{
+	static const char *const fields = "HOST:h:80\r\n"
+					  "origin: \t https://example.org \t\r\n"
+					  "sec-websocket-key:a:b=\r\n"
+					  "Sec-WebSocket-Version: 13\r\n"
+					  "X-Origin: other\r\n"
+					  "Cookie: a=\"b c\"; d\r\n";
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET /a?b HTTP/1.1", fields, &r), 0);
+	assert_span(r.host, "h:80");
+	assert_span(r.origin, "https://example.org");
+	assert_span(r.websocket_key, "a:b=");
+	assert_span(r.websocket_version, "13");
+	assert_true(r.path.data == last_head + 4);
+	assert_true(r.host.data > last_head && r.host.data < last_head + 512);
+}
+
+static void
+a_field_that_is_lacking_has_no_data(void **state)
+{
+	struct http_request r;
+
+	(void)state;
+	memset(&r, 0xff, sizeof r);
+	assert_int_equal(parse("GET / HTTP/1.0", "", &r), 0);
+	assert_span(r.host, NULL);
+	assert_span(r.origin, NULL);
+	assert_span(r.websocket_key, NULL);
+	assert_span(r.websocket_version, NULL);
+	assert_true(r.length == 0);
+	assert_false(r.chunked || r.expect || r.upgrade || r.websocket || r.keep_alive);
+}
+
+static void
+an_empty_field_has_data_of_no_length(void **state)
+{
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET / HTTP/1.1", "Host:\r\nOrigin:  \t\r\n", &r), 0);
+	assert_span(r.host, "");
+	assert_span(r.origin, "");
+}
+
+static void
+a_key_given_twice_is_none(void **state)
+{
+	static const char *const fields =
+	    "Host: h\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET / HTTP/1.1", fields, &r), 0);
+	assert_span(r.websocket_key, "");
+}
+
+static void
+a_field_name_is_a_token_and_its_colon(void **state)
+{
+	static const char *const bad[] = {
+		"X : y\r\n",	"X\t: y\r\n",	": y\r\n",	" : y\r\n",
+		" X: y\r\n",	"\tX: y\r\n",	"X\r\n",	"X y\r\n",
+		"X y: z\r\n",	"X(y): z\r\n",	"X/y: z\r\n",	"X@y: z\r\n",
+		"\"X\": y\r\n", "X\x01: y\r\n", "X\x7f: y\r\n", "X\xc3\xa4: y\r\n",
+		"X;: y\r\n",	"X=: y\r\n",	"[X]: y\r\n",	"X,: y\r\n",
+		"X{: y\r\n",	"X\\: y\r\n",	"X?: y\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_fields_status(1, bad[i], 400);
+	assert_fields_status(1, "!#$%&'*+-.^_`|~09azAZ: y\r\n", 0);
+	assert_fields_status(1, "X:y\r\n", 0);
+	assert_fields_status(1, "X:\r\n", 0);
+	assert_fields_status(1, "X::\r\n", 0);
+}
+
+static void
+a_folded_line_is_refused(void **state)
+{
+	(void)state;
+	assert_fields_status(1, "X: a\r\n b\r\n", 400);
+	assert_fields_status(1, "X: a\r\n\tb: c\r\n", 400);
+	assert_fields_status(1, "X: a\r\n \r\n", 400);
+}
+
+static void
+a_field_before_the_first_name_is_refused(void **state)
+{
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET / HTTP/1.1", " X: y\r\nHost: h\r\n", &r), 400);
+}
+
+static void
+a_value_has_no_control_bytes_but_tabs(void **state)
+{
+	(void)state;
+	for (int byte = 1; byte < 0x100; byte++) {
+		char fields[] = "X: a_b\r\n";
+		if (byte == '\r' || byte == '\n')
+			continue;
+		fields[4] = (char)byte;
+		bool control = (byte < 0x20 && byte != '\t') || byte == 0x7f;
+		assert_fields_status(1, fields, control ? 400 : 0);
+	}
+}
+
+static void
+a_content_length_is_one_plain_number(void **state)
+{
+	static const struct {
+		const char *value;
+		unsigned status;
+		uint64_t length;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "5", 0, 5 },
+		{ "  5\t ", 0, 5 },
+		{ "0005", 0, 5 },
+		{ "65536", 0, 65536 },
+		{ "4294967296", 0, (uint64_t)1 << 32 },
+		{ "9223372036854775807", 0, INT64_MAX },
+		{ "9223372036854775808", 400, 0 },
+		{ "18446744073709551615", 400, 0 },
+		{ "18446744073709551621", 400, 0 },
+		{ "99999999999999999999999999", 400, 0 },
+		{ "", 400, 0 },
+		{ "+5", 400, 0 },
+		{ "-5", 400, 0 },
+		{ "-0", 400, 0 },
+		{ "5 5", 400, 0 },
+		{ "5,5", 400, 0 },
+		{ "5, 5", 400, 0 },
+		{ "5,6", 400, 0 },
+		{ "0x5", 400, 0 },
+		{ "5.0", 400, 0 },
+		{ "5e1", 400, 0 },
+		{ "five", 400, 0 },
+		{ "\"5\"", 400, 0 },
+		{ "5;", 400, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		char fields[128];
+		snprintf(fields, sizeof fields, "Host: h\r\nContent-Length:%s\r\n",
+			 cases[i].value);
+		if (parse("POST / HTTP/1.1", fields, &r) != cases[i].status)
+			fail_msg("%s", cases[i].value);
+		assert_true(cases[i].status != 0 || r.length == cases[i].length);
+	}
+}
+
+static void
+two_content_lengths_are_refused(void **state)
+{
+	(void)state;
+	assert_fields_status(1, "Content-Length: 5\r\nContent-Length: 6\r\n", 400);
+	assert_fields_status(1, "Content-Length: 5\r\nContent-Length: 5\r\n", 400);
+	assert_fields_status(1, "Content-Length: 0\r\ncontent-length: 0\r\n", 400);
+	assert_fields_status(0, "Content-Length: 5\r\nContent-Length: 5\r\n", 400);
+}
+
+static void
+a_length_beside_chunks_is_refused(void **state)
+{
+	(void)state;
+	assert_fields_status(1, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+			     400);
+	assert_fields_status(1, "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+			     400);
+	assert_fields_status(1, "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+			     400);
+}
+
+static void
+chunked_is_the_one_transfer_coding(void **state)
+{
+	static const char *const good[] = { "chunked", "Chunked", "CHUNKED",
+					    " \tchunked " };
+	static const char *const unknown[] = { "gzip", "gzip, chunked", "identity",
+					       "xchunked", "chunkedx" };
+	struct http_request r;
+	char fields[128];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(fields, sizeof fields, "Host: h\r\nTransfer-Encoding:%s\r\n",
+			 good[i]);
+		assert_int_equal(parse("POST / HTTP/1.1", fields, &r), 0);
+		assert_true(r.chunked);
+	}
+	for (size_t i = 0; i < COUNT(unknown); i++) {
+		snprintf(fields, sizeof fields, "Transfer-Encoding: %s\r\n", unknown[i]);
+		assert_fields_status(1, fields, 501);
+	}
+}
+
+/* 400 or 501: either way nothing of it is taken for a body. */
+static void
+doubtful_transfer_codings_are_refused(void **state)
+{
+	static const char *const fields[] = {
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+		"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked, chunked\r\n",
+		"Transfer-Encoding: chunked, gzip\r\n",
+		"Transfer-Encoding: chunked;q=1\r\n",
+		"Transfer-Encoding: \"chunked\"\r\n",
+		"Transfer-Encoding:\r\n",
+		"Transfer-Encoding: ,chunked\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		struct http_request r;
+		char all[128];
+		snprintf(all, sizeof all, "Host: h\r\n%s", fields[i]);
+		unsigned status = parse("POST / HTTP/1.1", all, &r);
+		if (status != 400 && status != 501)
+			fail_msg("%u for %s", status, fields[i]);
+	}
+}
+
+static void
+chunked_given_twice_is_malformed(void **state)
+{
+	(void)state;
+	assert_fields_status(
+	    1, "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400);
+}
+
+static void
+http_1_0_has_no_chunks(void **state)
+{
+	(void)state;
+	assert_fields_status(0, "Transfer-Encoding: chunked\r\n", 400);
+	assert_fields_status(0, "Content-Length: 5\r\n", 0);
+}
+
+static void
+only_continue_can_be_expected(void **state)
+{
+	static const struct {
+		const char *line, *fields;
+		unsigned status;
+		bool expect;
+	} cases[] = {
+		{ "POST / HTTP/1.1", "Host: h\r\nExpect: 100-continue\r\n", 0, true },
+		{ "POST / HTTP/1.1", "Host: h\r\nexpect: 100-Continue\r\n", 0, true },
+		{ "POST / HTTP/1.1", "Host: h\r\n", 0, false },
+		{ "POST / HTTP/1.0", "Host: h\r\nExpect: 100-continue\r\n", 0, false },
+		{ "POST / HTTP/1.1", "Host: h\r\nExpect: 200-ok\r\n", 417, false },
+		{ "POST / HTTP/1.1", "Host: h\r\nExpect: 100-continues\r\n", 417, false },
+		{ "POST / HTTP/1.1", "Host: h\r\nExpect: 100-continue, x\r\n", 417,
+		  false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_request r;
+		unsigned status = parse(cases[i].line, cases[i].fields, &r);
+		assert_int_equal(status, cases[i].status);
+		assert_true(status != 0 || r.expect == cases[i].expect);
+	}
+}
+
+static void
+a_head_cut_off_anywhere_is_read_within_its_bounds(void **state)
+{
+	static const char head[] =
+	    "GET http://h/a?b HTTP/1.1\r\nHost: h:80\r\nConnection: a,\r\n"
+	    "Content-Length: 5\r\nSec-WebSocket-Key: x\r\nX:\r\n\r\n";
+
+	(void)state;
+	for (size_t n = 0; n < sizeof head; n++) {
+		struct http_request r;
+		char *p = copy(head, n);
+		http_parse(p, n, &r);
+		free(p);
+	}
+}
+
+/* What came of decoding: the content, the call's last return, how much it took. */
+struct body {
+	char content[16384];
+	size_t length;
+	long end;
+	size_t given; /* bytes that had been given when it ended */
+};
+
+/* Decodes a body, the first piece of a length of its own and then by steps. */
+static void
+dechunk(struct body *b, const char *text, size_t length, size_t first, size_t step)
+{
+	struct http_chunked h = { 0 };
+	size_t n = first < length ? first : length;
+
+	b->length = b->given = 0;
+	do {
+		char *p = copy(text + b->given, n);
+		size_t decoded = n;
+		b->end = http_dechunk(&h, p, &decoded);
+		b->given += n;
+		if (b->end != HTTP_BAD) {
+			assert_true(decoded <= n &&
+				    b->length + decoded <= sizeof b->content);
+			memcpy(b->content + b->length, p, decoded);
+			b->length += decoded;
+		}
+		free(p);
+		n = length - b->given < step ? length - b->given : step;
+	} while (b->end == HTTP_MORE && n > 0);
+}
+
+static const struct {
+	const char *text;
+	size_t length;
+	const char *content;
+	size_t rest;
+} bodies[] = {
+	{ BYTES("0\r\n\r\n"), "", 0 },
+	{ BYTES("5\r\nhello\r\n0\r\n\r\n"), "hello", 0 },
+	{ BYTES("1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n0\r\n\r\n"), "abcdef", 0 },
+	{ BYTES("a\r\n0123456789\r\n0\r\n\r\n"), "0123456789", 0 },
+	{ BYTES("A\r\n0123456789\r\n0\r\n\r\n"), "0123456789", 0 },
+	{ BYTES("1F\r\n0123456789abcdef0123456789abcde\r\n0\r\n\r\n"),
+	  "0123456789abcdef0123456789abcde", 0 },
+	{ BYTES("1f\r\n0123456789abcdef0123456789abcde\r\n0\r\n\r\n"),
+	  "0123456789abcdef0123456789abcde", 0 },
+	{ BYTES("0005\r\nhello\r\n000\r\n\r\n"), "hello", 0 },
+	{ BYTES("000000000000005\r\nhello\r\n000000000000000\r\n\r\n"), "hello", 0 },
+	{ BYTES("5;a\r\nhello\r\n0;b=c\r\n\r\n"), "hello", 0 },
+	{ BYTES("5;a=\"b;c 5\"\r\nhello\r\n0\r\n\r\n"), "hello", 0 },
+	{ BYTES("5 ;a\r\nhello\r\n0\t;b\r\n\r\n"), "hello", 0 },
+	{ BYTES("4\r\n\r\n\r\n\r\n0\r\n\r\n"), "\r\n\r\n", 0 },
+	{ BYTES("5\r\n0\r\n\r\n\r\n0\r\n\r\n"), "0\r\n\r\n", 0 },
+	{ BYTES("1\r\na\r\n0\r\nX: y\r\n\r\n"), "a", 0 },
+	{ BYTES("1\r\na\r\n0\r\nX: y\r\nContent-Length: 9\r\n\r\n"), "a", 0 },
+	{ BYTES("1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n"), "a", 16 },
+	{ BYTES("0\r\n\r\n\r\n"), "", 2 },
+	{ BYTES("0\r\nX: y\r\n\r\n5\r\nhello"), "", 8 },
+	{ BYTES("0\r\n\r\n0\r\n\r\n"), "", 5 },
+};
+
+static void
+assert_body(const struct body *b, size_t i)
+{
+	if (b->end < 0)
+		fail_msg("%ld for case %zu", b->end, i);
+	assert_int_equal(bodies[i].length - b->given + (size_t)b->end, bodies[i].rest);
+	assert_int_equal(b->length, strlen(bodies[i].content));
+	assert_memory_equal(b->content, bodies[i].content, b->length);
+}
+
+static void
+a_chunked_body_becomes_its_content_and_the_rest_stays(void **state)
+{
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bodies); i++) {
+		dechunk(&b, bodies[i].text, bodies[i].length, bodies[i].length, 1);
+		assert_body(&b, i);
+		assert_int_equal(b.end, bodies[i].rest);
+	}
+}
+
+static void
+a_chunked_body_may_come_at_any_split(void **state)
+{
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bodies); i++) {
+		size_t length = bodies[i].length;
+		dechunk(&b, bodies[i].text, length, 0, 1);
+		assert_body(&b, i);
+		assert_int_equal(b.end, 0);
+		for (size_t first = 0; first <= length; first++) {
+			dechunk(&b, bodies[i].text, length, first, length);
+			assert_body(&b, i);
+		}
+	}
+}
+
+static void
+a_chunked_body_goes_on_until_its_last_byte(void **state)
+{
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bodies); i++)
+		for (size_t n = 0; n < bodies[i].length - bodies[i].rest; n++) {
+			dechunk(&b, bodies[i].text, n, n, 1);
+			assert_int_equal(b.end, HTTP_MORE);
+			assert_memory_equal(b.content, bodies[i].content, b.length);
+		}
+}
+
+static const struct {
+	const char *text;
+	size_t length;
+} bad_bodies[] = {
+	{ BYTES("\r\n") },
+	{ BYTES("\n") },
+	{ BYTES(" 5\r\nhello") },
+	{ BYTES("g\r\n") },
+	{ BYTES("/\r\n") },
+	{ BYTES(":\r\n") },
+	{ BYTES("@\r\n") },
+	{ BYTES("`\r\n") },
+	{ BYTES("0x5\r\nhello") },
+	{ BYTES("5h\r\nhello") },
+	{ BYTES("+5\r\nhello") },
+	{ BYTES("-5\r\nhello") },
+	{ BYTES("-0\r\n\r\n") },
+	{ BYTES(";a\r\n\r\n") },
+	{ BYTES("5,\r\nhello") },
+	{ BYTES("5\0\r\nhello") },
+	{ BYTES("5\nhello") },
+	{ BYTES("5\rhello") },
+	{ BYTES("5\r\r\nhello") },
+	{ BYTES("5;a\nhello") },
+	{ BYTES("5;a\rb\r\nhello") },
+	{ BYTES("5;a\0\r\nhello") },
+	{ BYTES("5\r\nhello\n") },
+	{ BYTES("5\r\nhello0\r\n\r\n") },
+	{ BYTES("5\r\nhello!\r\n") },
+	{ BYTES("5\r\nhello\rx") },
+	{ BYTES("5\r\nhello\r\n\r\n") },
+	{ BYTES("0\n") },
+	{ BYTES("0\r\n\n") },
+	{ BYTES("0\r\n\r\r") },
+	{ BYTES("0\r\nX: y\n") },
+	{ BYTES("0\r\nX: y\rZ") },
+	{ BYTES("0\r\nX: \0\r\n\r\n") },
+	{ BYTES("0\r\n\0") },
+	{ BYTES("fffffffffffffffff\r\n") },
+	{ BYTES("10000000000000000\r\n") },
+	{ BYTES("10000000000000005\r\nhello\r\n0\r\n\r\n") },
+	{ BYTES("ffffffffffffffffffffffffffffffff\r\n") },
+};
+
+static void
+a_malformed_chunked_body_is_refused_at_any_split(void **state)
+{
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad_bodies); i++) {
+		size_t length = bad_bodies[i].length;
+		dechunk(&b, bad_bodies[i].text, length, 0, 1);
+		if (b.end != HTTP_BAD)
+			fail_msg("%ld for case %zu", b.end, i);
+		for (size_t first = 0; first <= length; first++) {
+			dechunk(&b, bad_bodies[i].text, length, first, length);
+			assert_int_equal(b.end, HTTP_BAD);
+		}
+	}
+}
+
+/* RFC 9112 section 7.1.1: an extension begins with its semicolon. */
+static void
+only_an_extension_may_follow_a_chunk_size(void **state)
+{
+	static const char *const texts[] = { "5 5\r\nhello", "5 x\r\nhello",
+					     "5\tx;a\r\nhello" };
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		dechunk(&b, texts[i], strlen(texts[i]), strlen(texts[i]), 1);
+		if (b.end != HTTP_BAD)
+			fail_msg("%ld for %s", b.end, texts[i]);
+	}
+}
+
+static void
+a_chunk_may_be_the_largest_size_that_is_read(void **state)
+{
+	static const char text[] = "fffffffffffffff\r\nabc";
+	struct http_chunked h = { 0 };
+	size_t length = sizeof text - 1;
+	char *p = copy(text, length);
+
+	(void)state;
+	assert_int_equal(http_dechunk(&h, p, &length), HTTP_MORE);
+	assert_int_equal(length, 3);
+	assert_memory_equal(p, "abc", 3);
+	assert_true(h.left == 0xfffffffffffffff - 3);
+	free(p);
+}
+
+/* A body with this many bytes between two markers, in the end or an extension. */
+static long
+end_with_overhead(const char *before, size_t overhead, const char *behind, size_t step)
+{
+	size_t length = strlen(before) + overhead + strlen(behind);
+	char *p = malloc(length);
+	struct body b;
+
+	assert_non_null(p);
+	memcpy(p, before, strlen(before));
+	memset(p + strlen(before), 'x', overhead);
+	memcpy(p + strlen(before) + overhead, behind, strlen(behind));
+	dechunk(&b, p, length, step, step);
+	free(p);
+	return b.end;
+}
+
+static void
+extensions_and_trailers_without_end_are_refused(void **state)
+{
+	static const size_t steps[] = { 1, 1000, 70000 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(steps); i++) {
+		size_t step = steps[i];
+		assert_int_equal(
+		    end_with_overhead("5;", 1000, "\r\nhello\r\n0\r\n\r\n", step), 0);
+		assert_int_equal(end_with_overhead("0\r\nX: ", 1000, "\r\n\r\n", step),
+				 0);
+		assert_int_equal(end_with_overhead("5;", HTTP_HEAD, "", step), HTTP_BAD);
+		assert_int_equal(end_with_overhead("5;", 70000, "", step), HTTP_BAD);
+		assert_int_equal(end_with_overhead("0\r\nX: ", HTTP_HEAD, "", step),
+				 HTTP_BAD);
+		assert_int_equal(end_with_overhead("0\r\nX: ", 70000, "", step),
+				 HTTP_BAD);
+	}
+}
+
+static void
+many_short_trailers_are_refused_as_well(void **state)
+{
+	size_t length = 3 + 4 * (size_t)HTTP_HEAD;
+	char *p = malloc(length);
+	struct body b;
+
+	(void)state;
+	memcpy(p, "0\r\n", 3);
+	for (size_t at = 3; at < length; at += 4)
+		memcpy(p + at, "X:\r\n", 4);
+	dechunk(&b, p, length, length, length);
+	assert_int_equal(b.end, HTTP_BAD);
+	dechunk(&b, p, length, 1, 1);
+	assert_int_equal(b.end, HTTP_BAD);
+	free(p);
+}
+
+/* However many chunks: data between their lines sets the count back. */
+static void
+many_small_chunks_are_fine(void **state)
+{
+	enum { CHUNKS = 10000 };
+	size_t length = 6 * (size_t)CHUNKS + 5;
+	char *p = malloc(length);
+	struct body b;
+
+	(void)state;
+	for (size_t i = 0; i < CHUNKS; i++)
+		memcpy(p + 6 * i, i % 2 == 0 ? "1\r\na\r\n" : "1\r\nb\r\n", 6);
+	memcpy(p + 6 * (size_t)CHUNKS, "0\r\n\r\n", 5);
+	dechunk(&b, p, length, length, length);
+	assert_int_equal(b.end, 0);
+	assert_int_equal(b.length, CHUNKS);
+	assert_memory_equal(b.content, "abababab", 8);
+	dechunk(&b, p, length, 7, 7);
+	assert_int_equal(b.length, CHUNKS);
+	free(p);
+}
+
+static void
+each_status_that_is_sent_has_its_reason(void **state)
+{
+	static const struct {
+		unsigned status;
+		const char *reason;
+	} cases[] = {
+		{ 101, "Switching Protocols" },
+		{ 200, "OK" },
+		{ 400, "Bad Request" },
+		{ 405, "Method Not Allowed" },
+		{ 413, "Content Too Large" },
+		{ 417, "Expectation Failed" },
+		{ 426, "Upgrade Required" },
+		{ 501, "Not Implemented" },
+		{ 505, "HTTP Version Not Supported" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_string_equal(http_reason(cases[i].status), cases[i].reason);
+	assert_non_null(http_reason(999));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_head_ends_behind_its_empty_line),
+		cmocka_unit_test(a_head_is_found_at_every_split),
+		cmocka_unit_test(a_head_that_is_not_complete_needs_more),
+		cmocka_unit_test(a_bare_line_end_or_nul_is_bad_as_soon_as_it_is_seen),
+		cmocka_unit_test(what_was_scanned_is_not_looked_at_again),
+		cmocka_unit_test(blank_bytes_are_whole_empty_lines_at_the_front),
+		cmocka_unit_test(methods_are_told_apart_by_case_and_whole),
+		cmocka_unit_test(a_malformed_request_line_is_refused),
+		cmocka_unit_test(an_empty_head_is_refused),
+		cmocka_unit_test(any_version_1_is_spoken),
+		cmocka_unit_test(other_versions_are_not_supported),
+		cmocka_unit_test(what_is_no_version_is_refused),
+		cmocka_unit_test(the_origin_form_is_a_path_and_a_query),
+		cmocka_unit_test(the_asterisk_stands_alone),
+		cmocka_unit_test(the_absolute_form_gives_its_path_and_query),
+		cmocka_unit_test(the_absolute_form_may_have_a_query_without_a_path),
+		cmocka_unit_test(the_absolute_form_must_name_a_host),
+		cmocka_unit_test(the_absolute_form_overrides_the_host_field),
+		cmocka_unit_test(other_targets_are_refused),
+		cmocka_unit_test(a_connection_is_kept_as_its_version_and_field_say),
+		cmocka_unit_test(upgrade_tokens_are_found_in_lists),
+		cmocka_unit_test(http_1_1_needs_just_one_host),
+		cmocka_unit_test(a_host_is_a_name_or_an_address_and_a_port),
+		cmocka_unit_test(a_host_is_not_just_any_token),
+		cmocka_unit_test(the_fields_a_handshake_needs_are_kept),
+		cmocka_unit_test(a_field_that_is_lacking_has_no_data),
+		cmocka_unit_test(an_empty_field_has_data_of_no_length),
+		cmocka_unit_test(a_key_given_twice_is_none),
+		cmocka_unit_test(a_field_name_is_a_token_and_its_colon),
+		cmocka_unit_test(a_folded_line_is_refused),
+		cmocka_unit_test(a_field_before_the_first_name_is_refused),
+		cmocka_unit_test(a_value_has_no_control_bytes_but_tabs),
+		cmocka_unit_test(a_content_length_is_one_plain_number),
+		cmocka_unit_test(two_content_lengths_are_refused),
+		cmocka_unit_test(a_length_beside_chunks_is_refused),
+		cmocka_unit_test(chunked_is_the_one_transfer_coding),
+		cmocka_unit_test(doubtful_transfer_codings_are_refused),
+		cmocka_unit_test(chunked_given_twice_is_malformed),
+		cmocka_unit_test(http_1_0_has_no_chunks),
+		cmocka_unit_test(only_continue_can_be_expected),
+		cmocka_unit_test(a_head_cut_off_anywhere_is_read_within_its_bounds),
+		cmocka_unit_test(a_chunked_body_becomes_its_content_and_the_rest_stays),
+		cmocka_unit_test(a_chunked_body_may_come_at_any_split),
+		cmocka_unit_test(a_chunked_body_goes_on_until_its_last_byte),
+		cmocka_unit_test(a_malformed_chunked_body_is_refused_at_any_split),
+		cmocka_unit_test(only_an_extension_may_follow_a_chunk_size),
+		cmocka_unit_test(a_chunk_may_be_the_largest_size_that_is_read),
+		cmocka_unit_test(extensions_and_trailers_without_end_are_refused),
+		cmocka_unit_test(many_short_trailers_are_refused_as_well),
+		cmocka_unit_test(many_small_chunks_are_fine),
+		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
+	};
+
+	return cmocka_run_group_tests_name("http", tests, NULL, drop_last_head);
+}
