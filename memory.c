@@ -1,0 +1,129 @@
+#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
+#include "memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { CACHE_LINE = 64 };
+
+static void *
+take(struct memory *m, size_t bytes, size_t alignment)
+{
+	size_t start = (m->used + alignment - 1) / alignment * alignment;
+
+	if (start < m->used || bytes > SIZE_MAX / 2 - start) {
+		m->overflow = true;
+		return NULL;
+	}
+	m->used = start + bytes;
+	return m->base != NULL ? m->base + start : NULL;
+}
+
+void *
+memory_take(struct memory *m, size_t count, size_t size)
+{
+	if (count > SIZE_MAX / 2 / size) {
+		m->overflow = true;
+		return NULL;
+	}
+	return take(m, count * size, CACHE_LINE);
+}
+
+bool
+memory_map(struct memory *m)
+{
+	/* Not reserved: the worst case may be more than the machine has, and is
+	 * said at start; what is used follows the work. */
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+	if (m->overflow) {
+		errno = ENOMEM;
+		return false;
+	}
+	void *base = mmap(NULL, m->used, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (base == MAP_FAILED)
+		return false;
+	m->base = base;
+	m->used = 0;
+	return true;
+}
+
+static struct {
+	char *blocks;
+	uint32_t *idle;	     /* a stack of those given back */
+	uint32_t idle_count; /* how many are on it */
+	uint32_t count;
+	uint32_t fresh;	  /* blocks from here on have never been taken */
+	uint32_t low;	  /* the least that the stack held since the last sweep */
+	uint32_t trimmed; /* so many at its bottom have no pages any more */
+	size_t size;
+} pool;
+
+void
+block_place(struct memory *m, uint32_t count, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	pool.size = (size + page - 1) / page * page;
+	pool.count = count;
+	pool.idle = memory_take(m, count, sizeof *pool.idle);
+	if (count > 0 && pool.size > SIZE_MAX / 2 / count)
+		m->overflow = true;
+	else
+		pool.blocks = take(m, count * pool.size, page);
+}
+
+size_t
+block_size(void)
+{
+	return pool.size;
+}
+
+char *
+block_take(void)
+{
+	if (pool.idle_count == 0)
+		return pool.fresh < pool.count ? pool.blocks + pool.size * pool.fresh++
+					       : NULL;
+	pool.idle_count--;
+	if (pool.low > pool.idle_count)
+		pool.low = pool.idle_count;
+	if (pool.trimmed > pool.idle_count)
+		pool.trimmed = pool.idle_count;
+	return pool.blocks + pool.size * pool.idle[pool.idle_count];
+}
+
+void
+block_give(char *block)
+{
+	pool.idle[pool.idle_count++] =
+	    (uint32_t)((size_t)(block - pool.blocks) / pool.size);
+}
+
+uint32_t
+block_taken(void)
+{
+	return pool.fresh - pool.idle_count;
+}
+
+/* Linux drops private pages at once; where that cannot be had they just stay. */
+static void
+drop_pages(char *start, size_t length)
+{
+#ifdef __linux__
+	madvise(start, length, MADV_DONTNEED);
+#else
+	(void)start;
+	(void)length;
+#endif
+}
+
+bool
+block_sweep(void)
+{
+	for (; pool.trimmed < pool.low; pool.trimmed++)
+		drop_pages(pool.blocks + pool.size * pool.idle[pool.trimmed], pool.size);
+	pool.low = pool.idle_count;
+	return pool.trimmed < pool.idle_count;
+}
