@@ -12,7 +12,7 @@ ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' 
 LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-lbearssl)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-FILES = text json http ws memory rooms
+FILES = text json http ws memory rooms packet log conf
 UNITS = text json http ws memory rooms
 HEADERS = $(FILES:%=%.h)
 # A set of objects for each way to build.

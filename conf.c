@@ -1,0 +1,338 @@
+#include "conf.h"
+
+#include "json.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HAVE_TLS = 0 }; /* what the flag may be */
+
+enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS };
+
+static bool valid_host(struct span);
+static bool valid_prefix(struct span);
+static bool valid_log(struct span);
+
+/* Every key there is. */
+static const struct key {
+	const char *name;
+	enum kind kind;
+	size_t at; /* its place in struct conf */
+	uint32_t low, high;
+	bool (*valid)(struct span); /* a string's own rule, if it has one, ... */
+	const char *rule;	    /* ... in words */
+} keys[] = {
+	{ "Port", NUMBER, offsetof(struct conf, port), 0, 65535, NULL, NULL },
+	{ "TLS", FLAG, offsetof(struct conf, tls), 0, HAVE_TLS, NULL, NULL },
+	{ "Cert", STRING, offsetof(struct conf, cert), 0, 0, NULL, NULL },
+	{ "Key", STRING, offsetof(struct conf, key), 0, 0, NULL, NULL },
+	{ "Host", STRING, offsetof(struct conf, host), 0, 0, valid_host,
+	  "an IPv4 or IPv6 address, or \"\" for all" },
+	{ "Prefix", STRING, offsetof(struct conf, prefix), 0, 0, valid_prefix,
+	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # or space" },
+	{ "Log", STRING, offsetof(struct conf, log), 0, 0, valid_log,
+	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
+	  "none" },
+	{ "LogLevel", LEVEL, offsetof(struct conf, log_level), 0, 0, NULL, NULL },
+	{ "LogSize", NUMBER, offsetof(struct conf, log_size), 0, INT32_MAX, NULL, NULL },
+	{ "User", STRING, offsetof(struct conf, user), 0, 0, NULL, NULL },
+	{ "Origins", ORIGINS, offsetof(struct conf, origins), 0, 0, NULL, NULL },
+	{ "MaxConnections", NUMBER, offsetof(struct conf, max_connections), 1, 100000,
+	  NULL, NULL },
+	{ "MaxPerAddress", NUMBER, offsetof(struct conf, max_per_address), 1, 100000,
+	  NULL, NULL },
+	{ "MaxPeers", NUMBER, offsetof(struct conf, max_peers), 1, 256, NULL, NULL },
+	{ "MaxPacket", NUMBER, offsetof(struct conf, max_packet), 1024, 1048576, NULL,
+	  NULL },
+	{ "Heartbeat", NUMBER, offsetof(struct conf, heartbeat), 1, 3600, NULL, NULL },
+	{ "HandshakeTimeout", NUMBER, offsetof(struct conf, handshake_timeout), 1, 3600,
+	  NULL, NULL },
+};
+
+enum { KEYS = sizeof keys / sizeof *keys };
+
+/* The file's text; its strings are unescaped and terminated where they stand. */
+static char file_text[CONF_FILE + 1];
+
+void
+conf_default(struct conf *c)
+{
+	*c = (struct conf){
+		.port = 1111,
+		.cert = "",
+		.key = "",
+		.host = "",
+		.prefix = "/echo",
+		.log = "log/debug.log",
+		.log_level = LEVEL_DEBUG,
+		.log_size = 1048576,
+		.user = "",
+		.max_connections = 256,
+		.max_per_address = 64,
+		.max_peers = 16,
+		.max_packet = 65536,
+		.heartbeat = 25,
+		.handshake_timeout = 10,
+	};
+}
+
+static bool
+valid_host(struct span s)
+{
+	unsigned char address[16];
+
+	return s.length == 0 || inet_pton(AF_INET, s.data, address) == 1 ||
+	       inet_pton(AF_INET6, s.data, address) == 1;
+}
+
+static bool
+valid_prefix(struct span s)
+{
+	if (s.length == 0)
+		return true;
+	for (size_t i = 0; i < s.length; i++)
+		if ((unsigned char)s.data[i] <= 0x20 ||
+		    strchr("?#\x7f", s.data[i]) != NULL)
+			return false;
+	return s.data[0] == '/' && s.data[s.length - 1] != '/';
+}
+
+static bool
+valid_log(struct span s)
+{
+	return s.length < LOG_PATH;
+}
+
+static const struct key *
+find_key(struct span name)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (json_equal(name, keys[i].name))
+			return &keys[i];
+	return NULL;
+}
+
+/* FILE:LINE: of a place in the text. */
+static void
+put_place(struct text *error, const char *file, const char *at)
+{
+	uint64_t line = 1;
+
+	for (const char *p = file_text; p < at; p++)
+		line += *p == '\n';
+	text_string(error, file);
+	text_char(error, ':');
+	text_number(error, line);
+	text_string(error, ": ");
+}
+
+/* What a key's value has to be, in words. */
+static void
+put_rule(struct text *error, const struct key *k)
+{
+	switch (k->kind) {
+	case FLAG:
+		text_string(error, k->high > 0 ? "true or false"
+					       : "false: TLS is not in this build");
+		break;
+	case NUMBER:
+		text_string(error, "a whole number from ");
+		text_number(error, k->low);
+		text_string(error, " to ");
+		text_number(error, k->high);
+		break;
+	case STRING:
+		text_string(error, k->rule != NULL
+				       ? k->rule
+				       : "a string without control characters");
+		break;
+	case LEVEL:
+		text_string(error, "one of");
+		for (size_t i = 0; log_levels[i] != NULL; i++) {
+			text_string(error, i > 0 ? ", " : " ");
+			text_string(error, log_levels[i]);
+		}
+		break;
+	case ORIGINS: text_string(error, "a list of at most 64 strings"); break;
+	}
+}
+
+/* A string's contents, terminated in place; NULL if it is none or has control characters.
+ */
+static char *
+read_string(struct span value)
+{
+	if (*value.data != '"')
+		return NULL;
+	struct span contents = json_contents(value);
+	char *string = file_text + (contents.data - file_text);
+	long length = json_unescape(contents, string, contents.length, false);
+	if (length < 0)
+		return NULL;
+	for (long i = 0; i < length; i++)
+		if ((unsigned char)string[i] < 0x20)
+			return NULL;
+	string[length] = '\0';
+	return string;
+}
+
+static bool
+read_origins(const char **origins, struct span value)
+{
+	struct json list;
+	struct span item;
+	size_t count = 0;
+	bool end;
+
+	json_init(&list, file_text + (value.data - file_text), value.length);
+	if (!json_enter(&list, '['))
+		return false;
+	while (json_element(&list, &item, &end)) {
+		if (count == CONF_ORIGINS || (origins[count] = read_string(item)) == NULL)
+			return false;
+		count++;
+	}
+	origins[count] = NULL;
+	return true;
+}
+
+static bool
+read_level(uint32_t *level, const char *name)
+{
+	for (uint32_t i = 0; name != NULL && log_levels[i] != NULL; i++)
+		if (strcmp(name, log_levels[i]) == 0) {
+			*level = i;
+			return true;
+		}
+	return false;
+}
+
+static bool
+read_value(struct conf *c, const struct key *k, struct span value)
+{
+	void *place = (char *)c + k->at;
+	uint64_t number;
+
+	switch (k->kind) {
+	case FLAG:
+		*(bool *)place = span_is(value, "true");
+		return span_is(value, "false") || (k->high > 0 && span_is(value, "true"));
+	case NUMBER:
+		if (!text_to_number(value, k->high, &number) || number < k->low)
+			return false;
+		*(uint32_t *)place = (uint32_t)number;
+		return true;
+	case STRING: {
+		const char *string = read_string(value);
+		if (string == NULL || (k->valid != NULL && !k->valid((struct span){
+							       string, strlen(string) })))
+			return false;
+		*(const char **)place = string;
+		return true;
+	}
+	case LEVEL: return read_level(place, read_string(value));
+	case ORIGINS: return read_origins(place, value);
+	}
+	return false;
+}
+
+static bool
+read_member(struct conf *c, const char *file, struct span name, struct span value,
+	    uint32_t *seen, struct text *error)
+{
+	const struct key *k = find_key(name);
+
+	if (k == NULL) {
+		put_place(error, file, name.data);
+		text_string(error, "unknown key \"");
+		text_escaped(error, name.data, name.length, 40);
+		text_string(error, "\"; there are");
+		for (size_t i = 0; i < KEYS; i++) {
+			text_string(error, i > 0 ? ", " : " ");
+			text_string(error, keys[i].name);
+		}
+		return false;
+	}
+	uint32_t bit = UINT32_C(1) << (k - keys);
+	bool again = (*seen & bit) != 0;
+	*seen |= bit;
+	if (!again && read_value(c, k, value))
+		return true;
+	put_place(error, file, name.data);
+	text_string(error, k->name);
+	text_string(error, again ? " is given twice" : " must be ");
+	if (!again)
+		put_rule(error, k);
+	return false;
+}
+
+/* Returns the file's length, or -1 with errno set; more than CONF_FILE if it is too long.
+ */
+static ssize_t
+read_file(const char *file)
+{
+	size_t length = 0;
+	ssize_t n;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
+		length += (size_t)n;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return n < 0 ? n : (ssize_t)length;
+}
+
+static void
+put_syntax(struct text *error, const char *file, const struct json *j)
+{
+	put_place(error, file, file_text + j->at);
+	if (j->error == JSON_TOO_DEEP)
+		text_string(error, "nested too deep");
+	else if (j->at == j->length)
+		text_string(error, "the file ends too early");
+	else {
+		text_string(error, "not JSON at \"");
+		text_escaped(error, j->text + j->at,
+			     j->length - j->at < 10 ? j->length - j->at : 10, 10);
+		text_char(error, '"');
+	}
+}
+
+bool
+conf_load(struct conf *c, const char *file, struct text *error)
+{
+	struct utf8 utf8 = { 0 };
+	struct span name, value;
+	uint32_t seen = 0;
+	struct json j;
+	bool end;
+	ssize_t length = read_file(file);
+
+	if (length < 0 || length > CONF_FILE) {
+		text_string(error, file);
+		text_string(error, ":1: ");
+		text_string(error,
+			    length < 0 ? strerror(errno) : "longer than 16384 bytes");
+		return false;
+	}
+	json_init(&j, file_text, (size_t)length);
+	if (!utf8_check(&utf8, file_text, (size_t)length) || !utf8_complete(&utf8)) {
+		put_place(error, file, file_text);
+		text_string(error, "not UTF-8");
+		return false;
+	}
+	if (json_enter(&j, '{'))
+		while (json_member(&j, &name, &value, &end))
+			if (!read_member(c, file, name, value, &seen, error))
+				return false;
+	if (json_finish(&j))
+		return true;
+	put_syntax(error, file, &j);
+	return false;
+}

@@ -1,0 +1,42 @@
+/* The configuration: what conf.json may say, and what holds where it is silent. */
+#ifndef CONF_H
+#define CONF_H
+
+#include "log.h"
+
+enum {
+	CONF_FILE = 16384, /* bytes of a configuration file, at most */
+	CONF_ORIGINS = 64  /* members of Origins, at most */
+};
+
+struct conf {
+	uint32_t port; /* 0: any free one */
+	bool tls;
+	const char *cert;
+	const char *key;
+	const char *host; /* an address; "": all, of IPv4 and IPv6 */
+	const char *prefix;
+	const char *log;
+	uint32_t log_level;
+	uint32_t log_size;		       /* bytes, 0: no limit */
+	const char *user;		       /* "": the one that started it */
+	const char *origins[CONF_ORIGINS + 1]; /* NULL behind the last */
+	uint32_t max_connections;
+	uint32_t max_per_address;
+	uint32_t max_peers;	    /* in a room */
+	uint32_t max_packet;	    /* bytes */
+	uint32_t heartbeat;	    /* seconds */
+	uint32_t handshake_timeout; /* seconds */
+};
+
+/* All defaults. */
+void conf_default(struct conf *);
+
+/*
+ * Reads a file on top of what is there.  False if something is wrong, and then says what
+ * in `error`: FILE:LINE: what, and what would be right.  Strings that were read stay in
+ * memory of this file's own, so there is one configuration.
+ */
+bool conf_load(struct conf *, const char *file, struct text *error);
+
+#endif

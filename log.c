@@ -1,0 +1,376 @@
+#define _GNU_SOURCE /* SOCK_CLOEXEC and SOCK_NONBLOCK in socket() */
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Its header is stdio.h, of which the server wants nothing else. */
+int rename(const char *from, const char *to);
+
+enum {
+	LINE = 1024,
+	GATHERED = 16 * LINE,
+	CALENDAR_CYCLE = 146097,
+	SYSLOG_DAEMON = 3 << 3
+};
+
+const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
+
+static struct {
+	const char *target;
+	enum log_level level;
+	size_t most;
+	size_t size; /* of the file */
+	int fd;	     /* the file or the syslog socket, -1 if there is none */
+	bool failed; /* said on stderr */
+	bool file, syslog;
+	bool made_directory;
+	time_t tried; /* when syslog was last looked for */
+	enum log_level line_level;
+	struct text line;
+	struct text gathered, console;
+	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
+} to = { .fd = -1 };
+
+/*
+ * Proleptic Gregorian date of a count of days since 1970.  Years are counted from March,
+ * so that the leap day is a year's last; 400 of them are one cycle of the calendar.
+ */
+static void
+put_date(struct text *t, uint32_t days)
+{
+	uint32_t since = days + 719468; /* 0000-03-01 */
+	uint32_t day = since % CALENDAR_CYCLE;
+	uint32_t year =
+	    (day - day / 1460 + day / 36524 - day / (CALENDAR_CYCLE - 1)) / 365;
+
+	day -= 365 * year + year / 4 - year / 100;
+	uint32_t month = (5 * day + 2) / 153;
+	uint32_t date = day - (153 * month + 2) / 5 + 1;
+	month = month < 10 ? month + 3 : month - 9;
+	year += since / CALENDAR_CYCLE * 400 + (month <= 2);
+	text_padded(t, year, 4);
+	text_char(t, '-');
+	text_padded(t, month, 2);
+	text_char(t, '-');
+	text_padded(t, date, 2);
+}
+
+/* ISO 8601, UTC. */
+static void
+put_time(struct text *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec < 0)
+		now.tv_sec = 0;
+	uint32_t second = (uint32_t)(now.tv_sec % 86400);
+	put_date(t, (uint32_t)(now.tv_sec / 86400));
+	text_char(t, 'T');
+	text_padded(t, second / 3600, 2);
+	text_char(t, ':');
+	text_padded(t, second / 60 % 60, 2);
+	text_char(t, ':');
+	text_padded(t, second % 60, 2);
+	text_char(t, '.');
+	text_padded(t, (uint32_t)now.tv_nsec / 1000000, 3);
+	text_char(t, 'Z');
+}
+
+/*
+ * What stderr is cannot be known, and it must not hold the service up: a pipe that poll
+ * finds writable takes PIPE_BUF bytes without waiting.
+ */
+static void
+write_console(const char *data, size_t length)
+{
+	while (length > 0) {
+		struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+		size_t piece = length < _POSIX_PIPE_BUF ? length : _POSIX_PIPE_BUF;
+		if (poll(&fd, 1, 0) != 1 || (fd.revents & POLLOUT) == 0)
+			return;
+		ssize_t n = write(STDERR_FILENO, data, piece);
+		if (n <= 0)
+			return;
+		data += n;
+		length -= (size_t)n;
+	}
+}
+
+static void
+flush_console(void)
+{
+	write_console(to.console.data, to.console.length);
+	to.console.length = 0;
+}
+
+/* Says once that there is no log, and why. */
+static void
+complain(const char *what)
+{
+	int error = errno;
+
+	if (to.failed)
+		return;
+	to.failed = true;
+	char data[LINE + LOG_PATH];
+	struct text t;
+	text_init(&t, data, sizeof data);
+	put_time(&t);
+	text_string(&t, " warn - the log ");
+	text_string(&t, to.target);
+	text_string(&t, what);
+	text_string(&t, strerror(error));
+	text_char(&t, '\n');
+	flush_console();
+	write_console(t.data, t.length);
+}
+
+static void
+make_directories(void)
+{
+	char path[LOG_PATH];
+	size_t length = strlen(to.target);
+
+	for (size_t i = 1; i < length && i < sizeof path; i++) {
+		if (to.target[i] != '/')
+			continue;
+		memcpy(path, to.target, i);
+		path[i] = '\0';
+		if (mkdir(path, 0755) == 0)
+			to.made_directory = true;
+	}
+}
+
+static void
+open_file(void)
+{
+	struct stat st;
+
+	/* O_NONBLOCK: a FIFO without a reader must not hold up the start. */
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	to.fd = open(to.target, flags, 0640);
+	if (to.fd < 0 && errno == ENOENT) {
+		make_directories();
+		to.fd = open(to.target, flags, 0640);
+	}
+	if (to.fd < 0)
+		complain(" cannot be opened: ");
+	to.size = to.fd >= 0 && fstat(to.fd, &st) == 0 && S_ISREG(st.st_mode)
+		      ? (size_t)st.st_size
+		      : 0;
+}
+
+static void
+open_syslog(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	struct timespec now;
+
+	/* syslogd may come after us: looked for once a second until it is there. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (to.tried == now.tv_sec + 1)
+		return;
+	to.tried = now.tv_sec + 1;
+	to.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (to.fd < 0 || connect(to.fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return;
+	complain(" (/dev/log) cannot be reached: ");
+	close(to.fd);
+	to.fd = -1;
+}
+
+void
+log_open(const char *target, enum log_level level, size_t most)
+{
+	text_init(&to.gathered, to.gathered_data, sizeof to.gathered_data);
+	text_init(&to.console, to.console_data, sizeof to.console_data);
+	to.target = target;
+	to.level = level;
+	to.most = most;
+	to.syslog = strcmp(target, "syslog") == 0;
+	to.file = !to.syslog && strcmp(target, "") != 0 && strcmp(target, "-") != 0;
+	log_reopen();
+}
+
+void
+log_reopen(void)
+{
+	log_flush();
+	if (to.fd >= 0)
+		close(to.fd);
+	to.fd = -1;
+	to.failed = false;
+	if (to.file)
+		open_file();
+	else if (to.syslog)
+		open_syslog();
+}
+
+void
+log_give(uint32_t user, uint32_t group)
+{
+	char path[LOG_PATH];
+	const char *slash = to.file ? strrchr(to.target, '/') : NULL;
+
+	if (!to.file || to.fd < 0)
+		return;
+	if (fchown(to.fd, user, group) < 0)
+		complain(" cannot be given to its user: ");
+	if (to.made_directory && slash != NULL) {
+		memcpy(path, to.target, (size_t)(slash - to.target));
+		path[slash - to.target] = '\0';
+		if (chown(path, user, group) < 0)
+			complain(" has a directory that cannot be given to its user: ");
+	}
+}
+
+bool
+log_wants(enum log_level level)
+{
+	/* Without a target of its own only stderr is left. */
+	bool elsewhere = to.file || to.syslog || strcmp(to.target, "-") == 0;
+
+	return level <= to.level && (elsewhere || level <= LEVEL_INFO);
+}
+
+struct text *
+log_begin(enum log_level level, struct span peer)
+{
+	if (!log_wants(level))
+		return NULL;
+	to.line_level = level;
+	text_init(&to.line, to.line_data, sizeof to.line_data - 1);
+	if (to.syslog) {
+		static const char severity[] = { 3, 4, 6, 7, 7 };
+		text_char(&to.line, '<');
+		text_number(&to.line, (uint64_t)(SYSLOG_DAEMON | severity[level]));
+		text_string(&to.line, ">videre[");
+		text_number(&to.line, (uint64_t)getpid());
+		text_string(&to.line, "]: ");
+	} else {
+		put_time(&to.line);
+		text_char(&to.line, ' ');
+	}
+	text_string(&to.line, log_levels[level]);
+	text_char(&to.line, ' ');
+	if (peer.length > 0)
+		text_span(&to.line, peer);
+	else
+		text_char(&to.line, '-');
+	text_char(&to.line, ' ');
+	return &to.line;
+}
+
+static void
+gather(struct text *into, void (*flush)(void))
+{
+	if (into->size - into->length < to.line.length)
+		flush();
+	text_put(into, to.line.data, to.line.length);
+}
+
+void
+log_end(void)
+{
+	bool console_only = !to.file && !to.syslog;
+
+	to.line.data[to.line.length++] = '\n';
+	if (to.line_level <= LEVEL_INFO || console_only)
+		gather(&to.console, flush_console);
+	if (!console_only)
+		gather(&to.gathered, log_flush);
+}
+
+void
+log_line(enum log_level level, struct span peer, const char *message)
+{
+	struct text *t = log_begin(level, peer);
+
+	if (t == NULL)
+		return;
+	text_string(t, message);
+	log_end();
+}
+
+/* A full file moves aside; where that is not allowed it begins anew, for it must not
+ * grow. */
+static void
+rotate_file(void)
+{
+	char aside[LOG_PATH + 3];
+	size_t length = strlen(to.target);
+
+	memcpy(aside, to.target, length);
+	memcpy(aside + length, ".1", 3);
+	if (rename(to.target, aside) == 0) {
+		close(to.fd);
+		open_file();
+		return;
+	}
+	complain(" cannot be moved aside: ");
+	if (ftruncate(to.fd, 0) == 0)
+		to.size = 0;
+}
+
+static void
+write_file(void)
+{
+	if (to.most > 0 && to.size > 0 && to.size + to.gathered.length > to.most)
+		rotate_file();
+	if (to.fd < 0)
+		return;
+	ssize_t n = write(to.fd, to.gathered.data, to.gathered.length);
+	if (n > 0)
+		to.size += (size_t)n;
+	if (n < 0 || (size_t)n < to.gathered.length) {
+		if (n >= 0)
+			errno = ENOSPC;
+		complain(" cannot be written: ");
+	}
+}
+
+/* A datagram a line, without its line feed. */
+static void
+write_syslog(void)
+{
+	const char *line = to.gathered.data, *end = line + to.gathered.length;
+
+	if (to.fd < 0)
+		open_syslog();
+	while (line < end) {
+		size_t length =
+		    (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) -
+			     line);
+		ssize_t sent = to.fd < 0 ? 0 : send(to.fd, line, length, MSG_NOSIGNAL);
+		if (sent < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+			complain(" (/dev/log) cannot be written: ");
+			close(to.fd);
+			to.fd = -1;
+		}
+		line += length + 1;
+	}
+}
+
+void
+log_flush(void)
+{
+	if (to.console.length > 0)
+		flush_console();
+	if (to.gathered.length == 0)
+		return;
+	if (to.syslog)
+		write_syslog();
+	else if (to.fd >= 0)
+		write_file();
+	to.gathered.length = 0;
+}

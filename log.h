@@ -1,0 +1,42 @@
+/*
+ * The log: one line an event, `TIME LEVEL ADDRESS MESSAGE`, into a file, to syslog, and
+ * from level info up also on stderr.  Lines are gathered and written by log_flush,
+ * once per turn of the loop.  A log that cannot be written is said once on stderr
+ * and stops nothing.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include "text.h"
+
+enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_TRACE };
+
+extern const char *const log_levels[]; /* their names, NULL behind the last */
+
+enum { LOG_PATH = 1000 }; /* bytes of a file's name, at most */
+
+/*
+ * Where to: a file, made with its directory if missing; "" nowhere; "-" stderr only, then
+ * all of it; "syslog" the datagram socket /dev/log.  A file of more than `most` bytes
+ * moves to NAME.1 (0: never).  `target` stays the caller's, and must stay.
+ */
+void log_open(const char *target, enum log_level, size_t most);
+/* Opens the file anew: whoever moved it gets a fresh one. */
+void log_reopen(void);
+/* Makes the file and a directory that log_open made another user's. */
+void log_give(uint32_t user, uint32_t group);
+
+/*
+ * Begins a line; NULL if the level is not wanted, else the caller puts the message
+ * into the text, and ends the line.  `peer` is an address, or empty.
+ */
+struct text *log_begin(enum log_level, struct span peer);
+void log_end(void);
+/* A line of just these words. */
+void log_line(enum log_level, struct span peer, const char *message);
+/* Is this level logged at all? */
+bool log_wants(enum log_level);
+
+void log_flush(void);
+
+#endif
