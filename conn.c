@@ -1,0 +1,853 @@
+#define _GNU_SOURCE /* ppoll, accept4 */
+#include "conn.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	LISTENERS = 2,	 /* IPv4 and IPv6 */
+	TURNED_AWAY = 8, /* places besides the limit, to refuse a connection politely */
+	ACCEPTS = 64,	 /* a turn, so that a flood does not hold up those inside */
+	BACKLOG = 512,
+	LINGER = 2,	/* seconds for a peer to close after we have */
+	ADDRESS = 16,	/* bytes, at most */
+	FULL_POLL = 10, /* milliseconds within which everybody is polled */
+	STAYS_BUSY =
+	    100 /* milliseconds after its last byte that a connection is "busy" */
+};
+
+enum state {
+	FREE,
+	OPEN,	   /* the handler's */
+	FINISHING, /* sends what is unsent, then FIN; what comes is thrown away */
+	LINGERING, /* FIN is sent; waits for the peer's */
+	DOOMED	   /* closed at the end of the turn */
+};
+
+struct conn {
+	int fd;
+	enum state state;
+	uint32_t slot;	   /* in `polled` */
+	uint32_t next;	   /* of those to be settled, or of the free ones */
+	bool listed;	   /* is to be settled */
+	bool closed_told;  /* the handler knows, or never knew, of it */
+	uint8_t length;	   /* of the address */
+	uint16_t port;	   /* the peer's */
+	uint32_t counted;  /* where its address is counted, 0: nowhere */
+	uint32_t deadline; /* millisecond modulo 2^32, 0: none */
+	uint32_t moved; /* second in which unsent bytes last went out or began to wait */
+	uint32_t busy;	/* millisecond of the last event, modulo 2^32 */
+	uint32_t in_length;
+	uint32_t out_start, out_end; /* the unsent bytes of its block */
+	char *in;		     /* blocks, held only while they hold something */
+	char *out;
+	uint8_t address[ADDRESS];
+};
+
+/* How many connections an address has. */
+struct address {
+	uint32_t count;
+	uint32_t chain; /* the next of the same bucket, or the next free one */
+	uint8_t length;
+	uint8_t bytes[8];
+};
+
+static struct {
+	const struct conn_handler *handler;
+	struct conn_limits limits;
+	struct conn_counters counters;
+
+	struct conn *conns;
+	uint32_t fresh; /* numbers above this one have never been used */
+	uint32_t free;	/* the first of those given back */
+	uint32_t held;	/* all that are not free */
+
+	/* Listeners in their fixed slots, then those connections that are busy, then
+	 * the others. */
+	struct pollfd *polled;
+	uint32_t *owners; /* the connection of each slot */
+	uint32_t used;
+	uint32_t busy_end;
+
+	uint32_t settle_first, settle_last;
+
+	struct address *addresses;
+	uint32_t *buckets;
+	uint32_t bucket_mask;
+	uint32_t addresses_fresh, addresses_free;
+	uint32_t key[2];
+
+	uint64_t now;	 /* milliseconds, monotonic */
+	uint32_t second; /* the same in seconds */
+	uint64_t next_sweep;
+	uint64_t last_full_poll;
+	uint64_t stop_at; /* 0: not stopping */
+	bool accept_paused;
+	uint64_t refused_said; /* `counters.refused` when it was last logged */
+	bool sweep_blocks;
+} loop = { .used = LISTENERS, .busy_end = LISTENERS };
+
+uint32_t
+conn_most(const struct conn_limits *limits)
+{
+	return limits->connections + TURNED_AWAY;
+}
+
+void
+conn_place(struct memory *m, const struct conn_limits *limits, const uint32_t key[2])
+{
+	size_t most = (size_t)conn_most(limits) + 1;
+	uint32_t buckets = 1;
+
+	while (buckets < most)
+		buckets *= 2;
+	loop.limits = *limits;
+	loop.key[0] = key[0];
+	loop.key[1] = key[1];
+	loop.bucket_mask = buckets - 1;
+	loop.conns = memory_take(m, most, sizeof *loop.conns);
+	loop.polled = memory_take(m, most + LISTENERS, sizeof *loop.polled);
+	loop.owners = memory_take(m, most + LISTENERS, sizeof *loop.owners);
+	loop.addresses = memory_take(m, most, sizeof *loop.addresses);
+	loop.buckets = memory_take(m, buckets, sizeof *loop.buckets);
+	if (m->base != NULL)
+		for (unsigned i = 0; i < LISTENERS; i++)
+			loop.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+}
+
+const struct conn_counters *
+conn_count(void)
+{
+	return &loop.counters;
+}
+
+uint32_t
+conn_now(void)
+{
+	return loop.second;
+}
+
+static void
+read_clock(void)
+{
+	struct timespec now;
+
+	/* Ahead of zero, which stands for "never". */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	loop.second = (uint32_t)now.tv_sec + 1;
+	loop.now = (uint64_t)loop.second * 1000 + (uint32_t)now.tv_nsec / 1000000;
+}
+
+struct span
+conn_peer(uint32_t number)
+{
+	static char data[64];
+	const struct conn *c = &loop.conns[number];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	if (c->length == ADDRESS)
+		text_char(&t, '[');
+	text_address(&t, c->address, c->length);
+	text_string(&t, c->length == ADDRESS ? "]:" : ":");
+	text_number(&t, c->port);
+	return (struct span){ data, t.length };
+}
+
+/*
+ * Listening
+ */
+
+static socklen_t
+make_address(struct sockaddr_storage *to, const uint8_t *address, size_t length,
+	     uint16_t port)
+{
+	memset(to, 0, sizeof *to);
+	if (length == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)to;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, address, length);
+		return sizeof *in;
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	memcpy(&in6->sin6_addr, address, length);
+	return sizeof *in6;
+}
+
+/* The other way round; returns the address's length. */
+static uint8_t
+read_address(const struct sockaddr_storage *from, uint8_t address[ADDRESS],
+	     uint16_t *port)
+{
+	if (from->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+		*port = ntohs(in->sin_port);
+		memcpy(address, &in->sin_addr, 4);
+		return 4;
+	}
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+	*port = ntohs(in6->sin6_port);
+	memcpy(address, &in6->sin6_addr, 16);
+	return 16;
+}
+
+int
+conn_listen(const uint8_t *address, size_t length, uint16_t port)
+{
+	int on = 1, type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+	struct sockaddr_storage at;
+	socklen_t size = make_address(&at, address, length, port);
+	int fd = socket(at.ss_family, type, 0);
+	uint8_t bound[ADDRESS];
+	unsigned slot = loop.polled[0].fd < 0 ? 0 : 1;
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+	    (length == 16 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
+	    bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	loop.polled[slot].fd = fd;
+	read_address(&at, bound, &port);
+	return port;
+}
+
+static bool
+is_loopback(const uint8_t *address, size_t length)
+{
+	static const uint8_t loopback6[ADDRESS] = { [15] = 1 };
+
+	return length == 4 ? address[0] == 127 : memcmp(address, loopback6, ADDRESS) == 0;
+}
+
+/* The entry of an address's count and the link that leads to it; 0 if it has none. */
+static uint32_t
+find_address(const uint8_t *bytes, uint8_t length, uint32_t **link)
+{
+	uint32_t hash = text_hash(loop.key, bytes, length);
+
+	*link = &loop.buckets[hash & loop.bucket_mask];
+	for (; **link != 0; *link = &loop.addresses[**link].chain) {
+		const struct address *a = &loop.addresses[**link];
+		if (a->length == length && memcmp(a->bytes, bytes, length) == 0)
+			break;
+	}
+	return **link;
+}
+
+/* Counts a connection with its address; false if that one has its share. */
+static bool
+count_address(struct conn *c)
+{
+	uint8_t length = c->length == 4 ? 4 : 8;
+	uint32_t *link, found;
+
+	c->counted = 0;
+	if (is_loopback(c->address, c->length))
+		return true;
+	found = find_address(c->address, length, &link);
+	if (found != 0 && loop.addresses[found].count >= loop.limits.per_address)
+		return false;
+	if (found == 0) {
+		found = loop.addresses_free;
+		if (found != 0)
+			loop.addresses_free = loop.addresses[found].chain;
+		else
+			found = ++loop.addresses_fresh;
+		loop.addresses[found] = (struct address){ .length = length };
+		memcpy(loop.addresses[found].bytes, c->address, length);
+		*link = found;
+	}
+	loop.addresses[found].count++;
+	c->counted = found;
+	return true;
+}
+
+static void
+uncount_address(const struct conn *c)
+{
+	struct address *a = &loop.addresses[c->counted];
+	uint32_t *link;
+
+	if (c->counted == 0 || --a->count > 0)
+		return;
+	find_address(a->bytes, a->length, &link);
+	*link = a->chain;
+	a->chain = loop.addresses_free;
+	loop.addresses_free = c->counted;
+}
+
+static void
+watch(const struct conn *c, short events)
+{
+	loop.polled[c->slot].events = events;
+}
+
+static void
+set_deadline(struct conn *c, uint32_t seconds)
+{
+	/* An odd millisecond is never 0. */
+	c->deadline = seconds > 0 ? ((uint32_t)loop.now + seconds * 1000) | 1 : 0;
+}
+
+static bool
+is_late(const struct conn *c)
+{
+	return c->deadline != 0 && (uint32_t)loop.now - c->deadline < UINT32_MAX / 2;
+}
+
+static uint32_t
+add_conn(int fd, const struct sockaddr_storage *from)
+{
+	uint32_t number = loop.free;
+
+	if (number != 0)
+		loop.free = loop.conns[number].next;
+	else
+		number = ++loop.fresh;
+	struct conn *c = &loop.conns[number];
+	*c = (struct conn){ .fd = fd, .slot = loop.used++, .busy = (uint32_t)loop.now };
+	c->length = read_address(from, c->address, &c->port);
+	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	loop.owners[c->slot] = number;
+	loop.held++;
+	return number;
+}
+
+/* Tells a newcomer that there is no room, and hangs up as a polite server does. */
+static void
+turn_away(uint32_t number, const char *why)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				     "Content-Type: text/plain; charset=UTF-8\r\n"
+				     "Content-Length: 20\r\n"
+				     "Connection: close\r\n"
+				     "\r\n"
+				     "Too many connections";
+	struct conn *c = &loop.conns[number];
+
+	loop.counters.refused++;
+	c->closed_told = true;
+	log_line(LEVEL_DEBUG, conn_peer(number), why);
+	send(c->fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+	shutdown(c->fd, SHUT_WR);
+	c->state = LINGERING;
+	set_deadline(c, LINGER);
+}
+
+static void
+admit(int fd, const struct sockaddr_storage *from)
+{
+	int on = 1;
+	uint32_t number = add_conn(fd, from);
+	struct conn *c = &loop.conns[number];
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (loop.counters.open >= loop.limits.connections) {
+		turn_away(number, "refused: too many connections");
+	} else if (!count_address(c)) {
+		turn_away(number, "refused: too many connections from this address");
+	} else {
+		c->state = OPEN;
+		loop.counters.accepted++;
+		loop.counters.open++;
+		loop.handler->opened(number);
+	}
+}
+
+static void
+pause_accepting(bool pause)
+{
+	loop.accept_paused = pause;
+	for (unsigned i = 0; i < LISTENERS; i++)
+		loop.polled[i].events = pause ? 0 : POLLIN;
+}
+
+static void
+accept_ready(int listener)
+{
+	for (unsigned i = 0; i < ACCEPTS; i++) {
+		struct sockaddr_storage from;
+		socklen_t size = sizeof from;
+		int fd = accept4(listener, (struct sockaddr *)&from, &size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			       errno == ENOMEM)) {
+			/* It stays in the backlog until something closes. */
+			struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+			if (t != NULL) {
+				text_string(t, "cannot accept: ");
+				text_string(t, strerror(errno));
+				log_end();
+			}
+			pause_accepting(true);
+			return;
+		}
+		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (fd < 0)
+			continue; /* that one is gone already */
+		if (loop.held < conn_most(&loop.limits)) {
+			admit(fd, &from);
+		} else {
+			loop.counters.refused++;
+			close(fd);
+		}
+	}
+}
+
+/*
+ * Sending and closing
+ */
+
+static void
+list(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->listed)
+		return;
+	c->listed = true;
+	c->next = 0;
+	if (loop.settle_last != 0)
+		loop.conns[loop.settle_last].next = number;
+	else
+		loop.settle_first = number;
+	loop.settle_last = number;
+}
+
+static void
+leave(uint32_t number, enum state state)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->state == OPEN)
+		loop.counters.open--;
+	c->state = state;
+	c->deadline = 0;
+	list(number);
+}
+
+void
+conn_finish(uint32_t number)
+{
+	if (loop.conns[number].state == OPEN)
+		leave(number, FINISHING);
+}
+
+void
+conn_abort(uint32_t number)
+{
+	if (loop.conns[number].state != FREE && loop.conns[number].state != DOOMED)
+		leave(number, DOOMED);
+}
+
+/* Sends what the socket takes. */
+static void
+flush(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+	ssize_t n =
+	    send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+		conn_abort(number);
+		return;
+	}
+	if (n > 0) {
+		c->out_start += (uint32_t)n;
+		c->moved = loop.second;
+		loop.counters.bytes_out += (uint64_t)n;
+	}
+	if (c->out_start < c->out_end) {
+		watch(c, POLLIN | POLLOUT);
+		return;
+	}
+	watch(c, POLLIN);
+	block_give(c->out);
+	c->out = NULL;
+}
+
+char *
+conn_reserve(uint32_t number, size_t length)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->state != OPEN)
+		return NULL;
+	if (c->out != NULL && length > block_size() - c->out_end) {
+		/* The socket may take what has gathered in this turn. */
+		flush(number);
+		if (c->state != OPEN)
+			return NULL;
+		if (c->out != NULL && c->out_start > 0) {
+			c->out_end -= c->out_start;
+			memmove(c->out, c->out + c->out_start, c->out_end);
+			c->out_start = 0;
+		}
+	}
+	if (c->out == NULL) {
+		c->out = block_take();
+		c->out_start = c->out_end = 0;
+		c->moved = loop.second;
+	}
+	if (c->out == NULL || length > block_size() - c->out_end) {
+		loop.counters.overflows++;
+		log_line(LEVEL_WARN, conn_peer(number),
+			 "closed: it does not read what it is sent");
+		conn_abort(number);
+		return NULL;
+	}
+	return c->out + c->out_end;
+}
+
+void
+conn_commit(uint32_t number, size_t length)
+{
+	loop.conns[number].out_end += (uint32_t)length;
+	list(number);
+}
+
+bool
+conn_write(uint32_t number, const void *data, size_t length)
+{
+	char *room = conn_reserve(number, length);
+
+	if (room == NULL)
+		return false;
+	memcpy(room, data, length);
+	conn_commit(number, length);
+	return true;
+}
+
+void
+conn_deadline(uint32_t number, uint32_t seconds)
+{
+	if (loop.conns[number].state == OPEN)
+		set_deadline(&loop.conns[number], seconds);
+}
+
+/*
+ * Settling, at the end of a turn
+ */
+
+static void
+move_slot(uint32_t from, uint32_t to)
+{
+	loop.polled[to] = loop.polled[from];
+	loop.owners[to] = loop.owners[from];
+	loop.conns[loop.owners[to]].slot = to;
+}
+
+static void
+swap_slots(uint32_t a, uint32_t b)
+{
+	struct pollfd polled = loop.polled[a];
+	uint32_t owner = loop.owners[a];
+
+	if (a == b)
+		return;
+	move_slot(b, a);
+	loop.polled[b] = polled;
+	loop.owners[b] = owner;
+	loop.conns[owner].slot = b;
+}
+
+static void
+give_blocks(struct conn *c)
+{
+	if (c->in != NULL)
+		block_give(c->in);
+	if (c->out != NULL)
+		block_give(c->out);
+	c->in = c->out = NULL;
+}
+
+static void
+free_conn(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+	uint32_t hole = c->slot;
+
+	give_blocks(c);
+	uncount_address(c);
+	close(c->fd);
+	if (hole < loop.busy_end) {
+		swap_slots(hole, --loop.busy_end);
+		hole = loop.busy_end;
+	}
+	swap_slots(hole, --loop.used);
+	c->state = FREE;
+	c->next = loop.free;
+	loop.free = number;
+	loop.held--;
+	if (loop.accept_paused)
+		pause_accepting(false);
+}
+
+static void
+settle_conn(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->state != OPEN && !c->closed_told) {
+		c->closed_told = true;
+		loop.handler->closed(number);
+	}
+	if (c->state != DOOMED && c->out != NULL)
+		flush(number);
+	if (c->state == FINISHING && c->out == NULL) {
+		/* A close with unread bytes would be a reset, which can overtake
+		 * what was sent last: so the peer closes first, within a time. */
+		shutdown(c->fd, SHUT_WR);
+		c->state = LINGERING;
+		set_deadline(c, LINGER);
+	}
+	if (c->state == DOOMED && !c->listed)
+		free_conn(number);
+}
+
+static void
+settle(void)
+{
+	while (loop.handler->settle() || loop.settle_first != 0)
+		while (loop.settle_first != 0) {
+			uint32_t number = loop.settle_first;
+			loop.settle_first = loop.conns[number].next;
+			if (loop.settle_first == 0)
+				loop.settle_last = 0;
+			loop.conns[number].listed = false;
+			settle_conn(number);
+		}
+}
+
+/*
+ * Receiving
+ */
+
+static bool
+would_wait(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/* What a closing peer still sends is of no interest; that it closes is. */
+static void
+discard(uint32_t number)
+{
+	char junk[4096];
+	ssize_t n = recv(loop.conns[number].fd, junk, sizeof junk, 0);
+
+	if (n == 0 ? loop.conns[number].state == LINGERING : n < 0 && !would_wait())
+		conn_abort(number);
+	else if (n == 0)
+		watch(&loop.conns[number], POLLOUT);
+}
+
+static void
+receive(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->in == NULL) {
+		c->in = block_take();
+		c->in_length = 0;
+	}
+	if (c->in == NULL) {
+		conn_abort(number);
+		return;
+	}
+	ssize_t n = recv(c->fd, c->in + c->in_length, block_size() - c->in_length, 0);
+	if (n > 0) {
+		loop.counters.bytes_in += (uint64_t)n;
+		c->in_length = (uint32_t)loop.handler->received(number, c->in,
+								c->in_length + (size_t)n);
+		if (c->in_length == block_size())
+			conn_abort(number);
+	} else if (n == 0) {
+		conn_finish(number);
+	} else if (!would_wait()) {
+		conn_abort(number);
+	}
+	if (c->in_length == 0 || c->state != OPEN) {
+		block_give(c->in);
+		c->in = NULL;
+		c->in_length = 0;
+	}
+}
+
+static void
+serve(uint32_t slot, short events)
+{
+	uint32_t number = loop.owners[slot];
+	struct conn *c = &loop.conns[number];
+
+	c->busy = (uint32_t)loop.now;
+	if (slot >= loop.busy_end)
+		swap_slots(slot, loop.busy_end++);
+	if ((events & POLLOUT) != 0 && c->out != NULL && c->state != DOOMED)
+		list(number);
+	if (c->state == DOOMED)
+		return;
+	if ((events & (POLLIN | POLLHUP | POLLERR)) == 0)
+		return;
+	if (c->state == OPEN)
+		receive(number);
+	else
+		discard(number);
+}
+
+/*
+ * The loop
+ */
+
+static void
+sweep(void)
+{
+	for (uint32_t slot = LISTENERS; slot < loop.used; slot++) {
+		uint32_t number = loop.owners[slot];
+		struct conn *c = &loop.conns[number];
+		if (c->out != NULL && loop.second - c->moved > loop.limits.stall) {
+			conn_abort(number);
+		} else if (is_late(c)) {
+			c->deadline = 0;
+			if (c->state == OPEN)
+				loop.handler->expired(number);
+			else
+				conn_abort(number);
+		}
+	}
+	if (loop.accept_paused)
+		pause_accepting(false);
+	if (loop.counters.refused != loop.refused_said) {
+		struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+		if (t != NULL) {
+			text_string(t, "refused connections: ");
+			text_number(t, loop.counters.refused - loop.refused_said);
+			log_end();
+		}
+		loop.refused_said = loop.counters.refused;
+	}
+	loop.sweep_blocks = block_sweep();
+}
+
+/* Those that have had nothing for a while go to the back. */
+static void
+demote(void)
+{
+	for (uint32_t slot = LISTENERS; slot < loop.busy_end;) {
+		const struct conn *c = &loop.conns[loop.owners[slot]];
+		if ((uint32_t)loop.now - c->busy > STAYS_BUSY)
+			swap_slots(slot, --loop.busy_end);
+		else
+			slot++;
+	}
+}
+
+/* How long there is nothing to do, in milliseconds, -1: for ever. */
+static int
+idle_time(void)
+{
+	uint64_t until = loop.next_sweep;
+
+	if (loop.stop_at != 0 && loop.stop_at < until)
+		until = loop.stop_at;
+	else if (loop.held == 0 && !loop.sweep_blocks && !loop.accept_paused &&
+		 loop.stop_at == 0)
+		return -1;
+	return until > loop.now ? (int)(until - loop.now) : 0;
+}
+
+static int
+wait_for(uint32_t count, int milliseconds, const sigset_t *mask)
+{
+	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+
+	return ppoll(loop.polled, count, milliseconds < 0 ? NULL : &time, mask);
+}
+
+/*
+ * Waits for events; returns how many slots to look at.  poll() costs by the descriptor,
+ * so while the few busy ones keep the server busy only they are asked, and everybody once
+ * in a while.
+ */
+static uint32_t
+wait_for_events(const sigset_t *mask)
+{
+	if (loop.busy_end < loop.used / 2 && loop.now - loop.last_full_poll < FULL_POLL &&
+	    wait_for(loop.busy_end, 0, mask) > 0) {
+		read_clock();
+		return loop.busy_end;
+	}
+	demote();
+	int n = wait_for(loop.used, idle_time(), mask);
+	read_clock();
+	loop.last_full_poll = loop.now;
+	return n > 0 ? loop.used : 0;
+}
+
+static void
+turn(const sigset_t *waiting, void (*woken)(void))
+{
+	uint32_t slots = wait_for_events(waiting);
+
+	woken();
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		short events = loop.polled[slot].revents;
+		loop.polled[slot].revents = 0;
+		if (events == 0)
+			continue;
+		if (slot >= LISTENERS)
+			serve(slot, events);
+		else if (loop.stop_at == 0)
+			accept_ready(loop.polled[slot].fd);
+	}
+	if (loop.now >= loop.next_sweep) {
+		loop.next_sweep = loop.now + 1000;
+		sweep();
+	}
+	settle();
+	log_flush();
+}
+
+void
+conn_run(const struct conn_handler *handler, const sigset_t *waiting, void (*woken)(void))
+{
+	loop.handler = handler;
+	read_clock();
+	while (loop.stop_at == 0 || (loop.held > 0 && loop.now < loop.stop_at))
+		turn(waiting, woken);
+	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
+		close(loop.polled[slot].fd);
+}
+
+void
+conn_stop(uint32_t grace)
+{
+	loop.stop_at = loop.now + grace;
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		if (loop.polled[i].fd >= 0)
+			close(loop.polled[i].fd);
+		loop.polled[i].fd = -1;
+	}
+	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
+		if (loop.conns[loop.owners[slot]].state == OPEN)
+			loop.handler->stopping(loop.owners[slot]);
+}

@@ -1,0 +1,98 @@
+/*
+ * Connections: listening sockets, the poll() loop, buffers and deadlines.  What the bytes
+ * mean is the handler's; a connection is known to it by a number from 1.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include "memory.h"
+#include "text.h"
+
+#include <signal.h>
+
+/*
+ * What stands above.  No callback ever gets a number whose `closed` it has had, until
+ * `opened` gives it out anew.
+ */
+struct conn_handler {
+	void (*opened)(uint32_t conn);
+	/*
+	 * `length` bytes: what the last call kept, and what has come since.  Moves what
+	 * it still needs to the front of `data` and returns how much that is; less
+	 * than a block, or the connection is closed.
+	 */
+	size_t (*received)(uint32_t conn, char *data, size_t length);
+	/* The deadline is over; there is none now. */
+	void (*expired)(uint32_t conn);
+	/* The server stops: say goodbye. */
+	void (*stopping)(uint32_t conn);
+	/* Nothing more will be read; what conn_finish left unsent still goes out. */
+	void (*closed)(uint32_t conn);
+	/* At the end of a turn, before anything is sent, and again until all is settled:
+	 * true if it did something. */
+	bool (*settle)(void);
+};
+
+struct conn_limits {
+	uint32_t connections;
+	uint32_t per_address; /* loopback excepted; IPv6 by its first 64 bits */
+	uint32_t stall; /* seconds that unsent bytes may wait for the peer to read */
+};
+
+/* Tables for that many connections; numbers go from 1 to conn_most(limits). */
+void conn_place(struct memory *, const struct conn_limits *, const uint32_t key[2]);
+
+/* The highest number there can be: a few over the limit are being turned away. */
+uint32_t conn_most(const struct conn_limits *);
+
+/*
+ * Listens at an address of 4 or 16 bytes.  Returns the port (the given one, or a free one
+ * for 0), or -1 with errno set.
+ */
+int conn_listen(const uint8_t *address, size_t length, uint16_t port);
+
+/*
+ * Serves until all is over after conn_stop.  Signals are let in, with the mask
+ * `waiting`, only while it waits; `woken` is called after that.
+ */
+void conn_run(const struct conn_handler *, const sigset_t *waiting, void (*woken)(void));
+
+/*
+ * Stops listening, tells every connection, and ends conn_run when they are gone, or
+ * after `grace` milliseconds.
+ */
+void conn_stop(uint32_t grace);
+
+/*
+ * Room for `length` more bytes behind what is unsent, for conn_commit to take into the
+ * queue; they go out at the end of the turn.  NULL if the peer reads too slowly to have
+ * it or the connection is closing: then it is, or will be, closed.
+ */
+char *conn_reserve(uint32_t conn, size_t length);
+void conn_commit(uint32_t conn, size_t length);
+bool conn_write(uint32_t conn, const void *data, size_t length);
+
+/* Sends what is unsent, says so to the peer (FIN), and closes when it has closed too. */
+void conn_finish(uint32_t conn);
+/* Closes without sending anything more. */
+void conn_abort(uint32_t conn);
+
+/* Calls `expired` in so many seconds, at most one late; 0: never. */
+void conn_deadline(uint32_t conn, uint32_t seconds);
+
+/* Monotonic seconds. */
+uint32_t conn_now(void);
+
+/* ADDRESS:PORT of the peer, for the log; good until the next call. */
+struct span conn_peer(uint32_t conn);
+
+struct conn_counters {
+	uint32_t open; /* connections, without those being turned away or finishing */
+	uint64_t accepted, refused;
+	uint64_t bytes_in, bytes_out;
+	uint64_t overflows; /* closed because they did not read */
+};
+
+const struct conn_counters *conn_count(void);
+
+#endif
