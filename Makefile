@@ -12,13 +12,26 @@ ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' 
 LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-lbearssl)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-FILES = text json http ws memory rooms packet log conf
+# All but videre.c, which is a service on top of them.
+FILES = text json http ws memory rooms packet log conf conn web sockjs
 UNITS = text json http ws memory rooms
 HEADERS = $(FILES:%=%.h)
 # A set of objects for each way to build.
 B = build/plain
 
-all: $(FILES:%=$(B)/%.o)
+all: videre
+
+videre: $(B)/videre
+	cp $(B)/videre $@
+
+test/echo: $(B)/echo
+	cp $(B)/echo $@
+
+$(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
@@ -27,23 +40,31 @@ $(B)/%.o: %.c $(HEADERS) Makefile
 	@mkdir -p $(B)/test
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+run: videre
+	./videre
+
 # Tests: build with sanitizers, and once as it is shipped.
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
+build/noalloc.so: test/noalloc.c
+	@mkdir -p build
+	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ test/noalloc.c
+
 sanitized:
-	$(SANITIZED) $(UNITS:%=build/san/%_test)
+	$(SANITIZED) build/san/videre build/san/echo $(UNITS:%=build/san/%_test)
 
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: unit-test
+test: videre unit-test build/noalloc.so
+	cd test && node --test
 
 lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
-		--suppress=missingIncludeSystem -I. *.c
+		--suppress=missingIncludeSystem -I. *.c test/echo.c
 
 clean:
-	rm -rf build
+	rm -rf build videre test/echo
 
-.PHONY: all sanitized unit-test test lint clean
+.PHONY: all run sanitized unit-test test lint clean

@@ -1,0 +1,115 @@
+/*
+ * A second service on the same objects: what conformance suites talk to.  Under /echo it
+ * sends back what it gets; under /close it closes each session at once.
+ */
+#include "log.h"
+#include "sockjs.h"
+#include "web.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { CONNECTIONS = 256, MESSAGE = 1048576, SECONDS = 25, GRACE = 500, GO_AWAY = 3000 };
+
+static volatile sig_atomic_t stop_wanted;
+
+static void
+on_signal(int signal)
+{
+	(void)signal;
+	stop_wanted = 1;
+}
+
+static void
+woken(void)
+{
+	if (stop_wanted)
+		conn_stop(GRACE);
+}
+
+static void
+ignore(uint32_t session)
+{
+	(void)session;
+}
+
+static void
+echo(uint32_t session, char *data, size_t length, bool binary)
+{
+	session_send(session, data, length, binary);
+}
+
+static void
+go_away(uint32_t session)
+{
+	session_close(session, GO_AWAY, "Go away!");
+}
+
+static const struct service services[] = {
+	{ .prefix = "/echo",
+	  .binary = true,
+	  .opened = ignore,
+	  .message = echo,
+	  .closed = ignore },
+	{ .prefix = "/close",
+	  .binary = true,
+	  .opened = go_away,
+	  .message = echo,
+	  .closed = ignore },
+};
+
+static bool
+place_all(void)
+{
+	static const char *const no_origins[] = { NULL };
+	static const uint32_t key[2] = { 1, 2 }; /* no stranger gets here */
+	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * SECONDS };
+	struct sockjs_limits sockjs = {
+		conn_most(&limits), MESSAGE, MESSAGE, SECONDS, SECONDS, no_origins
+	};
+	struct memory memory = { 0 };
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		conn_place(&memory, &limits, key);
+		sockjs_place(&memory, &sockjs, services,
+			     sizeof services / sizeof *services);
+		block_place(&memory, 2 * conn_most(&limits), sockjs_block(&sockjs));
+		if (pass == 0 && !memory_map(&memory))
+			return false;
+	}
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t blocked, waiting;
+	uint64_t port;
+
+	if (argc != 2 ||
+	    !text_to_number((struct span){ argv[1], strlen(argv[1]) }, 65535, &port)) {
+		static const char usage[] = "usage: test/echo PORT\n";
+		return write(STDERR_FILENO, usage, sizeof usage - 1) < 0 ? 2 : 1;
+	}
+	log_open("-", LEVEL_INFO, 0);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGINT);
+	sigprocmask(SIG_BLOCK, &blocked, &waiting);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	int bound =
+	    place_all() ? conn_listen(loopback, sizeof loopback, (uint16_t)port) : -1;
+	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
+	text_string(t, bound < 0 ? "cannot listen on 127.0.0.1:"
+				 : "listening on 127.0.0.1:");
+	text_number(t, bound < 0 ? port : (uint64_t)bound);
+	log_end();
+	log_flush();
+	if (bound < 0)
+		return 1;
+	conn_run(&web_conn_handler, &waiting, woken);
+	return 0;
+}

@@ -1,0 +1,708 @@
+/*
+ * videre: a WebRTC signalling server.  Starting and stopping, and the signaller: what the
+ * packets of two browsers that want to call each other do.
+ */
+#define _GNU_SOURCE /* setgroups */
+#include "conf.h"
+#include "packet.h"
+#include "rooms.h"
+#include "sockjs.h"
+#include "web.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef VIDERE_VERSION
+#define VIDERE_VERSION "0.1.0"
+#endif
+
+enum {
+	GRACE = 700, /* milliseconds from SIGTERM to the end: init kills after a second */
+	SPARE_FILES = 16 /* descriptors besides those of connections */
+};
+
+static struct conf conf;
+static struct rooms rooms;
+
+static struct {
+	uint64_t packets[PACKET_EVENTS];
+	uint64_t errors;
+} counters;
+
+/*
+ * The signaller
+ */
+
+/* Sends a packet of the server's own. */
+static void
+send_own(uint32_t session, const char *event, struct span user, struct span room,
+	 const char *payload)
+{
+	char data[PACKET_OWN];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	packet_put(&t, event, user, room, payload);
+	session_send(session, t.data, t.length, false);
+}
+
+static void
+send_error(uint32_t session, const struct packet *p, const char *reason)
+{
+	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
+
+	counters.errors++;
+	if (t != NULL) {
+		text_string(t, "error: ");
+		text_escaped(t, reason, strlen(reason), 100);
+		log_end();
+	}
+	send_own(session, "error", p->user, p->room, reason);
+}
+
+static void
+log_peer(const char *what, uint32_t session)
+{
+	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
+	const struct span user = room_user(&rooms, session);
+	const struct span room = room_id(&rooms, rooms.peers[session].room);
+
+	if (t == NULL)
+		return;
+	text_string(t, what);
+	text_string(t, " user \"");
+	text_escaped(t, user.data, user.length, 40);
+	text_string(t, "\" room \"");
+	text_escaped(t, room.data, room.length, 40);
+	text_char(t, '"');
+	log_end();
+}
+
+static void
+send_room(uint32_t room, uint32_t except, struct span text)
+{
+	uint32_t peer = rooms.rooms[room].first;
+
+	for (; peer != 0; peer = rooms.peers[peer].next)
+		if (peer != except)
+			session_send(peer, text.data, text.length, false);
+}
+
+/* Takes a peer out of its room and tells the others, who have heard nothing of it yet. */
+static void
+leave_room(uint32_t session)
+{
+	struct span user = room_user(&rooms, session);
+	uint32_t room = rooms.peers[session].room;
+	char id[ROOM_NAME];
+	size_t length = room_id(&rooms, room).length;
+	uint32_t peer = rooms.rooms[room].first;
+
+	log_peer("leaves", session);
+	memcpy(id, room_id(&rooms, room).data, length);
+	for (; peer != 0; peer = rooms.peers[peer].next)
+		if (peer != session)
+			send_own(peer, "disconnect", user, (struct span){ id, length },
+				 "{}");
+	room_leave(&rooms, session);
+}
+
+static bool
+same(struct span a, struct span b)
+{
+	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
+/* Is this session the packet's user in the packet's room? */
+static bool
+is_sender(uint32_t session, const struct packet *p)
+{
+	uint32_t room = rooms.peers[session].room;
+
+	return room != 0 && same(room_id(&rooms, room), p->room) &&
+	       same(room_user(&rooms, session), p->user);
+}
+
+/* The older session of this user gives way (as with MQTT's client ids). */
+static void
+take_over(uint32_t older)
+{
+	log_peer("replaced", older);
+	leave_room(older);
+	session_close(older, WS_REPLACED, "replaced");
+}
+
+/* Those who stayed when their initiator left get another before somebody joins them. */
+static void
+promote(uint32_t room)
+{
+	struct room *r = &rooms.rooms[room];
+
+	if (r->initiator != 0)
+		return;
+	r->initiator = r->first;
+	send_own(r->first, "connect", room_user(&rooms, r->first), room_id(&rooms, room),
+		 "true");
+}
+
+static void
+join_room(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&rooms, p->room);
+
+	if (room != 0)
+		promote(room);
+	room_join(&rooms, session, p->room, p->user);
+	log_peer("joins", session);
+}
+
+/* The packet with another Payload, in a block of which there is always one for this. */
+static void
+begin_answer(struct text *t, const struct packet *p)
+{
+	text_init(t, block_take(), block_size());
+	packet_before_payload(t, p);
+}
+
+static void
+handle_connect(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&rooms, p->room);
+	uint32_t older = room != 0 ? room_member(&rooms, room, p->user) : 0;
+	struct text t;
+
+	if (older != session) {
+		bool inside = room != 0 && rooms.peers[session].room == room;
+		if (room != 0 && older == 0 && !inside &&
+		    rooms.rooms[room].count >= conf.max_peers) {
+			send_error(session, p, "room is full");
+			return;
+		}
+		if (rooms.peers[session].room != 0)
+			leave_room(session);
+		if (older != 0)
+			take_over(older);
+		join_room(session, p);
+	}
+	room = rooms.peers[session].room;
+	begin_answer(&t, p);
+	text_string(&t,
+		    rooms.rooms[room].initiator == session ? "\"true\"" : "\"false\"");
+	packet_after_payload(&t, p);
+	send_room(room, 0, (struct span){ t.data, t.length });
+	block_give(t.data);
+}
+
+static void
+handle_ping(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&rooms, p->room);
+	uint32_t peer = room != 0 ? rooms.rooms[room].first : 0;
+	struct text t;
+
+	begin_answer(&t, p);
+	text_string(&t, "\"[");
+	for (bool first = true; peer != 0; peer = rooms.peers[peer].next, first = false) {
+		if (!first)
+			text_char(&t, ',');
+		packet_put_user(&t, room_user(&rooms, peer));
+	}
+	text_string(&t, "]\"");
+	packet_after_payload(&t, p);
+	session_send(session, t.data, t.length, false);
+	block_give(t.data);
+}
+
+static void
+handle_others(uint32_t session, const struct packet *p)
+{
+	if (!is_sender(session, p)) {
+		send_error(session, p, "not in this room");
+		return;
+	}
+	send_room(rooms.peers[session].room, session, p->text);
+	if (p->event == DISCONNECT) {
+		log_peer("disconnects", session);
+		room_leave(&rooms, session);
+	}
+}
+
+static void
+log_packet(uint32_t session, const char *text, size_t length)
+{
+	struct text *t = log_begin(LEVEL_TRACE, session_peer(session));
+
+	text_string(t, "packet ");
+	text_escaped(t, text, length, 200);
+	log_end();
+}
+
+static void
+on_message(uint32_t session, char *text, size_t length, bool binary)
+{
+	struct packet p;
+	const char *wrong;
+
+	(void)binary; /* read alike */
+	if (log_wants(LEVEL_TRACE))
+		log_packet(session, text, length);
+	wrong = packet_read(&p, text, length);
+	if (wrong != NULL) {
+		send_error(session, &p, wrong);
+		return;
+	}
+	counters.packets[p.event]++;
+	switch (p.event) {
+	case CONNECT: handle_connect(session, &p); break;
+	case PING: handle_ping(session, &p); break;
+	case BROADCAST:
+	case DISCONNECT: handle_others(session, &p); break;
+	case PACKET_EVENTS: break;
+	}
+}
+
+static void
+on_opened(uint32_t session)
+{
+	log_line(LEVEL_DEBUG, session_peer(session), "session opened");
+}
+
+static volatile sig_atomic_t stop_signals;
+
+static void
+on_closed(uint32_t session)
+{
+	log_line(LEVEL_DEBUG, session_peer(session), "session closed");
+	if (rooms.peers[session].room == 0)
+		return;
+	/* When the server stops there is nobody left to tell. */
+	if (stop_signals > 0)
+		room_leave(&rooms, session);
+	else
+		leave_room(session);
+}
+
+/*
+ * Signals
+ */
+
+static volatile sig_atomic_t reopen_wanted, counters_wanted;
+
+static void
+on_signal(int signal)
+{
+	if (signal == SIGHUP)
+		reopen_wanted = 1;
+	else if (signal == SIGUSR1)
+		counters_wanted = 1;
+	else if (stop_signals++ > 0)
+		_exit(0);
+}
+
+static void
+put_counter(struct text *t, const char *name, uint64_t value)
+{
+	text_char(t, ' ');
+	text_string(t, name);
+	text_char(t, '=');
+	text_number(t, value);
+}
+
+static void
+log_counters(void)
+{
+	const struct conn_counters *c = conn_count();
+	const struct sockjs_counters *s = sockjs_count();
+	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
+
+	if (t == NULL)
+		return;
+	text_string(t, "counters:");
+	put_counter(t, "connections", c->open);
+	put_counter(t, "sessions", s->open);
+	put_counter(t, "rooms", rooms.open);
+	put_counter(t, "peers", rooms.present);
+	put_counter(t, "blocks", block_taken());
+	put_counter(t, "accepted", c->accepted);
+	put_counter(t, "refused", c->refused);
+	put_counter(t, "overflows", c->overflows);
+	put_counter(t, "bytes_in", c->bytes_in);
+	put_counter(t, "bytes_out", c->bytes_out);
+	put_counter(t, "requests", web_count()->requests);
+	put_counter(t, "request_errors", web_count()->errors);
+	put_counter(t, "messages_in", s->messages_in);
+	put_counter(t, "messages_out", s->messages_out);
+	for (unsigned i = 0; i < PACKET_EVENTS; i++)
+		put_counter(t, packet_events[i], counters.packets[i]);
+	put_counter(t, "packet_errors", counters.errors);
+	log_end();
+}
+
+static void
+woken(void)
+{
+	static bool stopping;
+
+	if (stop_signals > 0 && !stopping) {
+		stopping = true;
+		log_line(LEVEL_INFO, (struct span){ 0 }, "stopping");
+		conn_stop(GRACE);
+	}
+	if (reopen_wanted) {
+		reopen_wanted = 0;
+		log_reopen();
+		log_line(LEVEL_INFO, (struct span){ 0 }, "log reopened");
+	}
+	if (counters_wanted) {
+		counters_wanted = 0;
+		log_counters();
+	}
+}
+
+/* Signals wait until the loop waits; `waiting` is the mask that lets them in. */
+static void
+catch_signals(sigset_t *waiting)
+{
+	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+		sigaddset(&blocked, caught[i]);
+		sigaction(caught[i], &action, NULL);
+	}
+	sigprocmask(SIG_BLOCK, &blocked, waiting);
+	for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+		sigdelset(waiting, caught[i]);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+/*
+ * Starting
+ */
+
+static void
+print(int fd, struct text *t)
+{
+	text_char(t, '\n');
+	if (write(fd, t->data, t->length) < 0)
+		_exit(1);
+}
+
+/* Ends the program for a reason that the log has as well. */
+static void
+fatal(const char *what, const char *why)
+{
+	struct text *t = log_begin(LEVEL_ERROR, (struct span){ 0 });
+
+	text_string(t, what);
+	text_string(t, why);
+	log_end();
+	log_flush();
+	_exit(1);
+}
+
+struct options {
+	const char *file; /* NULL: none was named */
+	const char *port;
+	bool check;
+};
+
+static const char usage[] = "usage: videre [-c FILE] [-n] [-p PORT] [-V] [-h]\n"
+			    "  -c FILE  the configuration (conf.json, if there is one)\n"
+			    "  -n       check it, and exit\n"
+			    "  -p PORT  listen there instead (0: any free port)\n"
+			    "  -V       print the version\n"
+			    "  -h       print this";
+
+static void
+print_and_exit(const char *message)
+{
+	char data[1024];
+	struct text t;
+
+	text_init(&t, data, sizeof data - 1);
+	text_string(&t, message);
+	print(STDOUT_FILENO, &t);
+	_exit(0);
+}
+
+static void
+usage_error(const char *what, const char *argument)
+{
+	char data[2048];
+	struct text t;
+
+	text_init(&t, data, sizeof data - 1);
+	text_string(&t, "videre: ");
+	text_string(&t, what);
+	text_escaped(&t, argument, strlen(argument), 100);
+	text_char(&t, '\n');
+	text_string(&t, usage);
+	print(STDERR_FILENO, &t);
+	_exit(1);
+}
+
+static void
+read_options(char **argv, struct options *o)
+{
+	for (argv++; *argv != NULL; argv++) {
+		if (**argv != '-' || (*argv)[1] == '\0')
+			usage_error("unexpected argument ", *argv);
+		for (const char *letter = *argv + 1; *letter != '\0'; letter++) {
+			const char *value = letter[1] != '\0' ? letter + 1 : argv[1];
+			if (*letter == 'h')
+				print_and_exit(usage);
+			if (*letter == 'V')
+				print_and_exit("videre " VIDERE_VERSION);
+			if (*letter == 'n') {
+				o->check = true;
+				continue;
+			}
+			if (*letter != 'c' && *letter != 'p')
+				usage_error("unknown option ", *argv);
+			if (value == NULL)
+				usage_error("a value is missing behind ", *argv);
+			*(*letter == 'c' ? &o->file : &o->port) = value;
+			argv += letter[1] == '\0';
+			break;
+		}
+	}
+}
+
+static void
+read_conf(const struct options *o, bool *found)
+{
+	static char data[1024];
+	const char *file = o->file != NULL ? o->file : "conf.json";
+	struct text error;
+	uint64_t port;
+
+	text_init(&error, data, sizeof data - 1);
+	conf_default(&conf);
+	*found = o->file != NULL || access(file, F_OK) == 0;
+	if (*found && !conf_load(&conf, file, &error)) {
+		print(STDERR_FILENO, &error);
+		_exit(1);
+	}
+	if (o->port != NULL) {
+		if (!text_to_number((struct span){ o->port, strlen(o->port) }, 65535,
+				    &port))
+			usage_error("-p takes a whole number from 0 to 65535, not ",
+				    o->port);
+		conf.port = (uint32_t)port;
+	}
+}
+
+static void
+get_random(void *data, size_t length)
+{
+	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, data, length) != (ssize_t)length)
+		fatal("/dev/urandom: ", strerror(errno));
+	close(fd);
+}
+
+static void
+listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
+{
+	int bound = conn_listen(address, length, *port);
+	int error = errno;
+	struct text *t = log_begin(bound < 0 && required ? LEVEL_ERROR : LEVEL_INFO,
+				   (struct span){ 0 });
+
+	if (bound >= 0)
+		*port = (uint16_t)bound;
+	if (t != NULL) {
+		text_string(t, bound < 0 ? "cannot listen on " : "listening on ");
+		text_string(t, length == 4 ? "" : "[");
+		text_address(t, address, length);
+		text_string(t, length == 4 ? ":" : "]:");
+		text_number(t, *port);
+		if (bound < 0) {
+			text_string(t, ": ");
+			text_string(t, strerror(error));
+		}
+		log_end();
+	}
+	if (bound < 0 && required) {
+		log_flush();
+		_exit(1);
+	}
+}
+
+static void
+open_sockets(void)
+{
+	uint8_t address[16] = { 0 };
+	uint16_t port = (uint16_t)conf.port;
+
+	if (inet_pton(AF_INET, conf.host, address) == 1) {
+		listen_at(address, 4, &port, true);
+	} else if (inet_pton(AF_INET6, conf.host, address) == 1) {
+		listen_at(address, 16, &port, true);
+	} else {
+		listen_at(address, 4, &port, true);
+		/* A kernel may be built without it. */
+		listen_at(address, 16, &port, false);
+	}
+}
+
+/* Field number `index` of a line of /etc/passwd. */
+static struct span
+passwd_field(const char *line, const char *end, unsigned index)
+{
+	for (; index > 0 && line < end; line++)
+		index -= *line == ':';
+	const char *colon = memchr(line, ':', (size_t)(end - line));
+	return (struct span){ line, (size_t)((colon != NULL ? colon : end) - line) };
+}
+
+/* getpwnam without the rest of libc that it brings. */
+static bool
+find_user(const char *name, uint32_t *user, uint32_t *group)
+{
+	static char data[65536];
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof data);
+	const char *line = data, *end = data + (n > 0 ? n : 0);
+	uint64_t uid, gid;
+
+	close(fd);
+	while (line < end) {
+		const char *feed = memchr(line, '\n', (size_t)(end - line));
+		const char *stop = feed != NULL ? feed : end;
+		if (span_is(passwd_field(line, stop, 0), name) &&
+		    text_to_number(passwd_field(line, stop, 2), UINT32_MAX - 1, &uid) &&
+		    text_to_number(passwd_field(line, stop, 3), UINT32_MAX - 1, &gid)) {
+			*user = (uint32_t)uid;
+			*group = (uint32_t)gid;
+			return true;
+		}
+		line = stop + 1;
+	}
+	return false;
+}
+
+static void
+drop_root(void)
+{
+	uint32_t user, group;
+	const gid_t *none = NULL;
+
+	if (*conf.user == '\0')
+		return;
+	if (!find_user(conf.user, &user, &group))
+		fatal("User: no such user: ", conf.user);
+	if (geteuid() == user && getuid() == user)
+		return;
+	log_give(user, group);
+	if (setgroups(0, none) < 0 || setgid(group) < 0 || setuid(user) < 0)
+		fatal("User: cannot become that user: ", strerror(errno));
+}
+
+/* The descriptors that the connections need, as far as the system lets us have them. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+	rlim_t wanted = conf.max_connections + SPARE_FILES;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	if (limit.rlim_max < wanted)
+		limit.rlim_max = getuid() == 0 ? wanted : limit.rlim_max;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		log_line(LEVEL_WARN, (struct span){ 0 },
+			 "fewer files may be open than MaxConnections needs (ulimit -n)");
+}
+
+/* The largest answer: a ping that lists a full room of the longest ids. */
+static uint32_t
+largest_reply(void)
+{
+	enum { AROUND = 32 }; /* the member's name, quotes and brackets */
+
+	return conf.max_packet + conf.max_peers * (PACKET_USER + 1) + AROUND;
+}
+
+static void
+map_memory(void)
+{
+	static const struct service service = { .opened = on_opened,
+						.message = on_message,
+						.closed = on_closed };
+	static struct service services[1];
+	uint32_t keys[4];
+	struct memory memory = { 0 };
+	struct conn_limits limits = { conf.max_connections, conf.max_per_address,
+				      2 * conf.heartbeat };
+	struct sockjs_limits sockjs = { conn_most(&limits),	conf.max_packet,
+					largest_reply(),	conf.heartbeat,
+					conf.handshake_timeout, conf.origins };
+	/* One to receive and one to send for each, and one for a packet in the making. */
+	uint32_t blocks = 2 * conn_most(&limits) + 1;
+
+	services[0] = service;
+	services[0].prefix = conf.prefix;
+	get_random(keys, sizeof keys);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		conn_place(&memory, &limits, keys);
+		sockjs_place(&memory, &sockjs, services, 1);
+		rooms_place(&rooms, &memory, sockjs_sessions(&sockjs), keys + 2);
+		block_place(&memory, blocks, sockjs_block(&sockjs));
+		if (pass == 1)
+			break;
+		struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
+		if (t != NULL) {
+			text_string(t, "memory: at most ");
+			text_number(t, memory.used / 1024);
+			text_string(t, " KiB with these limits");
+			log_end();
+		}
+		if (!memory_map(&memory))
+			fatal("memory: these limits need more than can be mapped: ",
+			      strerror(errno));
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = { 0 };
+	bool found;
+	sigset_t waiting;
+
+	if (argc > 0)
+		read_options(argv, &options);
+	read_conf(&options, &found);
+	if (options.check)
+		print_and_exit("the configuration is good");
+	log_open(conf.log, (enum log_level)conf.log_level, conf.log_size);
+	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
+	if (!found)
+		log_line(LEVEL_INFO, (struct span){ 0 },
+			 "no conf.json here: built-in defaults");
+	raise_file_limit();
+	map_memory();
+	catch_signals(&waiting);
+	open_sockets();
+	drop_root();
+	log_flush();
+	conn_run(&web_conn_handler, &waiting, woken);
+	log_line(LEVEL_INFO, (struct span){ 0 }, "stopped");
+	log_flush();
+	return 0;
+}
