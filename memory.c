@@ -12,7 +12,7 @@ take(struct memory *m, size_t bytes, size_t alignment)
 {
 	size_t start = (m->used + alignment - 1) / alignment * alignment;
 
-	if (start < m->used || bytes > SIZE_MAX / 2 - start) {
+	if (start < m->used || start > SIZE_MAX / 2 || bytes > SIZE_MAX / 2 - start) {
 		m->overflow = true;
 		return NULL;
 	}
@@ -68,7 +68,7 @@ block_place(struct memory *m, uint32_t count, size_t size)
 	pool.size = (size + page - 1) / page * page;
 	pool.count = count;
 	pool.idle = memory_take(m, count, sizeof *pool.idle);
-	if (count > 0 && pool.size > SIZE_MAX / 2 / count)
+	if (size > SIZE_MAX / 2 || (count > 0 && pool.size > SIZE_MAX / 2 / count))
 		m->overflow = true;
 	else
 		pool.blocks = take(m, count * pool.size, page);
