@@ -58,9 +58,8 @@ all_token(struct span s)
 	return s.length > 0;
 }
 
-/* Takes what stands before the next `separator`, or all that is left. */
-static struct span
-take(struct span *rest, char separator)
+struct span
+http_take(struct span *rest, char separator)
 {
 	const char *found = memchr(rest->data, separator, rest->length);
 	struct span taken = { rest->data, found != NULL ? (size_t)(found - rest->data)
@@ -72,8 +71,8 @@ take(struct span *rest, char separator)
 	return taken;
 }
 
-static struct span
-trim(struct span s)
+struct span
+http_trim(struct span s)
 {
 	while (s.length > 0 && (*s.data == ' ' || *s.data == '\t')) {
 		s.data++;
@@ -90,7 +89,7 @@ static bool
 has_token(struct span list, const char *token)
 {
 	while (list.length > 0)
-		if (span_is_nocase(trim(take(&list, ',')), token))
+		if (span_is_nocase(http_trim(http_take(&list, ',')), token))
 			return true;
 	return false;
 }
@@ -127,8 +126,8 @@ parse_target(struct span target, struct http_request *r)
 			return false;
 	}
 	if (starts(target, "http://") || starts(target, "https://")) {
-		take(&target, '/');
-		take(&target, '/');
+		http_take(&target, '/');
+		http_take(&target, '/');
 		size_t authority = 0;
 		while (authority < target.length &&
 		       strchr("/?", target.data[authority]) == NULL)
@@ -141,28 +140,42 @@ parse_target(struct span target, struct http_request *r)
 			return false;
 		if (target.length == 0 || *target.data == '?') {
 			r->path = (struct span){ "/", 1 };
-			take(&target, '?');
+			http_take(&target, '?');
 			r->query = target;
 			return true;
 		}
 	}
 	if (target.length == 0 || (*target.data != '/' && !span_is(target, "*")))
 		return false;
-	r->path = take(&target, '?');
+	r->path = http_take(&target, '?');
 	r->query = target;
 	return true;
+}
+
+static enum http_method
+find_method(struct span name)
+{
+	static const struct {
+		const char *name;
+		enum http_method method;
+	} methods[] = { { "GET", HTTP_GET },
+			{ "HEAD", HTTP_HEAD },
+			{ "POST", HTTP_POST },
+			{ "OPTIONS", HTTP_OPTIONS } };
+
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (span_is(name, methods[i].name))
+			return methods[i].method;
+	return HTTP_OTHER;
 }
 
 static unsigned
 parse_line(struct span line, struct http_request *r)
 {
-	struct span method = take(&line, ' ');
-	struct span target = take(&line, ' ');
+	struct span method = http_take(&line, ' ');
+	struct span target = http_take(&line, ' ');
 
-	r->method = span_is(method, "GET")	 ? HTTP_GET
-		    : span_is(method, "POST")	 ? HTTP_POST
-		    : span_is(method, "OPTIONS") ? HTTP_OPTIONS
-						 : HTTP_OTHER;
+	r->method = find_method(method);
 	if (!all_token(method) || line.length != 8 ||
 	    memcmp(line.data, "HTTP/", 5) != 0 || line.data[5] < '0' ||
 	    line.data[5] > '9' || line.data[6] != '.' || line.data[7] < '0' ||
@@ -208,6 +221,14 @@ parse_field(struct span name, struct span value, struct http_request *r,
 		return r->expect ? 0 : 417;
 	} else if (span_is_nocase(name, "Origin")) {
 		r->origin = value;
+	} else if (span_is_nocase(name, "Content-Type")) {
+		r->content_type = value;
+	} else if (span_is_nocase(name, "Cookie")) {
+		r->cookie = value;
+	} else if (span_is_nocase(name, "If-None-Match")) {
+		r->if_none_match = value;
+	} else if (span_is_nocase(name, "Access-Control-Request-Headers")) {
+		r->cors_headers = value;
 	} else if (span_is_nocase(name, "Sec-WebSocket-Key")) {
 		/* Given twice, it is no key (RFC 6455 section 11.3.1). */
 		r->websocket_key =
@@ -235,16 +256,16 @@ parse_fields(struct span rest, struct http_request *r)
 	struct seen seen = { 0 };
 
 	for (;;) {
-		struct span line = take(&rest, '\n');
+		struct span line = http_take(&rest, '\n');
 		if (line.length <= 1)
 			break;
 		line.length--; /* http_scan saw its CR */
-		struct span value = line, name = take(&value, ':');
+		struct span value = line, name = http_take(&value, ':');
 		/* A line that begins with white space continues the last one, which has
 		 * been forbidden for long (obs-fold): no name begins so. */
 		if (name.length == line.length || !all_token(name) || !valid_value(value))
 			return 400;
-		unsigned status = parse_field(name, trim(value), r, &seen);
+		unsigned status = parse_field(name, http_trim(value), r, &seen);
 		if (status != 0)
 			return status;
 	}
@@ -269,7 +290,7 @@ http_parse(const char *head, size_t length, struct http_request *r)
 	struct span rest = { head, length };
 
 	*r = (struct http_request){ 0 };
-	struct span line = take(&rest, '\n');
+	struct span line = http_take(&rest, '\n');
 	if (line.length == 0)
 		return 400;
 	line.length--;
@@ -291,13 +312,20 @@ enum chunk_state {
 	CHUNK_LAST_LF
 };
 
+static int
+hex_digit(char c)
+{
+	return c >= '0' && c <= '9'			? c - '0'
+	       : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+							: -1;
+}
+
 /* One byte of chunk framing.  Returns the next state, or -1. */
 static int
 chunk_byte(struct http_chunked *h, char c)
 {
-	int digit = c >= '0' && c <= '9'		     ? c - '0'
-		    : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-							     : -1;
+	int digit = hex_digit(c);
+
 	switch ((enum chunk_state)h->state) {
 	case CHUNK_SIZE:
 		if (digit >= 0 && h->digits < 15) {
@@ -372,12 +400,47 @@ http_dechunk(struct http_chunked *h, char *data, size_t *length)
 	return HTTP_MORE;
 }
 
+size_t
+http_unescape(struct span s, char *out, bool plus)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < s.length; i++) {
+		char c = s.data[i];
+		if (c == '%' && s.length - i > 2 && hex_digit(s.data[i + 1]) >= 0 &&
+		    hex_digit(s.data[i + 2]) >= 0) {
+			c = (char)(hex_digit(s.data[i + 1]) << 4 |
+				   hex_digit(s.data[i + 2]));
+			i += 2;
+		} else if (c == '+' && plus) {
+			c = ' ';
+		}
+		out[length++] = c;
+	}
+	return length;
+}
+
+struct span
+http_parameter(struct span query, const char *name)
+{
+	struct span found = { 0 };
+
+	while (query.length > 0) {
+		struct span value = http_take(&query, '&'), key = http_take(&value, '=');
+		if (span_is(key, name))
+			found = value;
+	}
+	return found;
+}
+
 const char *
 http_reason(unsigned status)
 {
 	switch (status) {
 	case 101: return "Switching Protocols";
 	case 200: return "OK";
+	case 204: return "No Content";
+	case 304: return "Not Modified";
 	case 400: return "Bad Request";
 	case 403: return "Forbidden";
 	case 404: return "Not Found";
@@ -387,6 +450,7 @@ http_reason(unsigned status)
 	case 417: return "Expectation Failed";
 	case 426: return "Upgrade Required";
 	case 431: return "Request Header Fields Too Large";
+	case 500: return "Internal Server Error";
 	case 501: return "Not Implemented";
 	case 503: return "Service Unavailable";
 	case 505: return "HTTP Version Not Supported";

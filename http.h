@@ -4,9 +4,9 @@
 
 #include "text.h"
 
-enum { HTTP_HEAD = 8192 }; /* bytes of a request's head, at most */
+enum { HTTP_HEAD_SIZE = 8192 }; /* bytes of a request's head, at most */
 
-enum http_method { HTTP_OTHER, HTTP_GET, HTTP_POST, HTTP_OPTIONS };
+enum http_method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
 
 /* A request's head.  The spans lie in it; a field that it lacks has no data (NULL). */
 struct http_request {
@@ -23,6 +23,10 @@ struct http_request {
 	struct span host;  /* of the target if it names one, else of the field */
 	struct span target_host;
 	struct span origin;
+	struct span content_type;
+	struct span cookie;
+	struct span if_none_match;
+	struct span cors_headers; /* Access-Control-Request-Headers */
 	struct span websocket_key;
 	struct span websocket_version;
 };
@@ -62,6 +66,23 @@ struct http_chunked {
  * HTTP_MORE if the body goes on; HTTP_BAD if it is malformed.
  */
 long http_dechunk(struct http_chunked *, char *data, size_t *length);
+
+/* Takes what stands before the next `separator`, or all that is left, off the front of
+ * `rest`. */
+struct span http_take(struct span *rest, char separator);
+/* Without white space at either end. */
+struct span http_trim(struct span);
+
+/*
+ * Undoes percent-encoding (RFC 3986 section 2.1), and with `plus` also "+" for a space,
+ * at `out`, which may be the text's own place.  What is not an escape stays.  Returns the
+ * length.
+ */
+size_t http_unescape(struct span, char *out, bool plus);
+
+/* The value of the last parameter of that name in a query or form, still escaped; no data
+ * if absent. */
+struct span http_parameter(struct span query, const char *name);
 
 /* The reason phrase of a status that this server sends. */
 const char *http_reason(unsigned status);

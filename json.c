@@ -191,6 +191,8 @@ next_item(struct json *j, char close, bool first, bool *end)
 		skip_space(j);
 	}
 	if (peek(j) == close) {
+		if (comma > 0 && j->strict)
+			return fail(j, JSON_INVALID);
 		if (comma > 0)
 			j->text[comma] = ' ';
 		j->at++;

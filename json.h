@@ -19,9 +19,10 @@ enum json_error { JSON_NONE, JSON_INVALID, JSON_TOO_DEEP };
 struct json {
 	char *text;
 	size_t length;
-	size_t at;	       /* the next byte; after an error the one that is wrong */
-	unsigned depth;	       /* objects and arrays entered */
-	bool first;	       /* nothing of the innermost one has been read */
+	size_t at;	/* the next byte; after an error the one that is wrong */
+	unsigned depth; /* objects and arrays entered */
+	bool first;	/* nothing of the innermost one has been read */
+	bool strict;	/* the caller's to set after json_init: not even that comma */
 	enum json_error error; /* stays, and fails all further calls */
 };
 

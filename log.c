@@ -32,6 +32,7 @@ static struct {
 	int fd;	     /* the file or the syslog socket, -1 if there is none */
 	bool failed; /* said on stderr */
 	bool file, syslog;
+	bool regular; /* what the file's name led to: it can grow, and move */
 	bool made_directory;
 	time_t tried; /* when syslog was last looked for */
 	enum log_level line_level;
@@ -40,47 +41,13 @@ static struct {
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
 } to = { .fd = -1 };
 
-/*
- * Proleptic Gregorian date of a count of days since 1970.  Years are counted from March,
- * so that the leap day is a year's last; 400 of them are one cycle of the calendar.
- */
-static void
-put_date(struct text *t, uint32_t days)
-{
-	uint32_t since = days + 719468; /* 0000-03-01 */
-	uint32_t day = since % CALENDAR_CYCLE;
-	uint32_t year =
-	    (day - day / 1460 + day / 36524 - day / (CALENDAR_CYCLE - 1)) / 365;
-
-	day -= 365 * year + year / 4 - year / 100;
-	uint32_t month = (5 * day + 2) / 153;
-	uint32_t date = day - (153 * month + 2) / 5 + 1;
-	month = month < 10 ? month + 3 : month - 9;
-	year += since / CALENDAR_CYCLE * 400 + (month <= 2);
-	text_padded(t, year, 4);
-	text_char(t, '-');
-	text_padded(t, month, 2);
-	text_char(t, '-');
-	text_padded(t, date, 2);
-}
-
-/* ISO 8601, UTC. */
 static void
 put_time(struct text *t)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec < 0)
-		now.tv_sec = 0;
-	uint32_t second = (uint32_t)(now.tv_sec % 86400);
-	put_date(t, (uint32_t)(now.tv_sec / 86400));
-	text_char(t, 'T');
-	text_padded(t, second / 3600, 2);
-	text_char(t, ':');
-	text_padded(t, second / 60 % 60, 2);
-	text_char(t, ':');
-	text_padded(t, second % 60, 2);
+	text_iso_time(t, now.tv_sec > 0 ? (uint64_t)now.tv_sec : 0);
 	text_char(t, '.');
 	text_padded(t, (uint32_t)now.tv_nsec / 1000000, 3);
 	text_char(t, 'Z');
@@ -165,9 +132,8 @@ open_file(void)
 	}
 	if (to.fd < 0)
 		complain(" cannot be opened: ");
-	to.size = to.fd >= 0 && fstat(to.fd, &st) == 0 && S_ISREG(st.st_mode)
-		      ? (size_t)st.st_size
-		      : 0;
+	to.regular = to.fd >= 0 && fstat(to.fd, &st) == 0 && S_ISREG(st.st_mode);
+	to.size = to.regular ? (size_t)st.st_size : 0;
 }
 
 static void
@@ -325,7 +291,8 @@ rotate_file(void)
 static void
 write_file(void)
 {
-	if (to.most > 0 && to.size > 0 && to.size + to.gathered.length > to.most)
+	if (to.regular && to.most > 0 && to.size > 0 &&
+	    to.size + to.gathered.length > to.most)
 		rotate_file();
 	if (to.fd < 0)
 		return;

@@ -31,7 +31,7 @@ sockjs_block(const struct sockjs_limits *limits)
 	size_t two = 2 * ((size_t)limits->message + WS_SERVER_HEADER);
 	size_t reply = (size_t)limits->reply + WS_SERVER_HEADER;
 
-	return (two > reply ? two : reply) + HTTP_HEAD + WEB_SLACK;
+	return (two > reply ? two : reply) + HTTP_HEAD_SIZE + WEB_SLACK;
 }
 
 uint32_t

@@ -165,6 +165,74 @@ text_address(struct text *t, const uint8_t *address, size_t length)
 	}
 }
 
+struct date {
+	uint32_t year, month, day; /* from 1 */
+};
+
+/*
+ * Proleptic Gregorian date of a count of days since 1970.  Years are counted from March,
+ * so that the leap day is a year's last; 400 of them are one cycle of the calendar.
+ */
+static struct date
+date_of(uint32_t days)
+{
+	enum { CYCLE = 146097, BEFORE_1970 = 719468 };
+	uint32_t since = days + BEFORE_1970; /* 0000-03-01 */
+	uint32_t day = since % CYCLE;
+	uint32_t year = (day - day / 1460 + day / 36524 - day / (CYCLE - 1)) / 365;
+
+	day -= 365 * year + year / 4 - year / 100;
+	uint32_t month = (5 * day + 2) / 153;
+	struct date date = { .day = day - (153 * month + 2) / 5 + 1 };
+	date.month = month < 10 ? month + 3 : month - 9;
+	date.year = year + since / CYCLE * 400 + (date.month <= 2);
+	return date;
+}
+
+static void
+put_clock(struct text *t, uint32_t second)
+{
+	text_padded(t, second / 3600, 2);
+	text_char(t, ':');
+	text_padded(t, second / 60 % 60, 2);
+	text_char(t, ':');
+	text_padded(t, second % 60, 2);
+}
+
+void
+text_iso_time(struct text *t, uint64_t time)
+{
+	struct date date = date_of((uint32_t)(time / 86400));
+
+	text_padded(t, date.year, 4);
+	text_char(t, '-');
+	text_padded(t, date.month, 2);
+	text_char(t, '-');
+	text_padded(t, date.day, 2);
+	text_char(t, 'T');
+	put_clock(t, (uint32_t)(time % 86400));
+}
+
+void
+text_http_time(struct text *t, uint64_t time)
+{
+	static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	uint32_t day = (uint32_t)(time / 86400);
+	struct date date = date_of(day);
+
+	text_put(t, days + 3 * (day % 7), 3);
+	text_string(t, ", ");
+	text_padded(t, date.day, 2);
+	text_char(t, ' ');
+	text_put(t, months + 3 * (date.month - 1), 3);
+	text_char(t, ' ');
+	text_padded(t, date.year, 4);
+	text_char(t, ' ');
+	put_clock(t, (uint32_t)(time % 86400));
+	text_string(t, " GMT");
+}
+
 bool
 text_to_number(struct span s, uint64_t most, uint64_t *number)
 {
@@ -236,6 +304,31 @@ bool
 utf8_complete(const struct utf8 *u)
 {
 	return u->more == 0;
+}
+
+void
+utf8_repair(struct text *t, const char *data, size_t length)
+{
+	struct utf8 u = { 0 };
+	size_t begun = 0; /* bytes of a character that may yet turn out to be none */
+
+	for (size_t i = 0; i < length; i++) {
+		if (utf8_check(&u, data + i, 1)) {
+			begun++;
+			if (utf8_complete(&u)) {
+				text_put(t, data + i + 1 - begun, begun);
+				begun = 0;
+			}
+			continue;
+		}
+		text_string(t, "\xef\xbf\xbd");
+		/* This byte spoilt a character, and may itself begin another. */
+		i -= begun > 0;
+		begun = 0;
+		u = (struct utf8){ 0 };
+	}
+	if (begun > 0)
+		text_string(t, "\xef\xbf\xbd");
 }
 
 size_t

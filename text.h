@@ -46,6 +46,11 @@ void text_escaped(struct text *, const void *data, size_t length, size_t most);
 /* An IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
 void text_address(struct text *, const uint8_t *address, size_t length);
 
+/* A moment, in seconds since 1970 UTC: as ISO 8601, 1994-11-06T08:49:37, ... */
+void text_iso_time(struct text *, uint64_t);
+/* ... and as in HTTP (RFC 9110 section 5.6.7), Sun, 06 Nov 1994 08:49:37 GMT. */
+void text_http_time(struct text *, uint64_t);
+
 /*
  * Decimal digits only, at most `most`.  False for anything else: signs, spaces,
  * an empty text, a number above `most`.
@@ -65,6 +70,9 @@ struct utf8 {
 bool utf8_check(struct utf8 *, const void *data, size_t length);
 /* True where the text may end: not within a character. */
 bool utf8_complete(const struct utf8 *);
+/* The text with U+FFFD for each part that is no UTF-8, as browsers read it (WHATWG
+ * Encoding). */
+void utf8_repair(struct text *, const char *data, size_t length);
 /* The longest length of at most `most` that does not cut a character of valid UTF-8. */
 size_t utf8_cut(const char *data, size_t length, size_t most);
 

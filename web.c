@@ -388,7 +388,7 @@ take_head(uint32_t conn, char *data, size_t length, bool *more)
 		conn_deadline(conn, 2 * web.limits.heartbeat);
 	}
 	long head = http_scan(data, length, &ch->http.scanned);
-	if (head > HTTP_HEAD || (head == HTTP_MORE && length > HTTP_HEAD)) {
+	if (head > HTTP_HEAD_SIZE || (head == HTTP_MORE && length > HTTP_HEAD_SIZE)) {
 		refuse(conn, 431);
 		return 0;
 	}

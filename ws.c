@@ -240,8 +240,6 @@ enum ws_event
 ws_next(struct ws *ws, unsigned char *data, size_t length, struct span *payload)
 {
 	for (;;) {
-		if (!ws->in_message)
-			ws->gathered = 0;
 		if (!ws->in_frame) {
 			int n = ws_header(data + ws->at, length - ws->at, &ws->frame);
 			if (n == WS_MORE)

@@ -255,7 +255,8 @@ methods_are_told_apart_by_case_and_whole(void **state)
 		{ "GET / HTTP/1.1", HTTP_GET },
 		{ "POST / HTTP/1.1", HTTP_POST },
 		{ "OPTIONS / HTTP/1.1", HTTP_OPTIONS },
-		{ "HEAD / HTTP/1.1", HTTP_OTHER },
+		{ "HEAD / HTTP/1.1", HTTP_HEAD },
+		{ "PUT / HTTP/1.1", HTTP_OTHER },
 		{ "get / HTTP/1.1", HTTP_OTHER },
 		{ "GETS / HTTP/1.1", HTTP_OTHER },
 		{ "GE / HTTP/1.1", HTTP_OTHER },
@@ -1145,9 +1146,9 @@ extensions_and_trailers_without_end_are_refused(void **state)
 		    end_with_overhead("5;", 1000, "\r\nhello\r\n0\r\n\r\n", step), 0);
 		assert_int_equal(end_with_overhead("0\r\nX: ", 1000, "\r\n\r\n", step),
 				 0);
-		assert_int_equal(end_with_overhead("5;", HTTP_HEAD, "", step), HTTP_BAD);
+		assert_int_equal(end_with_overhead("5;", HTTP_HEAD_SIZE, "", step), HTTP_BAD);
 		assert_int_equal(end_with_overhead("5;", 70000, "", step), HTTP_BAD);
-		assert_int_equal(end_with_overhead("0\r\nX: ", HTTP_HEAD, "", step),
+		assert_int_equal(end_with_overhead("0\r\nX: ", HTTP_HEAD_SIZE, "", step),
 				 HTTP_BAD);
 		assert_int_equal(end_with_overhead("0\r\nX: ", 70000, "", step),
 				 HTTP_BAD);
@@ -1157,7 +1158,7 @@ extensions_and_trailers_without_end_are_refused(void **state)
 static void
 many_short_trailers_are_refused_as_well(void **state)
 {
-	size_t length = 3 + 4 * (size_t)HTTP_HEAD;
+	size_t length = 3 + 4 * (size_t)HTTP_HEAD_SIZE;
 	char *p = malloc(length);
 	struct body b;
 

@@ -525,6 +525,8 @@ struct stream {
 enum { MOST = 10 };
 
 static const struct stream good_streams[] = {
+	{ { { FIRST_TEXT, BYTES("a") }, { LAST, BYTES("123456789") } },
+	  "text(a123456789) " },
 	{ { { TEXT, BYTES("Hello") } }, "text(Hello) " },
 	{ { { TEXT, BYTES("") } }, "text() " },
 	{ { { BINARY, BYTES("") } }, "binary() " },
