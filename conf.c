@@ -15,6 +15,8 @@ enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS };
 static bool valid_host(struct span);
 static bool valid_prefix(struct span);
 static bool valid_log(struct span);
+static bool valid_user(struct span);
+static bool valid_url(struct span);
 
 /* Every key there is. */
 static const struct key {
@@ -38,8 +40,11 @@ static const struct key {
 	  "none" },
 	{ "LogLevel", LEVEL, offsetof(struct conf, log_level), 0, 0, NULL, NULL },
 	{ "LogSize", NUMBER, offsetof(struct conf, log_size), 0, INT32_MAX, NULL, NULL },
-	{ "User", STRING, offsetof(struct conf, user), 0, 0, NULL, NULL },
+	{ "User", STRING, offsetof(struct conf, user), 0, 0, valid_user,
+	  "a user of this system (/etc/passwd), or \"\" to change nothing" },
 	{ "Origins", ORIGINS, offsetof(struct conf, origins), 0, 0, NULL, NULL },
+	{ "SockJS", STRING, offsetof(struct conf, sockjs), 0, 0, valid_url,
+	  "a URL of at most 1000 bytes that begins with http or /" },
 	{ "MaxConnections", NUMBER, offsetof(struct conf, max_connections), 1, 100000,
 	  NULL, NULL },
 	{ "MaxPerAddress", NUMBER, offsetof(struct conf, max_per_address), 1, 100000,
@@ -70,6 +75,8 @@ conf_default(struct conf *c)
 		.log_level = LEVEL_DEBUG,
 		.log_size = 1048576,
 		.user = "",
+		.sockjs =
+		    "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js",
 		.max_connections = 256,
 		.max_per_address = 64,
 		.max_peers = 16,
@@ -100,10 +107,68 @@ valid_prefix(struct span s)
 	return s.data[0] == '/' && s.data[s.length - 1] != '/';
 }
 
+/* Field number `index` of a line of /etc/passwd. */
+static struct span
+passwd_field(const char *line, const char *end, unsigned index)
+{
+	for (; index > 0 && line < end; line++)
+		index -= *line == ':';
+	const char *colon = memchr(line, ':', (size_t)(end - line));
+	return (struct span){ line, (size_t)((colon != NULL ? colon : end) - line) };
+}
+
+/* getpwnam without the rest of libc that it brings. */
+bool
+conf_find_user(const char *name, uint32_t *user, uint32_t *group)
+{
+	static char data[65536];
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof data);
+	const char *line = data, *end = data + (n > 0 ? n : 0);
+	uint64_t uid, gid;
+
+	close(fd);
+	while (line < end) {
+		const char *feed = memchr(line, '\n', (size_t)(end - line));
+		const char *stop = feed != NULL ? feed : end;
+		if (span_is(passwd_field(line, stop, 0), name) &&
+		    text_to_number(passwd_field(line, stop, 2), UINT32_MAX - 1, &uid) &&
+		    text_to_number(passwd_field(line, stop, 3), UINT32_MAX - 1, &gid)) {
+			*user = (uint32_t)uid;
+			*group = (uint32_t)gid;
+			return true;
+		}
+		line = stop + 1;
+	}
+	return false;
+}
+
+static bool
+valid_user(struct span s)
+{
+	uint32_t user, group;
+
+	return s.length == 0 || conf_find_user(s.data, &user, &group);
+}
+
 static bool
 valid_log(struct span s)
 {
-	return s.length < LOG_PATH;
+	return s.length <= LOG_PATH;
+}
+
+/* It goes into a page as it is. */
+static bool
+valid_url(struct span s)
+{
+	enum { MOST = 1000 };
+
+	for (size_t i = 0; i < s.length; i++)
+		if ((unsigned char)s.data[i] <= 0x20 ||
+		    strchr("\"'<>\\\x7f", s.data[i]) != NULL)
+			return false;
+	return s.length > 0 && s.length <= MOST &&
+	       (*s.data == '/' || strncmp(s.data, "http", 4) == 0);
 }
 
 static const struct key *
@@ -322,8 +387,11 @@ conf_load(struct conf *c, const char *file, struct text *error)
 		return false;
 	}
 	json_init(&j, file_text, (size_t)length);
-	if (!utf8_check(&utf8, file_text, (size_t)length) || !utf8_complete(&utf8)) {
-		put_place(error, file, file_text);
+	ssize_t good = 0;
+	while (good < length && utf8_check(&utf8, file_text + good, 1))
+		good++;
+	if (good < length || !utf8_complete(&utf8)) {
+		put_place(error, file, file_text + good);
 		text_string(error, "not UTF-8");
 		return false;
 	}

@@ -21,6 +21,7 @@ struct conf {
 	uint32_t log_size;		       /* bytes, 0: no limit */
 	const char *user;		       /* "": the one that started it */
 	const char *origins[CONF_ORIGINS + 1]; /* NULL behind the last */
+	const char *sockjs; /* URL of the client's script, for the iframe page */
 	uint32_t max_connections;
 	uint32_t max_per_address;
 	uint32_t max_peers;	    /* in a room */
@@ -38,5 +39,8 @@ void conf_default(struct conf *);
  * memory of this file's own, so there is one configuration.
  */
 bool conf_load(struct conf *, const char *file, struct text *error);
+
+/* A user's numbers in /etc/passwd; getpwnam would bring stdio with it. */
+bool conf_find_user(const char *name, uint32_t *user, uint32_t *group);
 
 #endif

@@ -38,6 +38,7 @@ struct conn {
 	uint32_t slot;	   /* in `polled` */
 	uint32_t next;	   /* of those to be settled, or of the free ones */
 	bool listed;	   /* is to be settled */
+	bool resumed;	   /* the handler wants to see again what it kept */
 	bool closed_told;  /* the handler knows, or never knew, of it */
 	uint8_t length;	   /* of the address */
 	uint16_t port;	   /* the peer's */
@@ -56,8 +57,7 @@ struct conn {
 struct address {
 	uint32_t count;
 	uint32_t chain; /* the next of the same bucket, or the next free one */
-	uint8_t length;
-	uint8_t bytes[8];
+	struct conn_address address;
 };
 
 static struct {
@@ -92,7 +92,7 @@ static struct {
 	uint64_t stop_at; /* 0: not stopping */
 	bool accept_paused;
 	uint64_t refused_said; /* `counters.refused` when it was last logged */
-	bool sweep_blocks;
+	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
 
 uint32_t
@@ -237,32 +237,47 @@ is_loopback(const uint8_t *address, size_t length)
 	return length == 4 ? address[0] == 127 : memcmp(address, loopback6, ADDRESS) == 0;
 }
 
+struct conn_address
+conn_address(uint32_t number)
+{
+	const struct conn *c = &loop.conns[number];
+	struct conn_address a = { .length = c->length == 4 ? 4 : 8 };
+
+	if (is_loopback(c->address, c->length))
+		a.length = 0;
+	memcpy(a.bytes, c->address, a.length);
+	return a;
+}
+
+bool
+conn_same_address(const struct conn_address *a, const struct conn_address *b)
+{
+	return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
 /* The entry of an address's count and the link that leads to it; 0 if it has none. */
 static uint32_t
-find_address(const uint8_t *bytes, uint8_t length, uint32_t **link)
+find_address(const struct conn_address *wanted, uint32_t **link)
 {
-	uint32_t hash = text_hash(loop.key, bytes, length);
+	uint32_t hash = text_hash(loop.key, wanted->bytes, wanted->length);
 
 	*link = &loop.buckets[hash & loop.bucket_mask];
-	for (; **link != 0; *link = &loop.addresses[**link].chain) {
-		const struct address *a = &loop.addresses[**link];
-		if (a->length == length && memcmp(a->bytes, bytes, length) == 0)
+	for (; **link != 0; *link = &loop.addresses[**link].chain)
+		if (conn_same_address(&loop.addresses[**link].address, wanted))
 			break;
-	}
 	return **link;
 }
 
 /* Counts a connection with its address; false if that one has its share. */
 static bool
-count_address(struct conn *c)
+count_address(uint32_t number)
 {
-	uint8_t length = c->length == 4 ? 4 : 8;
+	struct conn_address address = conn_address(number);
 	uint32_t *link, found;
 
-	c->counted = 0;
-	if (is_loopback(c->address, c->length))
+	if (address.length == 0)
 		return true;
-	found = find_address(c->address, length, &link);
+	found = find_address(&address, &link);
 	if (found != 0 && loop.addresses[found].count >= loop.limits.per_address)
 		return false;
 	if (found == 0) {
@@ -271,12 +286,11 @@ count_address(struct conn *c)
 			loop.addresses_free = loop.addresses[found].chain;
 		else
 			found = ++loop.addresses_fresh;
-		loop.addresses[found] = (struct address){ .length = length };
-		memcpy(loop.addresses[found].bytes, c->address, length);
+		loop.addresses[found] = (struct address){ .address = address };
 		*link = found;
 	}
 	loop.addresses[found].count++;
-	c->counted = found;
+	loop.conns[number].counted = found;
 	return true;
 }
 
@@ -288,7 +302,7 @@ uncount_address(const struct conn *c)
 
 	if (c->counted == 0 || --a->count > 0)
 		return;
-	find_address(a->bytes, a->length, &link);
+	find_address(&a->address, &link);
 	*link = a->chain;
 	a->chain = loop.addresses_free;
 	loop.addresses_free = c->counted;
@@ -352,6 +366,22 @@ turn_away(uint32_t number, const char *why)
 	set_deadline(c, LINGER);
 }
 
+/*
+ * A peer behind a cut cable does not answer; Linux ends a connection that has had bytes
+ * unacknowledged for so long, others after their own time.
+ */
+static void
+limit_silence(int fd, uint32_t seconds)
+{
+#ifdef TCP_USER_TIMEOUT
+	unsigned milliseconds = seconds * 1000;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+#else
+	(void)fd;
+	(void)seconds;
+#endif
+}
+
 static void
 admit(int fd, const struct sockaddr_storage *from)
 {
@@ -360,9 +390,10 @@ admit(int fd, const struct sockaddr_storage *from)
 	struct conn *c = &loop.conns[number];
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	limit_silence(fd, loop.limits.stall);
 	if (loop.counters.open >= loop.limits.connections) {
 		turn_away(number, "refused: too many connections");
-	} else if (!count_address(c)) {
+	} else if (!count_address(number)) {
 		turn_away(number, "refused: too many connections from this address");
 	} else {
 		c->state = OPEN;
@@ -538,6 +569,13 @@ conn_write(uint32_t number, const void *data, size_t length)
 }
 
 void
+conn_resume(uint32_t number)
+{
+	loop.conns[number].resumed = true;
+	list(number);
+}
+
+void
 conn_deadline(uint32_t number, uint32_t seconds)
 {
 	if (loop.conns[number].state == OPEN)
@@ -571,13 +609,12 @@ swap_slots(uint32_t a, uint32_t b)
 }
 
 static void
-give_blocks(struct conn *c)
+drop_input(struct conn *c)
 {
 	if (c->in != NULL)
 		block_give(c->in);
-	if (c->out != NULL)
-		block_give(c->out);
-	c->in = c->out = NULL;
+	c->in = NULL;
+	c->in_length = 0;
 }
 
 static void
@@ -586,7 +623,9 @@ free_conn(uint32_t number)
 	struct conn *c = &loop.conns[number];
 	uint32_t hole = c->slot;
 
-	give_blocks(c);
+	drop_input(c);
+	if (c->out != NULL)
+		block_give(c->out);
 	uncount_address(c);
 	close(c->fd);
 	if (hole < loop.busy_end) {
@@ -598,8 +637,22 @@ free_conn(uint32_t number)
 	c->next = loop.free;
 	loop.free = number;
 	loop.held--;
+	loop.sweep_on = true;
 	if (loop.accept_paused)
 		pause_accepting(false);
+}
+
+/* Hands up `length` bytes of the connection's block, and keeps what is wanted again. */
+static void
+hand_up(uint32_t number, size_t length)
+{
+	struct conn *c = &loop.conns[number];
+
+	c->in_length = (uint32_t)loop.handler->received(number, c->in, length);
+	if (c->in_length == block_size())
+		conn_abort(number);
+	if (c->in_length == 0 || c->state != OPEN)
+		drop_input(c);
 }
 
 static void
@@ -607,6 +660,11 @@ settle_conn(uint32_t number)
 {
 	struct conn *c = &loop.conns[number];
 
+	if (c->resumed) {
+		c->resumed = false;
+		if (c->state == OPEN && c->in != NULL)
+			hand_up(number, c->in_length);
+	}
 	if (c->state != OPEN && !c->closed_told) {
 		c->closed_told = true;
 		loop.handler->closed(number);
@@ -666,10 +724,8 @@ receive(uint32_t number)
 {
 	struct conn *c = &loop.conns[number];
 
-	if (c->in == NULL) {
+	if (c->in == NULL)
 		c->in = block_take();
-		c->in_length = 0;
-	}
 	if (c->in == NULL) {
 		conn_abort(number);
 		return;
@@ -677,20 +733,15 @@ receive(uint32_t number)
 	ssize_t n = recv(c->fd, c->in + c->in_length, block_size() - c->in_length, 0);
 	if (n > 0) {
 		loop.counters.bytes_in += (uint64_t)n;
-		c->in_length = (uint32_t)loop.handler->received(number, c->in,
-								c->in_length + (size_t)n);
-		if (c->in_length == block_size())
-			conn_abort(number);
-	} else if (n == 0) {
+		hand_up(number, c->in_length + (size_t)n);
+		return;
+	}
+	if (n == 0)
 		conn_finish(number);
-	} else if (!would_wait()) {
+	else if (!would_wait())
 		conn_abort(number);
-	}
-	if (c->in_length == 0 || c->state != OPEN) {
-		block_give(c->in);
-		c->in = NULL;
-		c->in_length = 0;
-	}
+	if (c->in_length == 0 || c->state != OPEN)
+		drop_input(c);
 }
 
 static void
@@ -745,7 +796,8 @@ sweep(void)
 		}
 		loop.refused_said = loop.counters.refused;
 	}
-	loop.sweep_blocks = block_sweep();
+	bool handler_on = loop.handler->second();
+	loop.sweep_on = block_sweep() || handler_on;
 }
 
 /* Those that have had nothing for a while go to the back. */
@@ -769,7 +821,7 @@ idle_time(void)
 
 	if (loop.stop_at != 0 && loop.stop_at < until)
 		until = loop.stop_at;
-	else if (loop.held == 0 && !loop.sweep_blocks && !loop.accept_paused &&
+	else if (loop.held == 0 && !loop.sweep_on && !loop.accept_paused &&
 		 loop.stop_at == 0)
 		return -1;
 	return until > loop.now ? (int)(until - loop.now) : 0;

@@ -28,6 +28,8 @@ struct conn_handler {
 	void (*stopping)(uint32_t conn);
 	/* Nothing more will be read; what conn_finish left unsent still goes out. */
 	void (*closed)(uint32_t conn);
+	/* Once a second while anybody is connected; true: also if nobody is. */
+	bool (*second)(void);
 	/* At the end of a turn, before anything is sent, and again until all is settled:
 	 * true if it did something. */
 	bool (*settle)(void);
@@ -77,6 +79,9 @@ void conn_finish(uint32_t conn);
 /* Closes without sending anything more. */
 void conn_abort(uint32_t conn);
 
+/* Calls `received` at the end of this turn with what was kept, if anything was. */
+void conn_resume(uint32_t conn);
+
 /* Calls `expired` in so many seconds, at most one late; 0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
@@ -85,6 +90,15 @@ uint32_t conn_now(void);
 
 /* ADDRESS:PORT of the peer, for the log; good until the next call. */
 struct span conn_peer(uint32_t conn);
+
+/* Whom a connection counts for, as the limit an address has counts. */
+struct conn_address {
+	uint8_t length; /* 0: loopback, which counts for nobody */
+	uint8_t bytes[8];
+};
+
+struct conn_address conn_address(uint32_t conn);
+bool conn_same_address(const struct conn_address *, const struct conn_address *);
 
 struct conn_counters {
 	uint32_t open; /* connections, without those being turned away or finishing */

@@ -36,7 +36,9 @@ read_id(struct span value, size_t least, char data[PACKET_ID], struct span *id)
 	if (value.data == NULL || *value.data != '"')
 		return false;
 	long length = json_unescape(json_contents(value), data, PACKET_ID, false);
-	if (length < (long)least)
+	struct utf8 utf8 = { 0 };
+	/* What came over SockJS may hold half a surrogate pair unescaped. */
+	if (length < (long)least || !utf8_check(&utf8, data, (size_t)length))
 		return false;
 	*id = (struct span){ data, (size_t)length };
 	return true;

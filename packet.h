@@ -25,7 +25,7 @@ struct packet {
 };
 
 /*
- * Reads a packet, which must be valid UTF-8; a comma too many in it becomes a space.
+ * Reads a packet, which must be UTF-8 or WTF-8; a comma too many in it becomes a space.
  * Returns NULL, or what is wrong with it, good until the next call; the ids are set
  * all the same where they could be read.
  */

@@ -1,149 +1,508 @@
 #include "sockjs.h"
 
 #include "log.h"
-#include "web.h"
 
 #include <string.h>
+#include <time.h>
 
-enum session_state { SESSION_FREE, SESSION_OPEN, SESSION_ENDED };
-
-struct session {
-	enum session_state state;
-	uint32_t conn;
-	const struct service *service;
-	uint32_t next; /* of those that have ended, or of the free ones */
-};
+enum { YEAR = 31536000 }; /* seconds */
 
 static struct {
 	struct sockjs_limits limits;
-	struct sockjs_counters counters;
 	const struct service *services;
 	size_t service_count;
-	uint32_t *by_conn; /* the session of a WebSocket's connection */
-	struct session *sessions;
-	uint32_t fresh, free;
-	uint32_t ended; /* the first of those whose service is to be told */
+	uint32_t entropy; /* how often it has been asked for */
 } server;
 
-size_t
-sockjs_block(const struct sockjs_limits *limits)
-{
-	size_t two = 2 * ((size_t)limits->message + WS_SERVER_HEADER);
-	size_t reply = (size_t)limits->reply + WS_SERVER_HEADER;
+/* A request, and where its URL leads. */
+struct exchange {
+	uint32_t conn;
+	const struct http_request *r;
+	const struct service *service;
+	struct span id;	  /* the session's */
+	struct span body; /* no data if there was too much of it */
+};
 
-	return (two > reply ? two : reply) + HTTP_HEAD_SIZE + WEB_SLACK;
-}
-
-uint32_t
-sockjs_sessions(const struct sockjs_limits *limits)
-{
-	return limits->connections;
-}
-
-static const struct web_handler web_handler;
-
-void
-sockjs_place(struct memory *m, const struct sockjs_limits *limits,
-	     const struct service *services, size_t count)
-{
-	const struct web_limits web = { limits->connections, limits->message,
-					limits->heartbeat, limits->handshake };
-
-	web_place(m, &web, &web_handler);
-	server.limits = *limits;
-	server.services = services;
-	server.service_count = count;
-	server.by_conn =
-	    memory_take(m, (size_t)limits->connections + 1, sizeof *server.by_conn);
-	server.sessions =
-	    memory_take(m, (size_t)sockjs_sessions(limits) + 1, sizeof *server.sessions);
-}
-
-const struct sockjs_counters *
-sockjs_count(void)
-{
-	return &server.counters;
-}
-
-/*
- * Sessions
- */
+static const char plain[] = "text/plain; charset=UTF-8";
 
 static void
-open_session(const struct service *service, uint32_t conn)
+put_no_cache(struct text *t)
 {
-	uint32_t number = server.free;
-
-	/* There are as many sessions as connections, so one is always left. */
-	if (number != 0)
-		server.free = server.sessions[number].next;
-	else
-		number = ++server.fresh;
-	server.sessions[number] =
-	    (struct session){ .state = SESSION_OPEN, .conn = conn, .service = service };
-	server.counters.open++;
-	server.by_conn[conn] = number;
-	service->opened(number);
+	text_string(t,
+		    "Cache-Control: no-store, no-cache, no-transform, must-revalidate, "
+		    "max-age=0\r\n");
 }
 
-/* The service is told at the end of the turn: it may be busy with this very session. */
 static void
-end_session(uint32_t number)
+put_year(struct text *t)
 {
-	struct session *s = &server.sessions[number];
+	struct timespec now;
 
-	if (s->state != SESSION_OPEN)
-		return;
-	s->state = SESSION_ENDED;
-	s->next = server.ended;
-	server.ended = number;
+	clock_gettime(CLOCK_REALTIME, &now);
+	text_string(t, "Cache-Control: public, max-age=");
+	text_number(t, YEAR);
+	text_string(t, "\r\nExpires: ");
+	text_http_time(t, (uint64_t)now.tv_sec + YEAR);
+	text_string(t, "\r\n");
 }
 
-static bool
-settle(void)
+static void
+put_field(struct text *t, const char *name, struct span value)
 {
-	bool any = server.ended != 0;
+	text_string(t, name);
+	text_string(t, ": ");
+	text_span(t, value);
+	text_string(t, "\r\n");
+}
 
-	while (server.ended != 0) {
-		uint32_t number = server.ended;
-		struct session *s = &server.sessions[number];
-		server.ended = s->next;
-		s->service->closed(number);
-		s->state = SESSION_FREE;
-		s->next = server.free;
-		server.free = number;
-		server.counters.open--;
+static void
+put_cors(struct text *t, const struct http_request *r)
+{
+	if (r->origin.length == 0) {
+		text_string(t, "Access-Control-Allow-Origin: *\r\n");
+	} else {
+		put_field(t, "Access-Control-Allow-Origin", r->origin);
+		text_string(t, "Access-Control-Allow-Credentials: true\r\n");
 	}
-	return any;
+	if (r->cors_headers.length > 0)
+		put_field(t, "Access-Control-Allow-Headers", r->cors_headers);
+	text_string(t, "Vary: Origin\r\n");
 }
 
-struct span
-session_peer(uint32_t session)
+/* The request's own JSESSIONID, if it is nothing but an ordinary one. */
+static struct span
+read_cookie(struct span cookies)
 {
-	return conn_peer(server.sessions[session].conn);
+	enum { MOST = 128 };
+
+	while (cookies.length > 0) {
+		struct span value = http_trim(http_take(&cookies, ';'));
+		struct span name = http_take(&value, '=');
+		if (!span_is(name, "JSESSIONID") || value.length == 0 ||
+		    value.length > MOST)
+			continue;
+		size_t i = 0;
+		while (i < value.length && value.data[i] > ' ' && value.data[i] < 0x7f &&
+		       strchr("\",;\\", value.data[i]) == NULL)
+			i++;
+		if (i == value.length)
+			return value;
+	}
+	return (struct span){ "dummy", 5 };
 }
 
-void
-session_send(uint32_t session, const char *data, size_t length, bool binary)
+static void
+put_cookie(struct text *t, const struct exchange *x)
 {
-	struct session *s = &server.sessions[session];
-
-	if (s->state != SESSION_OPEN)
+	if (!x->service->cookie)
 		return;
-	if (web_send(s->conn, data, length, binary))
-		server.counters.messages_out++;
+	text_string(t, "Set-Cookie: JSESSIONID=");
+	text_span(t, read_cookie(x->r->cookie));
+	text_string(t, "; path=/\r\n");
 }
 
-void
-session_close(uint32_t session, unsigned code, const char *reason)
+static void
+answer(uint32_t conn, unsigned status, const char *type, const struct text *fields,
+       const char *body)
 {
-	if (server.sessions[session].state == SESSION_OPEN)
-		web_close(server.sessions[session].conn, code, reason);
+	const struct web_answer a = { .status = status,
+				      .type = type,
+				      .fields = { fields->data, fields->length },
+				      .body = { body, strlen(body) } };
+
+	web_answer(conn, &a);
 }
 
-/*
- * HTTP
- */
+/* Without header fields of its own. */
+static void
+answer_plainly(uint32_t conn, unsigned status, const char *body)
+{
+	char none[1];
+	struct text fields;
+
+	text_init(&fields, none, 0);
+	answer(conn, status, plain, &fields, body);
+}
+
+static void
+not_found(uint32_t conn)
+{
+	answer_plainly(conn, 404, "Not Found");
+}
+
+static void
+not_allowed(uint32_t conn, const char *methods)
+{
+	char data[64];
+	struct text fields;
+
+	text_init(&fields, data, sizeof data);
+	text_string(&fields, "Allow: ");
+	text_string(&fields, methods);
+	text_string(&fields, "\r\n");
+	answer(conn, 405, NULL, &fields, "");
+}
+
+/* The fields of answers to scripts; CORS only where a script of another site may ask. */
+static void
+put_fields(struct text *t, const struct exchange *x, bool cors)
+{
+	put_cookie(t, x);
+	put_no_cache(t);
+	if (cors)
+		put_cors(t, x->r);
+}
+
+static void
+answer_options(const struct exchange *x, const char *methods)
+{
+	char data[WEB_FIELDS];
+	struct text fields;
+
+	text_init(&fields, data, sizeof data);
+	put_cookie(&fields, x);
+	put_year(&fields);
+	put_cors(&fields, x->r);
+	text_string(&fields, "Access-Control-Allow-Methods: ");
+	text_string(&fields, methods);
+	text_string(&fields, "\r\nAccess-Control-Max-Age: ");
+	text_number(&fields, YEAR);
+	text_string(&fields, "\r\n");
+	answer(x->conn, 204, NULL, &fields, "");
+}
+
+static void
+answer_info(const struct exchange *x)
+{
+	static const char type[] = "application/json; charset=UTF-8";
+	char data[WEB_FIELDS], json[160];
+	struct text fields, t;
+
+	text_init(&fields, data, sizeof data);
+	put_no_cache(&fields);
+	put_cors(&fields, x->r);
+	server.entropy++;
+	text_init(&t, json, sizeof json);
+	text_string(&t, "{\"websocket\":");
+	text_string(&t, x->service->no_websocket ? "false" : "true");
+	text_string(&t, ",\"origins\":[\"*:*\"],\"cookie_needed\":");
+	text_string(&t, x->service->cookie ? "true" : "false");
+	text_string(&t, ",\"entropy\":");
+	text_number(&t, text_hash(server.limits.session.key, &server.entropy,
+				  sizeof server.entropy));
+	text_char(&t, '}');
+	text_char(&t, '\0');
+	answer(x->conn, 200, type, &fields, json);
+}
+
+/* Does If-None-Match hold this tag (RFC 9110 section 13.1.2)? */
+static bool
+matches(struct span list, const char *tag)
+{
+	while (list.length > 0) {
+		struct span item = http_trim(http_take(&list, ','));
+		if (item.length > 2 && memcmp(item.data, "W/", 2) == 0) {
+			item.data += 2;
+			item.length -= 2;
+		}
+		if (span_is(item, tag) || span_is(item, "*"))
+			return true;
+	}
+	return false;
+}
+
+static void
+answer_iframe(const struct exchange *x)
+{
+	static const uint32_t key[2] = { 0 };
+	char data[WEB_FIELDS], html[2048], tag_data[16];
+	struct text fields, page, tag;
+
+	text_init(&page, html, sizeof html);
+	text_string(&page,
+		    "<!DOCTYPE html>\n"
+		    "<html>\n"
+		    "<head>\n"
+		    "  <meta http-equiv=\"X-UA-Compatible\" content=\"IE=edge\" />\n"
+		    "  <meta http-equiv=\"Content-Type\" content=\"text/html; "
+		    "charset=UTF-8\" />\n"
+		    "  <script src=\"");
+	text_string(&page, server.limits.script);
+	text_string(
+	    &page,
+	    "\"></script>\n"
+	    "  <script>\n"
+	    "    document.domain = document.domain;\n"
+	    "    SockJS.bootstrap_iframe();\n"
+	    "  </script>\n"
+	    "</head>\n"
+	    "<body>\n"
+	    "  <h2>Don't panic!</h2>\n"
+	    "  <p>This is a SockJS hidden iframe. It's used for cross domain magic.</p>\n"
+	    "</body>\n"
+	    "</html>");
+	text_init(&tag, tag_data, sizeof tag_data);
+	text_char(&tag, '"');
+	text_hex(&tag, text_hash(key, page.data, page.length), 8);
+	text_char(&tag, '"');
+	text_init(&fields, data, sizeof data);
+	put_year(&fields);
+	put_field(&fields, "ETag", (struct span){ tag.data, tag.length });
+	text_char(&tag, '\0');
+	text_char(&page, '\0');
+	if (matches(x->r->if_none_match, tag.data))
+		answer(x->conn, 304, NULL, &fields, "");
+	else
+		answer(x->conn, 200, "text/html; charset=UTF-8", &fields, html);
+}
+
+/* Reads the name of a callback from the query; NULL, or what is wrong with it. */
+static const char *
+read_callback(struct span query, struct receiver *to)
+{
+	struct span name = http_parameter(query, "c");
+	char plain_name[3 * FRAME_CALLBACK];
+
+	if (name.length == 0)
+		name = http_parameter(query, "callback");
+	if (name.length == 0)
+		return "\"callback\" parameter required";
+	if (name.length > sizeof plain_name)
+		return "invalid \"callback\" parameter";
+	size_t length = http_unescape(name, plain_name, true);
+	if (length > FRAME_CALLBACK)
+		return "invalid \"callback\" parameter";
+	for (size_t i = 0; i < length; i++)
+		if (plain_name[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
+						    "klmnopqrstuvwxyz0123456789-_.",
+						    plain_name[i]) == NULL)
+			return "invalid \"callback\" parameter";
+	memcpy(to->callback, plain_name, length);
+	to->callback_length = length;
+	return NULL;
+}
+
+static void
+receive(const struct exchange *x, enum transport transport)
+{
+	bool with_callback =
+	    transport == TRANSPORT_HTMLFILE || transport == TRANSPORT_JSONP;
+	struct receiver receiver = { .conn = x->conn, .transport = transport };
+	struct exchange without_null = *x;
+	struct http_request r = *x->r;
+	char data[WEB_FIELDS];
+	struct text fields;
+	const char *wrong;
+
+	text_init(&fields, data, sizeof data);
+	if (transport == TRANSPORT_EVENTSOURCE && span_is(r.origin, "null"))
+		r.origin = (struct span){ 0 };
+	without_null.r = &r;
+	put_fields(&fields, &without_null, !with_callback);
+	if (with_callback && (wrong = read_callback(r.query, &receiver)) != NULL) {
+		answer(x->conn, 500, plain, &fields, wrong);
+		return;
+	}
+	if (transport == TRANSPORT_JSONP)
+		text_string(&fields, "X-Content-Type-Options: nosniff\r\n");
+	if (frame_is_stream(transport))
+		text_string(&fields, "X-Accel-Buffering: no\r\n");
+	if (!session_attach(x->service, x->id, &receiver,
+			    (struct span){ fields.data, fields.length }))
+		answer(x->conn, 503, plain, &fields, "Too many sessions");
+}
+
+/* The payload of a form is its field `d`; of text it is the body itself. */
+static bool
+read_form(const struct exchange *x, struct span *payload)
+{
+	struct span rest = x->r->content_type, type = http_trim(http_take(&rest, ';'));
+
+	*payload = x->body;
+	if (type.length == 0 || span_is_nocase(type, "text/plain"))
+		return true;
+	if (!span_is_nocase(type, "application/x-www-form-urlencoded"))
+		return false;
+	*payload = http_parameter(x->body, "d");
+	/* Unescaped where it lies. */
+	if (payload->data != NULL)
+		payload->length = http_unescape(*payload, (char *)payload->data, true);
+	return true;
+}
+
+/* Answers a sender: judges the payload first and looks for the session then. */
+static void
+accept_payload(const struct exchange *x, const struct text *fields, struct span payload,
+	       unsigned good_status, const char *good_body)
+{
+	uint32_t number = session_find(x->service, x->id);
+	enum payload judged;
+
+	if (payload.length == 0) {
+		answer(x->conn, 500, plain, fields, "Payload expected.");
+	} else if ((judged = session_judge((char *)payload.data, payload.length)) !=
+		   PAYLOAD_GOOD) {
+		answer(x->conn, 500, plain, fields,
+		       judged == PAYLOAD_BROKEN ? "Broken JSON encoding."
+						: "Payload expected.");
+	} else if (number == 0) {
+		answer(x->conn, 404, plain, fields, "Not Found");
+	} else if (!session_receive(number, (char *)payload.data, payload.length)) {
+		answer(x->conn, 413, plain, fields, "message too big");
+	} else {
+		answer(x->conn, good_status, plain, fields, good_body);
+	}
+}
+
+static void
+send(const struct exchange *x, bool jsonp)
+{
+	uint32_t number = session_find(x->service, x->id);
+	struct utf8 utf8 = { 0 };
+	struct span payload = x->body;
+	char data[WEB_FIELDS];
+	struct text fields, repaired = { 0 };
+
+	text_init(&fields, data, sizeof data);
+	put_fields(&fields, x, !jsonp);
+	if (x->body.data == NULL) {
+		if (number != 0)
+			session_close(number, WS_TOO_BIG, "message too big");
+		answer(x->conn, 413, plain, &fields, "message too big");
+		return;
+	}
+	if (jsonp && !read_form(x, &payload))
+		payload.length = 0;
+	if (!utf8_check(&utf8, payload.data, payload.length) || !utf8_complete(&utf8)) {
+		text_init(&repaired, block_take(), block_size());
+		utf8_repair(&repaired, payload.data, payload.length);
+		payload = (struct span){ repaired.data, repaired.length };
+	}
+	accept_payload(x, &fields, payload, jsonp ? 200 : 204, jsonp ? "ok" : "");
+	if (repaired.data != NULL)
+		block_give(repaired.data);
+}
+
+static void
+open_socket(const struct exchange *x, bool framed)
+{
+	size_t most = framed ? session_payload(&server.limits.session)
+			     : server.limits.session.message;
+
+	if (x->service->no_websocket)
+		not_found(x->conn);
+	else if (web_upgrade(x->conn, x->r, !framed && x->service->binary, most))
+		session_open_socket(x->service, x->conn, framed);
+}
+
+/* An endpoint of a session, and the methods that it has. */
+static const struct endpoint {
+	const char *name;
+	enum http_method method;
+	bool options;
+	enum transport transport; /* of a receiver */
+} endpoints[] = {
+	{ "websocket", HTTP_GET, false, TRANSPORT_WEBSOCKET },
+	{ "xhr", HTTP_POST, true, TRANSPORT_XHR },
+	{ "xhr_streaming", HTTP_POST, true, TRANSPORT_XHR_STREAMING },
+	{ "eventsource", HTTP_GET, false, TRANSPORT_EVENTSOURCE },
+	{ "htmlfile", HTTP_GET, false, TRANSPORT_HTMLFILE },
+	{ "jsonp", HTTP_GET, false, TRANSPORT_JSONP },
+	{ "xhr_send", HTTP_POST, true, 0 },
+	{ "jsonp_send", HTTP_POST, false, 0 },
+};
+
+static const struct endpoint *
+find_endpoint(struct span name)
+{
+	for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++)
+		if (span_is(name, endpoints[i].name))
+			return &endpoints[i];
+	return NULL;
+}
+
+/* SERVER and SESSION: anything but nothing, without a dot. */
+static bool
+is_id(struct span id)
+{
+	return id.length > 0 && id.length <= SESSION_ID &&
+	       memchr(id.data, '.', id.length) == NULL;
+}
+
+/* /SERVER/SESSION/ENDPOINT */
+static void
+serve_session(struct exchange *x, struct span path)
+{
+	http_take(&path, '/');
+	struct span host = http_take(&path, '/');
+	x->id = http_take(&path, '/');
+	const struct endpoint *e = find_endpoint(path);
+
+	if (e == NULL || host.length == 0 ||
+	    memchr(host.data, '.', host.length) != NULL || !is_id(x->id))
+		not_found(x->conn);
+	else if (e->transport == TRANSPORT_WEBSOCKET && e->method == HTTP_GET)
+		open_socket(x, true);
+	else if (e->options && x->r->method == HTTP_OPTIONS)
+		answer_options(x, "OPTIONS, POST");
+	else if (x->r->method != e->method)
+		not_allowed(x->conn, e->options		     ? "POST, OPTIONS"
+				     : e->method == HTTP_GET ? "GET"
+							     : "POST");
+	else if (span_is(path, "xhr_send") || span_is(path, "jsonp_send"))
+		send(x, span_is(path, "jsonp_send"));
+	else if (x->body.data == NULL)
+		answer_plainly(x->conn, 413, "Content Too Large");
+	else
+		receive(x, e->transport);
+}
+
+/* iframe, any run of these characters, .html */
+static bool
+is_iframe(struct span path)
+{
+	enum { AROUND = 12 }; /* "/iframe" and ".html" */
+
+	if (path.length < AROUND || memcmp(path.data, "/iframe", 7) != 0 ||
+	    memcmp(path.data + path.length - 5, ".html", 5) != 0)
+		return false;
+	for (size_t i = 7; i < path.length - 5; i++)
+		if (path.data[i] == '\0' ||
+		    strchr("0123456789abcdefghijklmnopqrstuvwxyz-._", path.data[i]) ==
+			NULL)
+			return false;
+	return true;
+}
+
+/* What lies below the prefix; nothing is cleaned up but one slash at the end. */
+static void
+serve(struct exchange *x, struct span path)
+{
+	enum http_method method = x->r->method;
+	bool root = path.length == 0 || span_is(path, "/");
+
+	if (path.length > 0 && path.data[path.length - 1] == '/')
+		path.length--;
+	if (root || is_iframe(path)) {
+		if (method != HTTP_GET)
+			not_allowed(x->conn, "GET");
+		else if (root)
+			answer_plainly(x->conn, 200, "Welcome to SockJS!\n");
+		else
+			answer_iframe(x);
+	} else if (span_is(path, "/info")) {
+		if (method == HTTP_GET)
+			answer_info(x);
+		else if (method == HTTP_OPTIONS)
+			answer_options(x, "OPTIONS, GET");
+		else
+			not_allowed(x->conn, "OPTIONS, GET");
+	} else if (span_is(path, "/websocket")) {
+		open_socket(x, false);
+	} else {
+		serve_session(x, path);
+	}
+}
 
 static const struct service *
 find_service(struct span path, struct span *rest)
@@ -167,7 +526,7 @@ find_service(struct span path, struct span *rest)
 }
 
 static bool
-welcome_origin(struct span origin)
+is_welcome(struct span origin)
 {
 	const char *const *o = server.limits.origins;
 
@@ -190,42 +549,54 @@ log_request(uint32_t conn, const struct http_request *r)
 	log_end();
 }
 
-static void
-request(uint32_t conn, const struct http_request *r)
+static size_t
+wants(const struct http_request *r)
 {
 	struct span rest;
-	const struct service *service = find_service(r->path, &rest);
 
+	if (find_service(r->path, &rest) == NULL || !is_welcome(r->origin))
+		return 0;
+	return session_payload(&server.limits.session);
+}
+
+static void
+request(uint32_t conn, const struct http_request *r, struct span body)
+{
+	struct exchange x = { .conn = conn, .r = r, .body = body };
+	struct span rest;
+
+	x.service = find_service(r->path, &rest);
 	log_request(conn, r);
-	if (!welcome_origin(r->origin))
-		web_answer(conn, 403, "", "Origin not allowed");
-	else if (service == NULL ||
-		 (!span_is(rest, "/websocket") && !span_is(rest, "/websocket/")))
-		web_answer(conn, 404, "", "Not Found");
-	else if (web_upgrade(conn, r, service->binary))
-		open_session(service, conn);
-}
-
-static void
-message(uint32_t conn, char *data, size_t length, bool binary)
-{
-	uint32_t session = server.by_conn[conn];
-
-	if (server.sessions[session].state != SESSION_OPEN)
-		return;
-	server.counters.messages_in++;
-	server.sessions[session].service->message(session, data, length, binary);
-}
-
-static void
-closed(uint32_t conn)
-{
-	end_session(server.by_conn[conn]);
+	if (!is_welcome(r->origin))
+		answer_plainly(conn, 403, "Origin not allowed");
+	else if (x.service == NULL)
+		not_found(conn);
+	else
+		serve(&x, rest);
 }
 
 static const struct web_handler web_handler = {
+	.wants = wants,
 	.request = request,
-	.message = message,
-	.closed = closed,
-	.settle = settle,
+	.message = session_message,
+	.heartbeat = session_heartbeat,
+	.stopping = session_stopping,
+	.closed = session_closed,
+	.second = session_second,
+	.settle = session_settle,
 };
+
+void
+sockjs_place(struct memory *m, const struct sockjs_limits *limits,
+	     const struct service *services, size_t count)
+{
+	const struct web_limits web = { limits->session.connections,
+					limits->session.message,
+					limits->session.heartbeat, limits->handshake };
+
+	server.limits = *limits;
+	server.services = services;
+	server.service_count = count;
+	web_place(m, &web, &web_handler);
+	session_place(m, &limits->session);
+}

@@ -7,7 +7,6 @@
 #include "packet.h"
 #include "rooms.h"
 #include "sockjs.h"
-#include "web.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -319,7 +318,7 @@ static void
 log_counters(void)
 {
 	const struct conn_counters *c = conn_count();
-	const struct sockjs_counters *s = sockjs_count();
+	const struct session_counters *s = session_count();
 	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
 
 	if (t == NULL)
@@ -327,12 +326,13 @@ log_counters(void)
 	text_string(t, "counters:");
 	put_counter(t, "connections", c->open);
 	put_counter(t, "sessions", s->open);
+	put_counter(t, "polled", s->polled);
 	put_counter(t, "rooms", rooms.open);
 	put_counter(t, "peers", rooms.present);
 	put_counter(t, "blocks", block_taken());
 	put_counter(t, "accepted", c->accepted);
 	put_counter(t, "refused", c->refused);
-	put_counter(t, "overflows", c->overflows);
+	put_counter(t, "overflows", c->overflows + s->overflows);
 	put_counter(t, "bytes_in", c->bytes_in);
 	put_counter(t, "bytes_out", c->bytes_out);
 	put_counter(t, "requests", web_count()->requests);
@@ -559,42 +559,6 @@ open_sockets(void)
 	}
 }
 
-/* Field number `index` of a line of /etc/passwd. */
-static struct span
-passwd_field(const char *line, const char *end, unsigned index)
-{
-	for (; index > 0 && line < end; line++)
-		index -= *line == ':';
-	const char *colon = memchr(line, ':', (size_t)(end - line));
-	return (struct span){ line, (size_t)((colon != NULL ? colon : end) - line) };
-}
-
-/* getpwnam without the rest of libc that it brings. */
-static bool
-find_user(const char *name, uint32_t *user, uint32_t *group)
-{
-	static char data[65536];
-	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof data);
-	const char *line = data, *end = data + (n > 0 ? n : 0);
-	uint64_t uid, gid;
-
-	close(fd);
-	while (line < end) {
-		const char *feed = memchr(line, '\n', (size_t)(end - line));
-		const char *stop = feed != NULL ? feed : end;
-		if (span_is(passwd_field(line, stop, 0), name) &&
-		    text_to_number(passwd_field(line, stop, 2), UINT32_MAX - 1, &uid) &&
-		    text_to_number(passwd_field(line, stop, 3), UINT32_MAX - 1, &gid)) {
-			*user = (uint32_t)uid;
-			*group = (uint32_t)gid;
-			return true;
-		}
-		line = stop + 1;
-	}
-	return false;
-}
-
 static void
 drop_root(void)
 {
@@ -603,7 +567,7 @@ drop_root(void)
 
 	if (*conf.user == '\0')
 		return;
-	if (!find_user(conf.user, &user, &group))
+	if (!conf_find_user(conf.user, &user, &group))
 		fatal("User: no such user: ", conf.user);
 	if (geteuid() == user && getuid() == user)
 		return;
@@ -649,20 +613,29 @@ map_memory(void)
 	struct memory memory = { 0 };
 	struct conn_limits limits = { conf.max_connections, conf.max_per_address,
 				      2 * conf.heartbeat };
-	struct sockjs_limits sockjs = { conn_most(&limits),	conf.max_packet,
-					largest_reply(),	conf.heartbeat,
-					conf.handshake_timeout, conf.origins };
-	/* One to receive and one to send for each, and one for a packet in the making. */
-	uint32_t blocks = 2 * conn_most(&limits) + 1;
+	struct sockjs_limits sockjs = {
+		.session.connections = conn_most(&limits),
+		.session.per_address = conf.max_per_address,
+		.session.message = conf.max_packet,
+		.session.reply = largest_reply(),
+		.session.heartbeat = conf.heartbeat,
+		.handshake = conf.handshake_timeout,
+		.origins = conf.origins,
+		.script = conf.sockjs,
+	};
+	/* One to receive and one to send for each connection, and one for a packet in
+	 * the making. */
+	uint32_t blocks = 2 * conn_most(&limits) + session_blocks(&sockjs.session) + 1;
 
 	services[0] = service;
 	services[0].prefix = conf.prefix;
 	get_random(keys, sizeof keys);
+	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		conn_place(&memory, &limits, keys);
 		sockjs_place(&memory, &sockjs, services, 1);
-		rooms_place(&rooms, &memory, sockjs_sessions(&sockjs), keys + 2);
-		block_place(&memory, blocks, sockjs_block(&sockjs));
+		rooms_place(&rooms, &memory, session_most(&sockjs.session), keys + 2);
+		block_place(&memory, blocks, session_block(&sockjs.session));
 		if (pass == 1)
 			break;
 		struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });

@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include <string.h>
+#include <time.h>
 
 enum {
 	CLOSING = 5, /* seconds for the peer's Close after ours */
@@ -12,7 +13,9 @@ enum {
 
 enum state {
 	HEAD,	  /* a request's head is awaited, or has come in part */
-	BODY,	  /* the body of one that has been answered is skipped */
+	COLLECT,  /* so is the body that the handler wants */
+	IN_HAND,  /* the handler owes an answer; requests behind it wait */
+	SKIP,	  /* the body of one that has been answered passes by */
 	SOCKET,	  /* a WebSocket */
 	FAREWELL, /* we sent Close, and wait for the peer's */
 	SPENT	  /* the last answer is out: nothing more is read */
@@ -25,11 +28,15 @@ struct channel {
 	uint8_t missed;	 /* heartbeats */
 	bool idle;	 /* kept alive, it waits for its next request */
 	bool keep_alive; /* the request in hand allows a next one */
+	bool bodiless;	 /* it is a HEAD: the answer has no body */
+	bool old;	 /* it is of HTTP/1.0: no chunks */
 	bool chunked;	 /* its body is */
+	bool skip;	 /* which is not wanted */
 	union {
 		struct {
-			size_t scanned; /* of the head */
-			uint64_t left;	/* bytes of the body */
+			size_t scanned; /* of the head, and in COLLECT its length */
+			size_t body;	/* bytes of it that follow the head, decoded */
+			uint64_t most;	/* bytes of it that there are, or may be */
 			struct http_chunked chunks;
 		} http;
 		struct ws ws;
@@ -221,6 +228,9 @@ expire_socket(uint32_t conn)
 		return;
 	}
 	ch->missed++;
+	web.handler->heartbeat(conn);
+	if (ch->state != SOCKET)
+		return;
 	send_frame(conn, WS_PING, "", 0);
 	await_frames(conn);
 }
@@ -240,49 +250,179 @@ hang_up(uint32_t conn)
 static void
 await_request(uint32_t conn)
 {
-	web.channels[conn].state = HEAD;
-	web.channels[conn].idle = true;
+	struct channel *ch = &web.channels[conn];
+
+	ch->state = HEAD;
+	ch->idle = true;
+	ch->http.scanned = 0;
 	conn_deadline(conn, 2 * web.limits.heartbeat);
 }
 
-/*
- * Answers a request.  Where it cannot be known where the next one begins, or a body is
- * too much to skip, keep_alive is off and the connection ends.
- */
-void
-web_answer(uint32_t conn, unsigned status, const char *fields, const char *body)
+/* The answer is out. */
+static void
+end_request(uint32_t conn)
 {
-	char data[WEB_SLACK];
-	struct text t;
+	struct channel *ch = &web.channels[conn];
 
-	web.counters.errors += status >= 400;
-	text_init(&t, data, sizeof data);
-	text_string(&t, "HTTP/1.1 ");
-	text_number(&t, status);
-	text_char(&t, ' ');
-	text_string(&t, http_reason(status));
-	text_string(&t,
-		    "\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Length: ");
-	text_number(&t, strlen(body));
-	text_string(&t, "\r\n");
-	text_string(&t, fields);
-	text_string(&t, web.channels[conn].keep_alive ? "Connection: keep-alive\r\n\r\n"
-						      : "Connection: close\r\n\r\n");
-	text_string(&t, body);
-	conn_write(conn, t.data, t.length);
-	if (!web.channels[conn].keep_alive)
+	if (!ch->keep_alive) {
 		hang_up(conn);
+	} else if (ch->skip) {
+		ch->state = SKIP;
+		conn_deadline(conn, 2 * web.limits.heartbeat);
+	} else {
+		await_request(conn);
+	}
+	conn_resume(conn);
+}
+
+/* A clock that has not been set is none (RFC 9110 section 6.6.1). */
+static void
+put_date(struct text *t)
+{
+	enum { YEAR_2020 = 1577836800 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec < YEAR_2020)
+		return;
+	text_string(t, "Date: ");
+	text_http_time(t, (uint64_t)now.tv_sec);
+	text_string(t, "\r\n");
 }
 
 static void
-refuse(uint32_t conn, unsigned status)
+put_head(struct text *t, unsigned status, const char *type, struct span fields)
 {
-	web.channels[conn].keep_alive = false;
-	web_answer(conn, status, "", http_reason(status));
+	text_string(t, "HTTP/1.1 ");
+	text_number(t, status);
+	text_char(t, ' ');
+	text_string(t, http_reason(status));
+	text_string(t, "\r\n");
+	put_date(t);
+	if (type != NULL) {
+		text_string(t, "Content-Type: ");
+		text_string(t, type);
+		text_string(t, "\r\n");
+	}
+	text_span(t, fields);
+}
+
+static void
+put_connection(struct text *t, const struct channel *ch)
+{
+	text_string(t, ch->keep_alive ? "Connection: keep-alive\r\n"
+				      : "Connection: close\r\n");
+}
+
+void
+web_answer(uint32_t conn, const struct web_answer *a)
+{
+	struct channel *ch = &web.channels[conn];
+	bool has_body = a->status != 204 && a->status != 304;
+	char data[WEB_SLACK];
+	struct text t;
+
+	if (ch->state != IN_HAND)
+		return;
+	web.counters.errors += a->status >= 400;
+	text_init(&t, data, sizeof data);
+	put_head(&t, a->status, a->type, a->fields);
+	if (has_body) {
+		text_string(&t, "Content-Length: ");
+		text_number(&t, a->body.length);
+		text_string(&t, "\r\n");
+	}
+	put_connection(&t, ch);
+	text_string(&t, "\r\n");
+	if (conn_write(conn, t.data, t.length) && has_body && !ch->bodiless)
+		conn_write(conn, a->body.data, a->body.length);
+	end_request(conn);
+}
+
+void
+web_stream(uint32_t conn, const char *type, struct span fields)
+{
+	struct channel *ch = &web.channels[conn];
+	char data[WEB_SLACK];
+	struct text t;
+
+	ch->keep_alive = ch->keep_alive && !ch->old;
+	text_init(&t, data, sizeof data);
+	put_head(&t, 200, type, fields);
+	put_connection(&t, ch);
+	text_string(&t, ch->old ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n");
+	conn_write(conn, t.data, t.length);
 }
 
 bool
-web_upgrade(uint32_t conn, const struct http_request *r, bool binary)
+web_stream_write(uint32_t conn, const char *data, size_t length)
+{
+	enum { AROUND = 32 };
+	char size[AROUND];
+	struct text t;
+
+	if (web.channels[conn].state != IN_HAND)
+		return false;
+	if (web.channels[conn].old)
+		return conn_write(conn, data, length);
+	text_init(&t, size, sizeof size);
+	unsigned digits = 1;
+	while (digits < 8 && length >> (4 * digits) != 0)
+		digits++;
+	text_hex(&t, (uint32_t)length, digits);
+	text_string(&t, "\r\n");
+	return conn_write(conn, t.data, t.length) && conn_write(conn, data, length) &&
+	       conn_write(conn, "\r\n", 2);
+}
+
+void
+web_stream_end(uint32_t conn)
+{
+	if (web.channels[conn].state != IN_HAND)
+		return;
+	if (!web.channels[conn].old)
+		conn_write(conn, "0\r\n\r\n", 5);
+	end_request(conn);
+}
+
+/* Refuses what cannot be understood, so that the next request cannot be either. */
+static void
+refuse(uint32_t conn, unsigned status)
+{
+	const char *reason = http_reason(status);
+	const struct web_answer a = { .status = status,
+				      .type = "text/plain; charset=UTF-8",
+				      .fields = { "", 0 },
+				      .body = { reason, strlen(reason) } };
+
+	web.channels[conn].state = IN_HAND;
+	web.channels[conn].keep_alive = false;
+	web_answer(conn, &a);
+}
+
+static void
+refuse_upgrade(uint32_t conn, unsigned status)
+{
+	static const char allow[] = "Allow: GET\r\n",
+			  use_13[] = "Sec-WebSocket-Version: 13\r\n"
+				     "Upgrade: websocket\r\n",
+			  text[] = "Not a valid websocket request";
+	struct web_answer a = { .status = status,
+				.type = "text/plain; charset=UTF-8",
+				.fields = { "", 0 },
+				.body = { text, sizeof text - 1 } };
+
+	if (status == 405)
+		a = (struct web_answer){ .status = 405,
+					 .fields = { allow, sizeof allow - 1 },
+					 .body = { "", 0 } };
+	else if (status == 426)
+		a.fields = (struct span){ use_13, sizeof use_13 - 1 };
+	web_answer(conn, &a);
+}
+
+bool
+web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t most)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n"
 				   "Upgrade: websocket\r\n"
@@ -292,16 +432,8 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary)
 	struct channel *ch = &web.channels[conn];
 	unsigned status = ws_handshake(r, accept);
 
-	switch (status) {
-	case 101: break;
-	case 405: web_answer(conn, status, "Allow: GET\r\n", ""); return false;
-	case 426:
-		web_answer(conn, status,
-			   "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
-			   "WebSocket version 13 is spoken here");
-		return false;
-	default:
-		web_answer(conn, status, "", "Not a valid websocket request");
+	if (status != 101) {
+		refuse_upgrade(conn, status);
 		return false;
 	}
 	if (!conn_write(conn, head, sizeof head - 1) ||
@@ -310,116 +442,178 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary)
 	ch->state = SOCKET;
 	ch->begun = 0;
 	ch->missed = 0;
-	ch->ws = (struct ws){ .most = web.limits.message, .binary_utf8 = !binary };
+	ch->ws = (struct ws){ .most = most, .binary_utf8 = !binary };
 	await_frames(conn);
 	return true;
 }
 
-/* A whole head has come; what follows it is the body. */
 static void
+hand_over(uint32_t conn, const struct http_request *r, struct span body)
+{
+	web.channels[conn].state = IN_HAND;
+	conn_deadline(conn, 0);
+	web.handler->request(conn, r, body);
+}
+
+/*
+ * The steps of reading requests: each takes from the front of what has come, and returns
+ * how much; 0 if it needs more, and then `length` is how much of it is still wanted.
+ */
+
+/* A whole head has come; what follows it is the body. */
+static size_t
 handle_head(uint32_t conn, const char *head, size_t length)
 {
 	struct channel *ch = &web.channels[conn];
+	struct span none = { "", 0 };
 	struct http_request r;
 	unsigned status = http_parse(head, length, &r);
 
 	web.counters.requests++;
+	ch->bodiless = r.method == HTTP_HEAD;
 	if (status != 0) {
 		refuse(conn, status);
-		return;
+		return length;
 	}
-	/* Who waits for 100 Continue may yet send the body or not (RFC 9110 section
-	 * 10.1.1), and who sends more than we would ever take need not go on. */
-	ch->keep_alive = r.keep_alive && !r.expect && r.length <= web.limits.message;
-	ch->http.left = r.length;
-	ch->http.chunks = (struct http_chunked){ 0 };
-	ch->http.scanned = 0;
+	bool has_body = r.chunked || r.length > 0;
+	size_t wanted = has_body ? web.handler->wants(&r) : 0;
+	ch->old = r.minor == 0;
 	ch->chunked = r.chunked;
-	if (r.chunked || r.length > 0) {
-		ch->state = BODY;
-		conn_deadline(conn, 2 * web.limits.heartbeat);
-	} else {
-		await_request(conn);
+	ch->http.chunks = (struct http_chunked){ 0 };
+	ch->http.body = 0;
+	ch->skip = has_body && wanted == 0;
+	/* Who waits for 100 Continue may yet send an unwanted body or not (RFC 9110
+	 * section 10.1.1), and one that is too long is not worth its skipping. */
+	ch->keep_alive = r.keep_alive && !(ch->skip && r.expect) &&
+			 r.length <= (wanted > 0 ? wanted : web.limits.message);
+	ch->http.most = r.chunked ? (wanted > 0 ? wanted : web.limits.message) : r.length;
+	if (wanted == 0 || r.length > wanted) {
+		if (wanted > 0)
+			none.data = NULL;
+		hand_over(conn, &r, none);
+		return length;
 	}
-	web.handler->request(conn, &r);
+	ch->state = COLLECT;
+	ch->http.scanned = length;
+	conn_deadline(conn, 2 * web.limits.heartbeat);
+	if (r.expect)
+		conn_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	return 0;
 }
 
-/* Skips what there is of a body; returns how much of `length` follows it. */
+static size_t
+take_head(uint32_t conn, char *data, size_t *length)
+{
+	struct channel *ch = &web.channels[conn];
+	size_t blank = ch->http.scanned > 1 ? 0 : http_blank(data, *length);
+
+	if (blank > 0) {
+		ch->http.scanned = 0;
+		return blank;
+	}
+	if (ch->idle) {
+		ch->idle = false;
+		conn_deadline(conn, 2 * web.limits.heartbeat);
+	}
+	long head = http_scan(data, *length, &ch->http.scanned);
+	if (head == HTTP_BAD) {
+		refuse(conn, 400);
+	} else if (head > HTTP_HEAD_SIZE ||
+		   (head == HTTP_MORE && *length > HTTP_HEAD_SIZE)) {
+		refuse(conn, 431);
+	} else if (head != HTTP_MORE) {
+		return handle_head(conn, data, (size_t)head);
+	}
+	return 0;
+}
+
+/* The head is kept before the body, to be read again with it. */
+static size_t
+collect_body(uint32_t conn, char *data, size_t *length)
+{
+	struct channel *ch = &web.channels[conn];
+	size_t before = ch->http.scanned + ch->http.body, come = *length - before,
+	       content = come;
+	size_t used = (size_t)ch->http.most - ch->http.body;
+	struct http_request r;
+
+	if (ch->chunked) {
+		long rest = http_dechunk(&ch->http.chunks, data + before, &content);
+		if (rest == HTTP_BAD) {
+			refuse(conn, 400);
+			return 0;
+		}
+		used = rest == HTTP_MORE ? come + 1 : come - (size_t)rest;
+	} else if (content > used) {
+		content = used;
+	}
+	bool too_much = content > ch->http.most - ch->http.body;
+	ch->http.body += content;
+	if (!too_much && used > come) {
+		*length = before + content;
+		return 0;
+	}
+	struct span body = { data + ch->http.scanned, ch->http.body };
+	if (too_much) {
+		body = (struct span){ NULL, 0 };
+		ch->keep_alive = false;
+	}
+	/* It has been read before, and was good. */
+	http_parse(data, ch->http.scanned, &r);
+	hand_over(conn, &r, body);
+	return before + (used < come ? used : come);
+}
+
 static size_t
 skip_body(uint32_t conn, char *data, size_t length)
 {
 	struct channel *ch = &web.channels[conn];
+	size_t used = length, content = length;
 
 	if (ch->chunked) {
-		size_t content = length;
 		long rest = http_dechunk(&ch->http.chunks, data, &content);
-		ch->http.left += content;
-		if (rest == HTTP_BAD || ch->http.left > web.limits.message) {
+		if (rest == HTTP_BAD || content > ch->http.most) {
 			/* Its answer is out already. */
 			hang_up(conn);
-			return 0;
+			return length;
 		}
+		ch->http.most -= content;
 		if (rest == HTTP_MORE)
-			return 0;
-		await_request(conn);
-		return (size_t)rest;
+			return length;
+		used = length - (size_t)rest;
+	} else {
+		if (used > ch->http.most)
+			used = (size_t)ch->http.most;
+		ch->http.most -= used;
+		if (ch->http.most > 0)
+			return used;
 	}
-	size_t n = length < ch->http.left ? length : (size_t)ch->http.left;
-	ch->http.left -= n;
-	if (ch->http.left == 0)
-		await_request(conn);
-	return length - n;
-}
-
-/* Takes a head if it is all there; returns how much of `length` is left. */
-static size_t
-take_head(uint32_t conn, char *data, size_t length, bool *more)
-{
-	struct channel *ch = &web.channels[conn];
-	size_t blank = ch->http.scanned > 1 ? 0 : http_blank(data, length);
-
-	if (blank > 0) {
-		ch->http.scanned = 0;
-		data += blank;
-		length -= blank;
-	}
-	if (ch->idle && length > 0) {
-		ch->idle = false;
-		conn_deadline(conn, 2 * web.limits.heartbeat);
-	}
-	long head = http_scan(data, length, &ch->http.scanned);
-	if (head > HTTP_HEAD_SIZE || (head == HTTP_MORE && length > HTTP_HEAD_SIZE)) {
-		refuse(conn, 431);
-		return 0;
-	}
-	if (head == HTTP_BAD) {
-		refuse(conn, 400);
-		return 0;
-	}
-	if (head == HTTP_MORE) {
-		*more = true;
-		return length;
-	}
-	handle_head(conn, data, (size_t)head);
-	return length - (size_t)head;
+	await_request(conn);
+	return used;
 }
 
 static size_t
 received(uint32_t conn, char *data, size_t length)
 {
 	struct channel *ch = &web.channels[conn];
-	size_t left = length;
-	bool more = false;
+	char *at = data;
+	size_t left = length, used = 1;
 
-	while (left > 0 && !more && (ch->state == HEAD || ch->state == BODY)) {
-		char *at = data + length - left;
-		left = ch->state == HEAD ? take_head(conn, at, left, &more)
-					 : skip_body(conn, at, left);
+	while (left > 0 && used > 0 && ch->state <= SKIP && ch->state != IN_HAND) {
+		enum state before = ch->state;
+		used = before == HEAD	   ? take_head(conn, at, &left)
+		       : before == COLLECT ? collect_body(conn, at, &left)
+					   : skip_body(conn, at, left);
+		at += used;
+		left -= used;
+		/* A head that stays before its body has not been used up. */
+		if (ch->state != before)
+			used = 1;
 	}
 	if (ch->state == SPENT)
 		return 0;
-	if (left > 0 && left < length)
-		memmove(data, data + length - left, left);
+	if (at != data && left > 0)
+		memmove(data, at, left);
 	if (ch->state == SOCKET || ch->state == FAREWELL)
 		return receive_frames(conn, data, left);
 	return left;
@@ -437,14 +631,16 @@ static void
 expired(uint32_t conn)
 {
 	switch (web.channels[conn].state) {
+	case COLLECT: refuse(conn, 408); break;
 	case HEAD:
 		/* Who has not begun a request waits for no answer. */
 		if (web.channels[conn].http.scanned > 0)
 			refuse(conn, 408);
 		else
-			conn_finish(conn);
+			hang_up(conn);
 		break;
-	case BODY:
+	case IN_HAND:
+	case SKIP:
 	case FAREWELL:
 	case SPENT: conn_finish(conn); break;
 	case SOCKET: expire_socket(conn); break;
@@ -454,18 +650,30 @@ expired(uint32_t conn)
 static void
 stopping(uint32_t conn)
 {
-	if (web.channels[conn].state == SOCKET)
-		web_close(conn, WS_GOING_AWAY, "server stops");
-	else
+	enum state state = web.channels[conn].state;
+
+	if (state == SOCKET || state == IN_HAND)
+		web.handler->stopping(conn);
+	if (state != SOCKET && state != FAREWELL)
 		conn_finish(conn);
 }
 
 static void
 closed(uint32_t conn)
 {
+	struct channel *ch = &web.channels[conn];
+	bool tell = ch->state == SOCKET || ch->state == IN_HAND;
+
 	log_line(LEVEL_DEBUG, conn_peer(conn), "disconnected");
-	if (web.channels[conn].state == SOCKET)
+	ch->state = SPENT;
+	if (tell)
 		web.handler->closed(conn);
+}
+
+static bool
+second(void)
+{
+	return web.handler->second();
 }
 
 static bool
@@ -480,5 +688,6 @@ const struct conn_handler web_conn_handler = {
 	.expired = expired,
 	.stopping = stopping,
 	.closed = closed,
+	.second = second,
 	.settle = settle,
 };

@@ -9,13 +9,25 @@
 #include "ws.h"
 
 struct web_handler {
-	/* A request's head: to be answered, or upgraded, before the return. */
-	void (*request)(uint32_t conn, const struct http_request *);
+	/* How many bytes of this request's body it wants to read, at most; 0: none. */
+	size_t (*wants)(const struct http_request *);
+	/*
+	 * A request, with its body if that is wanted: no data (NULL) if there was too
+	 * much of it.  To be answered, upgraded or streamed to, now or later.  The head
+	 * and the body, which may be changed in place, are gone at the return.
+	 */
+	void (*request)(uint32_t conn, const struct http_request *, struct span body);
 	/* A message of a WebSocket, which may be changed in place; gone at the return. */
 	void (*message)(uint32_t conn, char *data, size_t length, bool binary);
-	/* A WebSocket's end, called once for each: nothing more can be sent to it. */
+	/* A WebSocket has been silent for a heartbeat, and is being pinged. */
+	void (*heartbeat)(uint32_t conn);
+	/* The server stops: a WebSocket or an answer that is owed is to be ended. */
+	void (*stopping)(uint32_t conn);
+	/* A WebSocket's end, or that of a connection that was owed an answer, once for
+	 * each: nothing more can be sent to it. */
 	void (*closed)(uint32_t conn);
 	/* As in struct conn_handler. */
+	bool (*second)(void);
 	bool (*settle)(void);
 };
 
@@ -27,9 +39,12 @@ struct web_limits {
 };
 
 enum {
-	/* Bytes of a block that answers' heads and control frames may fill beside
+	/* Bytes of header fields that an answer may have besides the usual: an echo of
+	 * what a request may hold, ... */
+	WEB_FIELDS = HTTP_HEAD_SIZE + 512,
+	/* ... and those of a block that heads and control frames may fill beside
 	   messages. */
-	WEB_SLACK = 1024
+	WEB_SLACK = WEB_FIELDS + 1024
 };
 
 void web_place(struct memory *, const struct web_limits *, const struct web_handler *);
@@ -37,22 +52,35 @@ void web_place(struct memory *, const struct web_limits *, const struct web_hand
 /* For conn_run. */
 extern const struct conn_handler web_conn_handler;
 
+/* Answers the request in hand. */
+struct web_answer {
+	unsigned status;
+	const char *type;   /* Content-Type, NULL: none */
+	struct span fields; /* more of them, each with its CR LF */
+	struct span body;
+};
+
+void web_answer(uint32_t conn, const struct web_answer *);
+
 /*
- * Answers the request in hand: further header fields, each with its CR LF, and a body,
- * which is plain text.
+ * Answers it bit by bit: 200 and the head, pieces that each go out in one chunk (HTTP/1.0
+ * has none), and the end.
  */
-void web_answer(uint32_t conn, unsigned status, const char *fields, const char *body);
+void web_stream(uint32_t conn, const char *type, struct span fields);
+bool web_stream_write(uint32_t conn, const char *data, size_t length);
+void web_stream_end(uint32_t conn);
 
 /*
  * Makes it a WebSocket if it asks for that in the right way, or answers why it does
- * not.  Without `binary`, binary messages must be UTF-8 like the others.
+ * not.  Without `binary`, binary messages must be UTF-8 like the others; a message of
+ * more than `most` bytes ends it.
  */
-bool web_upgrade(uint32_t conn, const struct http_request *, bool binary);
+bool web_upgrade(uint32_t conn, const struct http_request *, bool binary, size_t most);
 
 /* Sends a message; false if the connection is closing. */
 bool web_send(uint32_t conn, const char *data, size_t length, bool binary);
 
-/* Begins the closing handshake (RFC 6455 section 7.1.2); `closed` follows. */
+/* Begins the closing handshake (RFC 6455 section 7.1.2); `closed` is called within it. */
 void web_close(uint32_t conn, unsigned code, const char *reason);
 
 struct web_counters {

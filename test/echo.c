@@ -1,15 +1,21 @@
 /*
- * A second service on the same objects: what conformance suites talk to.  Under /echo it
- * sends back what it gets; under /close it closes each session at once.
+ * More services on the same objects: what conformance suites talk to.  They send back
+ * what they get; /close closes each session at once.
  */
 #include "log.h"
 #include "sockjs.h"
-#include "web.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 256, MESSAGE = 1048576, SECONDS = 25, GRACE = 500, GO_AWAY = 3000 };
+enum {
+	CONNECTIONS = 256,
+	MESSAGE = 1048576,
+	HANDSHAKE = 25,
+	GRACE = 500, /* milliseconds */
+	RESPONSE_LIMIT = 4096,
+	GO_AWAY = 3000
+};
 
 static volatile sig_atomic_t stop_wanted;
 
@@ -48,6 +54,7 @@ go_away(uint32_t session)
 static const struct service services[] = {
 	{ .prefix = "/echo",
 	  .binary = true,
+	  .response_limit = RESPONSE_LIMIT,
 	  .opened = ignore,
 	  .message = echo,
 	  .closed = ignore },
@@ -56,28 +63,53 @@ static const struct service services[] = {
 	  .opened = go_away,
 	  .message = echo,
 	  .closed = ignore },
+	{ .prefix = "/disabled_websocket_echo",
+	  .no_websocket = true,
+	  .opened = ignore,
+	  .message = echo,
+	  .closed = ignore },
+	{ .prefix = "/cookie_needed_echo",
+	  .binary = true,
+	  .cookie = true,
+	  .opened = ignore,
+	  .message = echo,
+	  .closed = ignore },
 };
 
 static bool
-place_all(void)
+place_all(uint32_t heartbeat)
 {
 	static const char *const no_origins[] = { NULL };
 	static const uint32_t key[2] = { 1, 2 }; /* no stranger gets here */
-	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * SECONDS };
+	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * heartbeat };
 	struct sockjs_limits sockjs = {
-		conn_most(&limits), MESSAGE, MESSAGE, SECONDS, SECONDS, no_origins
+		.session.connections = conn_most(&limits),
+		.session.per_address = CONNECTIONS,
+		.session.message = MESSAGE,
+		.session.reply = MESSAGE,
+		.session.heartbeat = heartbeat,
+		.handshake = HANDSHAKE,
+		.origins = no_origins,
+		.script = "/sockjs.min.js",
 	};
+	uint32_t blocks = 2 * conn_most(&limits) + session_blocks(&sockjs.session);
 	struct memory memory = { 0 };
 
 	for (unsigned pass = 0; pass < 2; pass++) {
 		conn_place(&memory, &limits, key);
 		sockjs_place(&memory, &sockjs, services,
 			     sizeof services / sizeof *services);
-		block_place(&memory, 2 * conn_most(&limits), sockjs_block(&sockjs));
+		block_place(&memory, blocks, session_block(&sockjs.session));
 		if (pass == 0 && !memory_map(&memory))
 			return false;
 	}
 	return true;
+}
+
+static bool
+read_number(const char *argument, uint64_t most, uint64_t *number)
+{
+	return text_to_number((struct span){ argument, strlen(argument) }, most, number);
 }
 
 int
@@ -86,11 +118,11 @@ main(int argc, char **argv)
 	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
 	struct sigaction action = { .sa_handler = on_signal };
 	sigset_t blocked, waiting;
-	uint64_t port;
+	uint64_t port, heartbeat = 25;
 
-	if (argc != 2 ||
-	    !text_to_number((struct span){ argv[1], strlen(argv[1]) }, 65535, &port)) {
-		static const char usage[] = "usage: test/echo PORT\n";
+	if (argc < 2 || argc > 3 || !read_number(argv[1], 65535, &port) ||
+	    (argc == 3 && !read_number(argv[2], 3600, &heartbeat))) {
+		static const char usage[] = "usage: test/echo PORT [HEARTBEAT]\n";
 		return write(STDERR_FILENO, usage, sizeof usage - 1) < 0 ? 2 : 1;
 	}
 	log_open("-", LEVEL_INFO, 0);
@@ -100,8 +132,9 @@ main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &blocked, &waiting);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	int bound =
-	    place_all() ? conn_listen(loopback, sizeof loopback, (uint16_t)port) : -1;
+	int bound = place_all((uint32_t)heartbeat)
+			? conn_listen(loopback, sizeof loopback, (uint16_t)port)
+			: -1;
 	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
 	text_string(t, bound < 0 ? "cannot listen on 127.0.0.1:"
 				 : "listening on 127.0.0.1:");

@@ -1,0 +1,248 @@
+#include "frame.h"
+
+#include <string.h>
+
+static void
+put_unit(struct text *t, uint32_t unit)
+{
+	text_string(t, "\\u");
+	text_hex(t, unit, 4);
+}
+
+/* A character of three bytes that does not pass every browser as it is, or is half of
+ * one. */
+static bool
+is_fragile(uint32_t c)
+{
+	return (c >= 0x200c && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
+	       (c >= 0x2060 && c <= 0x206f) || c >= 0xfff0 ||
+	       (c >= 0xd800 && c <= 0xdfff);
+}
+
+/* How many bytes at the front need nothing done to them. */
+static size_t
+plain_run(const unsigned char *p, size_t length)
+{
+	size_t n = 0;
+
+	while (n < length && p[n] >= 0x20 && p[n] != '"' && p[n] != '\\' && p[n] < 0xe2)
+		n++;
+	return n;
+}
+
+/*
+ * The character that begins with a byte from E2 up, and its length; a text that ends
+ * within one, which is none of ours, is taken a byte at a time.
+ */
+static uint32_t
+read_long(const unsigned char *p, size_t length, size_t *used)
+{
+	*used = *p < 0xf0 ? 3 : 4;
+	if (length < *used) {
+		*used = 1;
+		return 0;
+	}
+	uint32_t c = *p & (*used == 3 ? 0x0fU : 0x07U);
+	for (size_t i = 1; i < *used; i++)
+		c = c << 6 | (p[i] & 0x3fU);
+	return c;
+}
+
+static size_t
+put_long(struct text *t, const unsigned char *p, size_t length)
+{
+	size_t used;
+	uint32_t c = read_long(p, length, &used);
+
+	if (used == 4) {
+		put_unit(t, 0xd800 + ((c - 0x10000) >> 10 & 0x3ff));
+		put_unit(t, 0xdc00 + (c & 0x3ff));
+	} else if (used == 3 && is_fragile(c)) {
+		put_unit(t, c);
+	} else {
+		text_put(t, p, used);
+	}
+	return used;
+}
+
+static void
+put_short(struct text *t, unsigned char c)
+{
+	static const char specials[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+	const char *special = c != '\0' ? strchr(specials, c) : NULL;
+
+	if (special == NULL) {
+		put_unit(t, c);
+		return;
+	}
+	text_char(t, '\\');
+	text_char(t, letters[special - specials]);
+}
+
+static void
+put_escaped(struct text *t, const char *data, size_t length)
+{
+	const unsigned char *p = (const unsigned char *)data, *end = p + length;
+
+	while (p < end) {
+		size_t plain = plain_run(p, (size_t)(end - p));
+		text_put(t, p, plain);
+		p += plain;
+		if (p == end)
+			break;
+		if (*p < 0xe2)
+			put_short(t, *p++);
+		else
+			p += put_long(t, p, (size_t)(end - p));
+	}
+}
+
+void
+frame_put_string(struct text *t, const char *data, size_t length)
+{
+	text_char(t, '"');
+	put_escaped(t, data, length);
+	text_char(t, '"');
+}
+
+void
+frame_put_close(struct text *t, unsigned code, const char *reason)
+{
+	text_string(t, "c[");
+	text_number(t, code);
+	text_char(t, ',');
+	frame_put_string(t, reason, strlen(reason));
+	text_char(t, ']');
+}
+
+bool
+frame_is_stream(enum transport transport)
+{
+	return transport != TRANSPORT_XHR && transport != TRANSPORT_JSONP;
+}
+
+static void
+put_times(struct text *t, char c, size_t times)
+{
+	while (times-- > 0)
+		text_char(t, c);
+}
+
+/* The page that an htmlfile is; older browsers show nothing of one below 1 KB. */
+static void
+put_page(struct text *t, struct span callback)
+{
+	enum { PADDED = 1025 };
+	size_t start = t->length;
+
+	text_string(t, "<!doctype html>\n"
+		       "<html><head>\n"
+		       "  <meta http-equiv=\"X-UA-Compatible\" content=\"IE=edge\" />\n"
+		       "  <meta http-equiv=\"Content-Type\" content=\"text/html; "
+		       "charset=UTF-8\" />\n"
+		       "</head><body><h2>Don't panic!</h2>\n"
+		       "  <script>\n"
+		       "    document.domain = document.domain;\n"
+		       "    var c = parent.");
+	text_span(t, callback);
+	text_string(t, ";\n"
+		       "    c.start();\n"
+		       "    function p(d) {c.message(d);};\n"
+		       "    window.onload = function() {c.stop();};\n"
+		       "  </script>");
+	if (t->length - start < PADDED)
+		put_times(t, ' ', PADDED - (t->length - start));
+	text_string(t, "\r\n\r\n");
+}
+
+void
+frame_put_prelude(struct text *t, enum transport transport, struct span callback)
+{
+	switch (transport) {
+	case TRANSPORT_XHR_STREAMING:
+		put_times(t, 'h', FRAME_PRELUDE - 1);
+		text_char(t, '\n');
+		break;
+	case TRANSPORT_EVENTSOURCE: text_string(t, "\r\n"); break;
+	case TRANSPORT_HTMLFILE: put_page(t, callback); break;
+	case TRANSPORT_WEBSOCKET:
+	case TRANSPORT_XHR:
+	case TRANSPORT_JSONP: break;
+	}
+}
+
+/* Of what would end or break an event only the percent sign can stand in a frame. */
+static void
+put_event(struct text *t, struct span frame)
+{
+	while (frame.length > 0) {
+		const char *percent = memchr(frame.data, '%', frame.length);
+		size_t plain =
+		    percent != NULL ? (size_t)(percent - frame.data) : frame.length;
+		text_put(t, frame.data, plain);
+		if (percent == NULL)
+			break;
+		text_string(t, "%25");
+		frame.data += plain + 1;
+		frame.length -= plain + 1;
+	}
+}
+
+/*
+ * A frame as a string of a script: there is nothing but its quotes and backslashes left
+ * to escape, and on a page a "<", which might end the script.
+ */
+static void
+put_quoted(struct text *t, struct span frame, bool on_page)
+{
+	const char *end = frame.data + frame.length, *p = frame.data;
+
+	text_char(t, '"');
+	while (p < end) {
+		const char *from = p;
+		while (p < end && *p != '"' && *p != '\\' && !(on_page && *p == '<'))
+			p++;
+		text_put(t, from, (size_t)(p - from));
+		if (p == end)
+			break;
+		if (*p == '<') {
+			put_unit(t, '<');
+		} else {
+			text_char(t, '\\');
+			text_char(t, *p);
+		}
+		p++;
+	}
+	text_char(t, '"');
+}
+
+void
+frame_put(struct text *t, enum transport transport, struct span callback,
+	  struct span frame)
+{
+	switch (transport) {
+	case TRANSPORT_WEBSOCKET: text_span(t, frame); break;
+	case TRANSPORT_XHR:
+	case TRANSPORT_XHR_STREAMING:
+		text_span(t, frame);
+		text_char(t, '\n');
+		break;
+	case TRANSPORT_EVENTSOURCE:
+		text_string(t, "data: ");
+		put_event(t, frame);
+		text_string(t, "\r\n\r\n");
+		break;
+	case TRANSPORT_HTMLFILE:
+		text_string(t, "<script>\np(");
+		put_quoted(t, frame, true);
+		text_string(t, ");\n</script>\r\n");
+		break;
+	case TRANSPORT_JSONP:
+		text_string(t, "/**/");
+		text_span(t, callback);
+		text_char(t, '(');
+		put_quoted(t, frame, false);
+		text_string(t, ");\r\n");
+		break;
+	}
+}

@@ -1,0 +1,1047 @@
+/* What a configuration file may say, and how it is told what is wrong with it. */
+#include "conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+static char directory[256], path[300];
+static char message[4096]; /* what the last load said */
+
+static int
+make_directory(void **state)
+{
+	const char *where = getenv("TMPDIR");
+
+	(void)state;
+	snprintf(directory, sizeof directory, "%s/conf_test.XXXXXX",
+		 where != NULL ? where : "/tmp");
+	if (mkdtemp(directory) == NULL)
+		return -1;
+	snprintf(path, sizeof path, "%s/conf.json", directory);
+	return 0;
+}
+
+static int
+remove_directory(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(directory);
+}
+
+static void
+write_file(const char *text, size_t length)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Loads a file on top of what is there; what is said about it is in `message`. */
+static bool
+load_file(struct conf *c, const char *file)
+{
+	struct text error;
+
+	text_init(&error, message, sizeof message - 1);
+	bool good = conf_load(c, file, &error);
+	assert_false(error.overflow);
+	message[error.length] = '\0';
+	assert_int_equal(error.length == 0, good);
+	return good;
+}
+
+static bool
+load_bytes(struct conf *c, const char *text, size_t length)
+{
+	conf_default(c);
+	write_file(text, length);
+	return load_file(c, path);
+}
+
+static bool
+load(struct conf *c, const char *text)
+{
+	return load_bytes(c, text, strlen(text));
+}
+
+static void
+load_good(struct conf *c, const char *text)
+{
+	if (!load(c, text))
+		fail_msg("%s", message);
+}
+
+/* The message's place is the file and that line; returns what is behind it. */
+static const char *
+at_line(unsigned line)
+{
+	char place[400];
+	int length = snprintf(place, sizeof place, "%s:%u: ", path, line);
+
+	if (strncmp(message, place, (size_t)length) != 0)
+		fail_msg("\"%s\" does not begin with \"%s\"", message, place);
+	return message + length;
+}
+
+static void
+assert_refused(const char *text, unsigned line, const char *expected)
+{
+	struct conf c;
+
+	if (load(&c, text))
+		fail_msg("%s is accepted", text);
+	assert_string_equal(at_line(line), expected);
+}
+
+static void
+assert_origins(const struct conf *c, const char *const *expected)
+{
+	size_t i = 0;
+
+	for (; expected[i] != NULL; i++) {
+		assert_non_null(c->origins[i]);
+		assert_string_equal(c->origins[i], expected[i]);
+	}
+	assert_null(c->origins[i]);
+}
+
+static void
+assert_defaults(const struct conf *c)
+{
+	static const char *const no_origins[] = { NULL };
+
+	assert_int_equal(c->port, 1111);
+	assert_false(c->tls);
+	assert_string_equal(c->cert, "");
+	assert_string_equal(c->key, "");
+	assert_string_equal(c->host, "");
+	assert_string_equal(c->prefix, "/echo");
+	assert_string_equal(c->log, "log/debug.log");
+	assert_int_equal(c->log_level, LEVEL_DEBUG);
+	assert_int_equal(c->log_size, 1048576);
+	assert_string_equal(c->user, "");
+	assert_origins(c, no_origins);
+	assert_string_equal(
+	    c->sockjs, "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js");
+	assert_int_equal(c->max_connections, 256);
+	assert_int_equal(c->max_per_address, 64);
+	assert_int_equal(c->max_peers, 16);
+	assert_int_equal(c->max_packet, 65536);
+	assert_int_equal(c->heartbeat, 25);
+	assert_int_equal(c->handshake_timeout, 10);
+}
+
+static void
+an_empty_object_leaves_all_defaults(void **state)
+{
+	static const char *const texts[] = { "{}", " {\n} \n", "\r\n\t{\r\n}\r\n" };
+	struct conf c;
+
+	(void)state;
+	memset(&c, 0xff, sizeof c);
+	conf_default(&c);
+	assert_defaults(&c);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		load_good(&c, texts[i]);
+		assert_defaults(&c);
+	}
+}
+
+static void
+every_key_is_read(void **state)
+{
+	static const char *const origins[] = { "https://a.example",
+					       "https://b.example:8443", NULL };
+	struct conf c;
+
+	(void)state;
+	load_good(
+	    &c,
+	    "{\n"
+	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
+	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Log\": \"syslog\",\n"
+	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\",\n"
+	    "\"Origins\": [\"https://a.example\", \"https://b.example:8443\"],\n"
+	    "\"SockJS\": \"/sockjs.js\", \"MaxConnections\": 2, \"MaxPerAddress\": 3, "
+	    "\"MaxPeers\": 4,\n"
+	    "\"MaxPacket\": 5000, \"Heartbeat\": 6, \"HandshakeTimeout\": 7\n"
+	    "}\n");
+	assert_int_equal(c.port, 8443);
+	assert_false(c.tls);
+	assert_string_equal(c.cert, "c.pem");
+	assert_string_equal(c.key, "k.pem");
+	assert_string_equal(c.host, "::1");
+	assert_string_equal(c.prefix, "/a/b");
+	assert_string_equal(c.log, "syslog");
+	assert_int_equal(c.log_level, LEVEL_WARN);
+	assert_int_equal(c.log_size, 1);
+	assert_string_equal(c.user, "nobody");
+	assert_origins(&c, origins);
+	assert_string_equal(c.sockjs, "/sockjs.js");
+	assert_int_equal(c.max_connections, 2);
+	assert_int_equal(c.max_per_address, 3);
+	assert_int_equal(c.max_peers, 4);
+	assert_int_equal(c.max_packet, 5000);
+	assert_int_equal(c.heartbeat, 6);
+	assert_int_equal(c.handshake_timeout, 7);
+}
+
+static void
+what_the_file_does_not_say_stays(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Heartbeat\":7}");
+	assert_int_equal(c.heartbeat, 7);
+	c.heartbeat = 25;
+	assert_defaults(&c);
+	conf_default(&c);
+	c.port = 99;
+	write_file(BYTES("{\"Heartbeat\":7}"));
+	assert_true(load_file(&c, path));
+	assert_int_equal(c.port, 99);
+}
+
+static void
+what_was_read_stays_without_the_file(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Cert\":\"c.pem\",\"Origins\":[\"x\"]}");
+	assert_int_equal(unlink(path), 0);
+	assert_string_equal(c.cert, "c.pem");
+	assert_string_equal(c.origins[0], "x");
+}
+
+/*
+ * Numbers
+ */
+
+static const struct {
+	const char *name;
+	size_t at;
+	uint32_t low, high;
+} numbers[] = {
+	{ "Port", offsetof(struct conf, port), 0, 65535 },
+	{ "LogSize", offsetof(struct conf, log_size), 0, 2147483647 },
+	{ "MaxConnections", offsetof(struct conf, max_connections), 1, 100000 },
+	{ "MaxPerAddress", offsetof(struct conf, max_per_address), 1, 100000 },
+	{ "MaxPeers", offsetof(struct conf, max_peers), 1, 256 },
+	{ "MaxPacket", offsetof(struct conf, max_packet), 1024, 1048576 },
+	{ "Heartbeat", offsetof(struct conf, heartbeat), 1, 3600 },
+	{ "HandshakeTimeout", offsetof(struct conf, handshake_timeout), 1, 3600 },
+};
+
+static void
+assert_number(size_t i, uint32_t number)
+{
+	struct conf c, defaults;
+	char text[100];
+	uint32_t seen;
+
+	snprintf(text, sizeof text, "{\"%s\":%u}", numbers[i].name, (unsigned)number);
+	load_good(&c, text);
+	memcpy(&seen, (const char *)&c + numbers[i].at, sizeof seen);
+	assert_int_equal(seen, number);
+	/* And nothing else has changed. */
+	conf_default(&defaults);
+	memcpy((char *)&c + numbers[i].at, (const char *)&defaults + numbers[i].at,
+	       sizeof seen);
+	assert_defaults(&c);
+}
+
+static void
+assert_number_refused(size_t i, const char *value)
+{
+	char text[200], rule[200];
+
+	snprintf(text, sizeof text, "{\n\n\"%s\": %s}", numbers[i].name, value);
+	snprintf(rule, sizeof rule, "%s must be a whole number from %u to %u",
+		 numbers[i].name, (unsigned)numbers[i].low, (unsigned)numbers[i].high);
+	assert_refused(text, 3, rule);
+}
+
+static void
+a_number_may_be_at_its_limits(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		assert_number(i, numbers[i].low);
+		assert_number(i, numbers[i].low + 1);
+		assert_number(i, numbers[i].high - 1);
+		assert_number(i, numbers[i].high);
+	}
+}
+
+static void
+a_number_past_its_limits_is_refused(void **state)
+{
+	char value[32];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		if (numbers[i].low > 0) {
+			snprintf(value, sizeof value, "%u", (unsigned)numbers[i].low - 1);
+			assert_number_refused(i, value);
+		}
+		snprintf(value, sizeof value, "%u", (unsigned)numbers[i].high + 1);
+		assert_number_refused(i, value);
+		/* What would be good if it were cut to 32 or 64 bits. */
+		snprintf(value, sizeof value, "%llu", (1ULL << 32) + numbers[i].high);
+		assert_number_refused(i, value);
+		assert_number_refused(i, "18446744073709552640");
+		assert_number_refused(i, "99999999999999999999999999999999");
+	}
+}
+
+static void
+anything_but_a_whole_number_is_refused(void **state)
+{
+	static const char *const values[] = {
+		"-1",	"-0",	 "2000.0", "2e3", "2000e0", "\"2000\"", "\"\"",
+		"true", "false", "null",   "[]",  "[2000]", "{}",	"{\"Port\":2000}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(numbers); i++)
+		for (size_t k = 0; k < COUNT(values); k++)
+			assert_number_refused(i, values[k]);
+}
+
+/*
+ * TLS
+ */
+
+static void
+tls_is_refused_and_never_ignored(void **state)
+{
+	static const char rule[] = "TLS must be false: TLS is not in this build";
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"TLS\":false}");
+	assert_false(c.tls);
+	assert_refused("{\"TLS\":true}", 1, rule);
+	assert_refused("{\n\"TLS\": 0}", 2, rule);
+	assert_refused("{\"TLS\":1}", 1, rule);
+	assert_refused("{\"TLS\":null}", 1, rule);
+	assert_refused("{\"TLS\":\"false\"}", 1, rule);
+	assert_refused("{\"TLS\":\"\"}", 1, rule);
+	assert_refused("{\"TLS\":[false]}", 1, rule);
+}
+
+/*
+ * Strings
+ */
+
+static const struct {
+	const char *name;
+	size_t at;
+	const char *rule;
+} strings[] = {
+	{ "Cert", offsetof(struct conf, cert), "a string without control characters" },
+	{ "Key", offsetof(struct conf, key), "a string without control characters" },
+	{ "User", offsetof(struct conf, user),
+	  "a user of this system (/etc/passwd), or \"\" to change nothing" },
+	{ "Host", offsetof(struct conf, host),
+	  "an IPv4 or IPv6 address, or \"\" for all" },
+	{ "Prefix", offsetof(struct conf, prefix),
+	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # or space" },
+	{ "Log", offsetof(struct conf, log),
+	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
+	  "none" },
+	{ "SockJS", offsetof(struct conf, sockjs),
+	  "a URL of at most 1000 bytes that begins with http or /" },
+};
+
+static size_t
+find_string(const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(strings[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+/* `written` is a JSON value. */
+static void
+assert_string(const char *name, const char *written, const char *expected)
+{
+	size_t i = find_string(name);
+	char text[2000];
+	const char *seen;
+	struct conf c;
+
+	snprintf(text, sizeof text, "{\"%s\":%s}", name, written);
+	load_good(&c, text);
+	memcpy(&seen, (const char *)&c + strings[i].at, sizeof seen);
+	assert_string_equal(seen, expected);
+}
+
+static void
+assert_string_refused(const char *name, const char *written)
+{
+	char text[2000], rule[200];
+
+	snprintf(text, sizeof text, "{\n\"%s\":\n%s}", name, written);
+	snprintf(rule, sizeof rule, "%s must be %s", name,
+		 strings[find_string(name)].rule);
+	assert_refused(text, 2, rule);
+}
+
+static void
+a_string_comes_without_its_escapes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		assert_string(strings[i].name, "\"\"", "");
+		assert_string(strings[i].name, "\"a b\"", "a b");
+		assert_string(strings[i].name,
+			      "\"\\\"\\\\\\/\\u0041\\u00e4\\u20ac\\ud83d\\ude00\"",
+			      "\"\\/A\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+		assert_string(strings[i].name, "\"\xc3\xa4\\u0020\"", "\xc3\xa4 ");
+	}
+	assert_string("Prefix", "\"\\/echo\"", "/echo");
+	assert_string("Host", "\"\\u003a:1\"", "::1");
+	assert_string("Log", "\"\\u0073yslog\"", "syslog");
+}
+
+static void
+anything_but_a_string_is_refused(void **state)
+{
+	static const char *const values[] = {
+		"1", "true", "null", "[]", "[\"a\"]", "{}"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(strings); i++)
+		for (size_t k = 0; k < COUNT(values); k++)
+			assert_string_refused(strings[i].name, values[k]);
+}
+
+static void
+control_characters_are_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(strings); i++) {
+		for (unsigned byte = 0; byte < 0x20; byte++) {
+			char value[32];
+			snprintf(value, sizeof value, "\"/a\\u%04xb\"", byte);
+			assert_string_refused(strings[i].name, value);
+		}
+		assert_string_refused(strings[i].name, "\"\\n\"");
+		assert_string_refused(strings[i].name, "\"\\u0000\"");
+	}
+}
+
+static void
+half_a_surrogate_pair_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(strings); i++) {
+		assert_string_refused(strings[i].name, "\"/a\\ud800\"");
+		assert_string_refused(strings[i].name, "\"/\\ude00\\ud83d\"");
+	}
+}
+
+static void
+a_user_is_known_to_the_system(void **state)
+{
+	(void)state;
+	assert_string("User", "\"\"", "");
+	assert_string("User", "\"root\"", "root");
+	assert_string("User", "\"nobody\"", "nobody");
+	assert_string_refused("User", "\"nob\"");
+	assert_string_refused("User", "\"nobody:x\"");
+	assert_string_refused("User", "\"0\"");
+}
+
+static void
+a_host_is_an_address(void **state)
+{
+	static const char *const good[] = { "",		 "0.0.0.0",
+					    "127.0.0.1", "255.255.255.255",
+					    "::",	 "::1",
+					    "fe80::1",	 "::ffff:127.0.0.1" };
+	static const char *const bad[] = { "localhost",	   "127.0.0.256", "127.1",
+					   "127.0.0.1:80", " ::1",	  "[::1]",
+					   ":::",	   "1::2::3",	  "*" };
+	char written[100];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(written, sizeof written, "\"%s\"", good[i]);
+		assert_string("Host", written, good[i]);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(written, sizeof written, "\"%s\"", bad[i]);
+		assert_string_refused("Host", written);
+	}
+}
+
+static void
+a_prefix_is_a_path_or_empty(void **state)
+{
+	static const char *const good[] = { "",	    "/echo",	"/e", "/a/b.c-d_e~f",
+					    "/%20", "/\xc3\xa4" };
+	static const char *const bad[] = { "/",	  "echo", "/echo/", "/a b", "/a?b",
+					   "/a#", " /a",  "/a ",    "//",   "/a\x7f" };
+	char written[100];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(written, sizeof written, "\"%s\"", good[i]);
+		assert_string("Prefix", written, good[i]);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(written, sizeof written, "\"%s\"", bad[i]);
+		assert_string_refused("Prefix", written);
+	}
+}
+
+/* `text` with as many x behind it as make `length`, as a JSON string. */
+static const char *
+long_string(const char *text, size_t length)
+{
+	static char written[2000];
+
+	memset(written, 'x', sizeof written);
+	written[0] = '"';
+	memcpy(written + 1, text, strlen(text));
+	written[length + 1] = '"';
+	written[length + 2] = '\0';
+	return written;
+}
+
+/* A string that begins so is accepted up to 1000 bytes. */
+static void
+assert_at_most_1000(const char *name, const char *text)
+{
+	char expected[1001];
+
+	assert_string_refused(name, long_string(text, 1001));
+	memset(expected, 'x', 1000);
+	memcpy(expected, text, strlen(text));
+	expected[1000] = '\0';
+	assert_string(name, long_string(text, 1000), expected);
+}
+
+static void
+a_log_has_a_name_of_1000_bytes_at_most(void **state)
+{
+	(void)state;
+	assert_string("Log", "\"\"", "");
+	assert_string("Log", "\"-\"", "-");
+	assert_string("Log", "\"syslog\"", "syslog");
+	assert_string("Log", "\"/var/log/videre.log\"", "/var/log/videre.log");
+	assert_int_equal(LOG_PATH, 1000);
+	assert_at_most_1000("Log", "");
+}
+
+static void
+a_sockjs_is_a_url_that_a_page_can_hold(void **state)
+{
+	static const char *const good[] = {
+		"/",	     "/a/sockjs.js?x=1&y#z", "http://a.example/s.js", "https://b",
+		"/\xc3\xa4",
+	};
+	static const char *const bad[] = { "",	    "sockjs.js", "ftp://a", " /a",
+					   "/a ",   "/a b",	 "/a'b",    "/a<b",
+					   "/a>b",  "/a\x7f",	 "htt",	    "/\\\"",
+					   "/\\\\", "HTTP://a" };
+	char written[100];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(written, sizeof written, "\"%s\"", good[i]);
+		assert_string("SockJS", written, good[i]);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(written, sizeof written, "\"%s\"", bad[i]);
+		assert_string_refused("SockJS", written);
+	}
+	assert_at_most_1000("SockJS", "/");
+	assert_at_most_1000("SockJS", "https://");
+}
+
+static void
+a_log_level_is_one_of_the_names(void **state)
+{
+	static const char rule[] =
+	    "LogLevel must be one of error, warn, info, debug, trace";
+	static const char *const bad[] = {
+		"\"Debug\"", "\"\"", "\"debug \"",  "\"debu\"", "\"all\"",
+		"3",	     "null", "[\"debug\"]", "true",	"\"debug\\u0000\""
+	};
+	char text[100];
+	struct conf c;
+
+	(void)state;
+	for (uint32_t i = 0; log_levels[i] != NULL; i++) {
+		snprintf(text, sizeof text, "{\"LogLevel\":\"%s\"}", log_levels[i]);
+		load_good(&c, text);
+		assert_int_equal(c.log_level, i);
+	}
+	load_good(&c, "{\"LogLevel\":\"\\u0069nfo\"}");
+	assert_int_equal(c.log_level, LEVEL_INFO);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, "{\n\"LogLevel\":%s}", bad[i]);
+		assert_refused(text, 2, rule);
+	}
+}
+
+/*
+ * Origins
+ */
+
+/* A file with so many of them. */
+static const char *
+origins_text(unsigned count)
+{
+	static char data[2000];
+	struct text t;
+
+	text_init(&t, data, sizeof data - 1);
+	text_string(&t, "{\n\"Origins\":[");
+	for (unsigned i = 0; i < count; i++) {
+		text_string(&t, i > 0 ? ",\n\"o" : "\n\"o");
+		text_number(&t, i);
+		text_char(&t, '"');
+	}
+	text_string(&t, "],\n\"Port\":5}");
+	data[t.length] = '\0';
+	return data;
+}
+
+static void
+origins_are_64_at_most(void **state)
+{
+	static const unsigned counts[] = { 0, 1, 2, 63, 64 };
+	char expected[16];
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		load_good(&c, origins_text(counts[i]));
+		assert_int_equal(c.port, 5);
+		for (unsigned k = 0; k < counts[i]; k++) {
+			snprintf(expected, sizeof expected, "o%u", k);
+			assert_string_equal(c.origins[k], expected);
+		}
+		assert_null(c.origins[counts[i]]);
+	}
+	assert_refused(origins_text(65), 2,
+		       "Origins must be a list of at most 64 strings");
+}
+
+static void
+origins_are_strings(void **state)
+{
+	static const char *const bad[] = {
+		"\"https://a.example\"",
+		"1",
+		"null",
+		"{}",
+		"[1]",
+		"[null]",
+		"[[]]",
+		"[\"a\",1]",
+		"[\"a\\u0000b\"]",
+		"[\"\\n\"]",
+		"[\"\\ud800\"]",
+	};
+	static const char *const escaped[] = { "https://\xc3\xa4", "", "b\"", NULL };
+	char text[100];
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof text, "{\"Origins\":%s}", bad[i]);
+		if (load(&c, text))
+			fail_msg("%s is accepted", text);
+		assert_string_equal(at_line(1),
+				    "Origins must be a list of at most 64 strings");
+	}
+	load_good(&c, "{\"Origins\":[\"https:\\/\\/\\u00e4\",\"\",\"b\\\"\",]}");
+	assert_origins(&c, escaped);
+}
+
+/*
+ * Keys
+ */
+
+#define KEYS                                                                             \
+	"there are Port, TLS, Cert, Key, Host, Prefix, Log, LogLevel, LogSize, User, "   \
+	"Origins, SockJS, MaxConnections, MaxPerAddress, MaxPeers, MaxPacket, "          \
+	"Heartbeat, "                                                                    \
+	"HandshakeTimeout"
+
+static void
+an_unknown_key_is_refused(void **state)
+{
+	(void)state;
+	assert_refused("{\n\"port\": 1}", 2, "unknown key \"port\"; " KEYS);
+	assert_refused("{\"\": 1}", 1, "unknown key \"\"; " KEYS);
+	assert_refused("{\"Port\": 1,\n\n\n \"Ports\":\n {}}", 4,
+		       "unknown key \"Ports\"; " KEYS);
+	assert_refused("{\"Port\\u0000\": 1}", 1,
+		       "unknown key \"Port\\x5cu0000\"; " KEYS);
+	assert_refused("{\"Port \": 1}", 1, "unknown key \"Port \"; " KEYS);
+	/* What a stranger may have written is shown escaped and cut. */
+	assert_refused("{\"\xc3\xa4\x7f\": 1}", 1,
+		       "unknown key \"\\xc3\\xa4\\x7f\"; " KEYS);
+	assert_refused(
+	    "{\"12345678901234567890123456789012345678901\": 1}", 1,
+	    "unknown key \"1234567890123456789012345678901234567890...\"; " KEYS);
+}
+
+static void
+a_key_may_have_escapes(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"\\u0050or\\u0074\":7,"
+		      "\"\\u004dax\\u0050\\u0065\\u0065\\u0072\\u0073\":8}");
+	assert_int_equal(c.port, 7);
+	assert_int_equal(c.max_peers, 8);
+	assert_refused("{\"P\\u006frt\":-1}", 1,
+		       "Port must be a whole number from 0 to 65535");
+}
+
+static void
+a_key_given_twice_is_refused(void **state)
+{
+	(void)state;
+	assert_refused("{\"Port\": 1,\n\"Heartbeat\":1,\n\"Port\": 1}", 3,
+		       "Port is given twice");
+	assert_refused("{\"Port\": 1,\n\"P\\u006frt\": 2}", 2, "Port is given twice");
+	assert_refused("{\"Port\": 1,\n\"Port\": \"x\"}", 2, "Port is given twice");
+	assert_refused("{\"HandshakeTimeout\":1,\n\"HandshakeTimeout\":1}", 2,
+		       "HandshakeTimeout is given twice");
+}
+
+/* Two files in a row are two: the second may say what the first has said. */
+static void
+a_second_file_may_say_the_same_again(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Port\":1}");
+	load_good(&c, "{\"Port\":2}");
+	assert_int_equal(c.port, 2);
+}
+
+static void
+the_line_is_that_of_the_key(void **state)
+{
+	(void)state;
+	assert_refused("{\n\"Cert\": \"a\",\r\n\"Origins\": [\n\"\\u0041\",\n\"b\"\n],\n"
+		       "\n\"Heartbeat\":\n\n0\n}",
+		       8, "Heartbeat must be a whole number from 1 to 3600");
+}
+
+/*
+ * Texts that are no JSON
+ */
+
+static void
+a_comma_too_many_is_forgiven(void **state)
+{
+	static const char *const origins[] = { "a", NULL };
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\n\"Origins\": [\"a\", ],\n\"Port\": 5,\n}\n");
+	assert_int_equal(c.port, 5);
+	assert_origins(&c, origins);
+}
+
+static void
+a_syntax_error_is_told_with_its_line(void **state)
+{
+	(void)state;
+	assert_refused("{\n\"Port\" 5\n}", 2, "not JSON at \"5\\x0a}\"");
+	assert_refused("{\n\"Port\": 5\n\"Heartbeat\": 1\n}", 3,
+		       "not JSON at \"\"Heartbeat\"");
+	assert_refused("{\n\"Port\":\n\n05}", 4, "not JSON at \"5}\"");
+	assert_refused("{\nPort: 5\n}", 2, "not JSON at \"Port: 5\\x0a}\"");
+	assert_refused("{\n// none\n}", 2, "not JSON at \"// none\\x0a}\"");
+	assert_refused("{\n\"Port\": 5,,\n}", 2, "not JSON at \",\\x0a}\"");
+	assert_refused("{,}", 1, "not JSON at \",}\"");
+	assert_refused("{\"Cert\": \"a\n\"}", 1, "not JSON at \"\\x0a\"}\"");
+	assert_refused("{\"Cert\":\n\"a\tb\"}", 2, "not JSON at \"\\x09b\"}\"");
+	assert_refused("{\"Cert\":\n\"\\x\"}", 2, "not JSON at \"x\"}\"");
+	assert_refused("{}\n\n{}", 3, "not JSON at \"{}\"");
+	assert_refused("\xef\xbb\xbf{}", 1, "not JSON at \"\\xef\\xbb\\xbf{}\"");
+	assert_refused("\n\n123456789012", 3, "not JSON at \"1234567890\"");
+}
+
+static void
+only_an_object_is_a_configuration(void **state)
+{
+	static const char *const texts[] = { "[]", "null", "\"Port\"", "1111", "[{}]" };
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		assert_false(load(&c, texts[i]));
+		at_line(1);
+	}
+}
+
+static void
+a_file_that_ends_too_early_is_told_with_its_last_line(void **state)
+{
+	static const char text[] =
+	    "{\n\"Port\": 5,\n\"Origins\": [\n\"a\", \"\\u0041\"], \"TLS\": false\n}";
+	static const char early[] = "the file ends too early";
+	struct conf c;
+
+	(void)state;
+	for (size_t length = 0; length < sizeof text - 1; length++) {
+		unsigned line = 1;
+		for (size_t i = 0; i < length; i++)
+			line += text[i] == '\n';
+		assert_false(load_bytes(&c, text, length));
+		assert_string_equal(at_line(line), early);
+	}
+	load_good(&c, text);
+	assert_refused("", 1, early);
+	assert_refused(" \n\n", 3, early);
+}
+
+static void
+zero_bytes_are_no_json(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_false(load_bytes(&c, BYTES("{\n\"Port\":5}\0")));
+	assert_string_equal(at_line(2), "not JSON at \"\\x00\"");
+	assert_false(load_bytes(&c, BYTES("{\n\"Cert\":\"a\0b\"}")));
+	assert_string_equal(at_line(2), "not JSON at \"\\x00b\"}\"");
+	assert_false(load_bytes(&c, BYTES("\0")));
+	assert_string_equal(at_line(1), "not JSON at \"\\x00\"");
+}
+
+static void
+too_many_levels_are_refused(void **state)
+{
+	char text[200];
+	struct text t;
+	struct conf c;
+
+	(void)state;
+	for (unsigned arrays = 31; arrays <= 32; arrays++) {
+		text_init(&t, text, sizeof text);
+		text_string(&t, "{\n\"Port\":");
+		for (unsigned i = 0; i < arrays; i++)
+			text_char(&t, '[');
+		for (unsigned i = 0; i < arrays; i++)
+			text_char(&t, ']');
+		text_char(&t, '}');
+		assert_false(load_bytes(&c, t.data, t.length));
+		assert_string_equal(at_line(2),
+				    arrays == 32
+					? "nested too deep"
+					: "Port must be a whole number from 0 to 65535");
+	}
+}
+
+static void
+a_text_that_is_not_utf_8_is_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+	} texts[] = {
+		{ BYTES("\xff") },
+		{ BYTES("{\"Cert\":\"\xe4\"}") },
+		{ BYTES("{\"Cert\":\"\xc0\xaf\"}") },
+		{ BYTES("{\"Cert\":\"\xed\xa0\x80\"}") },
+		{ BYTES("{\"Cert\":\"\xf4\x90\x80\x80\"}") },
+		{ BYTES("{\"\x80\":1}") },
+		{ BYTES("{}\xe2\x82") },
+		{ BYTES("\xff\xfe{\0}\0") },
+	};
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		assert_false(load_bytes(&c, texts[i].text, texts[i].length));
+		assert_string_equal(at_line(1), "not UTF-8");
+	}
+}
+
+static void
+the_line_that_is_not_utf_8_is_told(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_false(load(&c, "{\n\"Port\": 5,\n\"Cert\": \"\xe4\"\n}\n"));
+	assert_string_equal(at_line(3), "not UTF-8");
+	assert_false(load(&c, "{\n}\n\n\xe2\x82"));
+	assert_string_equal(at_line(4), "not UTF-8");
+}
+
+/*
+ * Files
+ */
+
+static void
+a_file_of_16384_bytes_is_read_and_no_longer_one(void **state)
+{
+	static char text[CONF_FILE + 100];
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(CONF_FILE, 16384);
+	memset(text, ' ', sizeof text);
+	memcpy(text, "{\"Port\":5,", 10);
+	text[CONF_FILE - 1] = '}';
+	assert_true(load_bytes(&c, text, CONF_FILE));
+	assert_int_equal(c.port, 5);
+	assert_false(load_bytes(&c, text, CONF_FILE + 1));
+	assert_string_equal(at_line(1), "longer than 16384 bytes");
+	assert_false(load_bytes(&c, text, sizeof text));
+	assert_string_equal(at_line(1), "longer than 16384 bytes");
+}
+
+static void
+the_longest_string_is_read(void **state)
+{
+	static char text[CONF_FILE], expected[CONF_FILE];
+	const size_t length = CONF_FILE - (sizeof "{\"Cert\":\"\"}" - 1);
+	struct conf c;
+
+	(void)state;
+	memset(expected, 'x', length);
+	memcpy(text, "{\"Cert\":\"", 9);
+	memset(text + 9, 'x', length);
+	memcpy(text + CONF_FILE - 2, "\"}", 2);
+	assert_true(load_bytes(&c, text, CONF_FILE));
+	assert_string_equal(c.cert, expected);
+}
+
+static void
+a_short_file_knows_nothing_of_a_longer_one_before(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Port\":5}      ");
+	assert_refused("{\"Port\":5", 1, "the file ends too early");
+	assert_refused("{\"Port\":5}x", 1, "not JSON at \"x\"");
+	load_good(&c, "{\"Port\":5}");
+}
+
+static void
+a_missing_file_is_an_error(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	unlink(path);
+	conf_default(&c);
+	assert_false(load_file(&c, path));
+	assert_string_equal(at_line(1), "No such file or directory");
+	assert_defaults(&c);
+}
+
+static void
+a_directory_is_an_error(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	conf_default(&c);
+	bool loaded = load_file(&c, path);
+	assert_int_equal(rmdir(path), 0);
+	assert_false(loaded);
+	assert_string_equal(at_line(1), "Is a directory");
+}
+
+static void
+a_fifo_that_nobody_writes_does_not_hold_the_start_up(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	conf_default(&c);
+	alarm(20);
+	bool loaded = load_file(&c, path);
+	alarm(0);
+	assert_false(loaded);
+	at_line(1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_object_leaves_all_defaults),
+		cmocka_unit_test(every_key_is_read),
+		cmocka_unit_test(what_the_file_does_not_say_stays),
+		cmocka_unit_test(what_was_read_stays_without_the_file),
+		cmocka_unit_test(a_number_may_be_at_its_limits),
+		cmocka_unit_test(a_number_past_its_limits_is_refused),
+		cmocka_unit_test(anything_but_a_whole_number_is_refused),
+		cmocka_unit_test(tls_is_refused_and_never_ignored),
+		cmocka_unit_test(a_string_comes_without_its_escapes),
+		cmocka_unit_test(anything_but_a_string_is_refused),
+		cmocka_unit_test(control_characters_are_refused),
+		cmocka_unit_test(half_a_surrogate_pair_is_refused),
+		cmocka_unit_test(a_user_is_known_to_the_system),
+		cmocka_unit_test(a_host_is_an_address),
+		cmocka_unit_test(a_prefix_is_a_path_or_empty),
+		cmocka_unit_test(a_log_has_a_name_of_1000_bytes_at_most),
+		cmocka_unit_test(a_sockjs_is_a_url_that_a_page_can_hold),
+		cmocka_unit_test(a_log_level_is_one_of_the_names),
+		cmocka_unit_test(origins_are_64_at_most),
+		cmocka_unit_test(origins_are_strings),
+		cmocka_unit_test(an_unknown_key_is_refused),
+		cmocka_unit_test(a_key_may_have_escapes),
+		cmocka_unit_test(a_key_given_twice_is_refused),
+		cmocka_unit_test(a_second_file_may_say_the_same_again),
+		cmocka_unit_test(the_line_is_that_of_the_key),
+		cmocka_unit_test(a_comma_too_many_is_forgiven),
+		cmocka_unit_test(a_syntax_error_is_told_with_its_line),
+		cmocka_unit_test(only_an_object_is_a_configuration),
+		cmocka_unit_test(a_file_that_ends_too_early_is_told_with_its_last_line),
+		cmocka_unit_test(zero_bytes_are_no_json),
+		cmocka_unit_test(too_many_levels_are_refused),
+		cmocka_unit_test(a_text_that_is_not_utf_8_is_refused),
+		cmocka_unit_test(the_line_that_is_not_utf_8_is_told),
+		cmocka_unit_test(a_file_of_16384_bytes_is_read_and_no_longer_one),
+		cmocka_unit_test(the_longest_string_is_read),
+		cmocka_unit_test(a_short_file_knows_nothing_of_a_longer_one_before),
+		cmocka_unit_test(a_missing_file_is_an_error),
+		cmocka_unit_test(a_directory_is_an_error),
+		cmocka_unit_test(a_fifo_that_nobody_writes_does_not_hold_the_start_up),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, make_directory,
+					   remove_directory);
+}

@@ -1,0 +1,1023 @@
+/* The form of the log's lines, where they go, files that are full, and logs that fail. */
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+enum { NOBODY = 65534, PATH = 400, TIME = sizeof "2024-02-29T12:34:56.789Z" - 1 };
+
+static const struct span nobody;
+
+/*
+ * The clock, in place of the system's.
+ */
+
+static struct timespec now;
+static bool stopped;
+
+int
+clock_gettime(clockid_t clock, struct timespec *t)
+{
+	(void)clock;
+	if (!stopped)
+		return timespec_get(t, TIME_UTC) == TIME_UTC ? 0 : -1;
+	*t = now;
+	return 0;
+}
+
+static void
+stop_clock(void)
+{
+	stopped = true;
+	now = (struct timespec){ .tv_sec = 1709210096, .tv_nsec = 789999999 };
+}
+
+#define NOW "2024-02-29T12:34:56.789Z"
+
+/*
+ * Around each test: a directory of its own, and stderr into a file in it.
+ */
+
+static char directory[PATH / 2];
+static int real_stderr = -1;
+static char contents[1 << 20]; /* of the file that was read last */
+
+static const char *
+in_directory(const char *name)
+{
+	static char paths[4][PATH];
+	static unsigned next;
+	char *path = paths[next++ % COUNT(paths)];
+
+	snprintf(path, PATH, "%s/%s", directory, name);
+	return path;
+}
+
+static int
+begin(void **state)
+{
+	const char *where = getenv("TMPDIR");
+
+	(void)state;
+	snprintf(directory, sizeof directory, "%s/log_test.XXXXXX",
+		 where != NULL ? where : "/tmp");
+	if (mkdtemp(directory) == NULL || chmod(directory, 0755) < 0)
+		return -1;
+	int fd = open(in_directory("stderr"), O_WRONLY | O_CREAT | O_APPEND, 0666);
+	if (fd < 0)
+		return -1;
+	real_stderr = dup(STDERR_FILENO);
+	stopped = false;
+	return real_stderr >= 0 && dup2(fd, STDERR_FILENO) >= 0 ? close(fd) : -1;
+}
+
+static int
+end(void **state)
+{
+	char command[PATH];
+
+	(void)state;
+	alarm(0);
+	/* Lets go of the test's file. */
+	log_flush();
+	log_open("", LEVEL_ERROR, 0);
+	int failed = dup2(real_stderr, STDERR_FILENO) < 0 || close(real_stderr) < 0;
+	snprintf(command, sizeof command, "rm -rf '%s'", directory);
+	return failed || system(command) != 0 ? -1 : 0;
+}
+
+/* A file's contents, as a string; NULL if there is none. */
+static const char *
+read_file(const char *path)
+{
+	FILE *file = fopen(path, "r");
+
+	if (file == NULL)
+		return NULL;
+	size_t length = fread(contents, 1, sizeof contents - 1, file);
+	fclose(file);
+	contents[length] = '\0';
+	return contents;
+}
+
+static const char *
+read_stderr(void)
+{
+	return read_file(in_directory("stderr"));
+}
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void
+assert_file(const char *path, const char *expected)
+{
+	const char *text = read_file(path);
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+}
+
+static void
+assert_begin(const char *text, const char *expected)
+{
+	assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
+}
+
+static bool
+exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+static long
+size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (long)st.st_size;
+}
+
+static unsigned
+occurrences(const char *text, const char *what)
+{
+	unsigned count = 0;
+
+	while ((text = strstr(text, what)) != NULL) {
+		text += strlen(what);
+		count++;
+	}
+	return count;
+}
+
+/* Writes a line of just `length` bytes with its line feed, and flushes. */
+static void
+write_line(char mark, size_t length)
+{
+	const size_t before = TIME + sizeof " debug - " - 1;
+	char message[1024];
+
+	memset(message, mark, sizeof message);
+	message[length - before - 1] = '\0';
+	log_line(LEVEL_DEBUG, nobody, message);
+	log_flush();
+}
+
+/*
+ * Lines
+ */
+
+static void
+a_line_has_time_level_address_and_message(void **state)
+{
+	const struct span peer = { BYTES("192.0.2.1:8080") },
+			  peer6 = { BYTES("2001:db8::1") };
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_TRACE, 0);
+	log_line(LEVEL_ERROR, peer, "one");
+	log_line(LEVEL_WARN, nobody, "two words");
+	log_line(LEVEL_INFO, peer6, "3");
+	log_line(LEVEL_DEBUG, nobody, "");
+	struct text *t = log_begin(LEVEL_TRACE, peer);
+	assert_non_null(t);
+	text_string(t, "put ");
+	text_number(t, 5);
+	log_end();
+	log_flush();
+	assert_file(path, NOW " error 192.0.2.1:8080 one\n" NOW " warn - two words\n" NOW
+			      " info 2001:db8::1 3\n" NOW " debug - \n" NOW
+			      " trace 192.0.2.1:8080 put 5\n");
+}
+
+static void
+what_is_put_into_a_line_stays_as_it_is(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "\"\\x01\\\" \x01\xff\xc3\xa4 %s %n");
+	log_flush();
+	assert_file(path, NOW " debug - \"\\x01\\\" \x01\xff\xc3\xa4 %s %n\n");
+}
+
+static void
+assert_time(time_t second, long nanosecond)
+{
+	char expected[TIME + 1];
+	struct tm tm;
+
+	now = (struct timespec){ .tv_sec = second, .tv_nsec = nanosecond };
+	assert_non_null(gmtime_r(&second, &tm));
+	strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(expected + TIME - 5, 6, ".%03uZ",
+		 (unsigned)(nanosecond / 1000000) % 1000);
+	struct text *t = log_begin(LEVEL_ERROR, nobody);
+	assert_non_null(t);
+	assert_true(t->length > TIME);
+	if (memcmp(t->data, expected, TIME) != 0)
+		fail_msg("%.*s instead of %s", TIME, t->data, expected);
+}
+
+static void
+the_time_is_right_on_every_day(void **state)
+{
+	(void)state;
+	log_open("", LEVEL_ERROR, 0);
+	stopped = true;
+	/* From 1970 into 2400: all kinds of leap years. */
+	for (time_t day = 0; day < 157300; day++) {
+		assert_time(day * 86400, 0);
+		assert_time(day * 86400 + 86399, 999999999);
+	}
+	for (time_t second = 0; second < 86400; second += 7)
+		assert_time(1700000000 + second, second * 11111);
+	/* Past 2^31 and 2^32 seconds, and at the end of four digits. */
+	assert_time(2147483648, 0);
+	assert_time(4294967296, 1000000);
+	assert_time(253402300799, 0);
+}
+
+static void
+the_time_is_the_present_one(void **state)
+{
+	const char *path = in_directory("a.log");
+	char early[TIME + 1], late[TIME + 1];
+	struct tm tm;
+
+	(void)state;
+	time_t second = time(NULL);
+	assert_non_null(gmtime_r(&second, &tm));
+	strftime(early, sizeof early, "%Y-%m-%dT%H:%M:%S", &tm);
+	log_open(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	second = time(NULL) + 1;
+	assert_non_null(gmtime_r(&second, &tm));
+	strftime(late, sizeof late, "%Y-%m-%dT%H:%M:%S", &tm);
+	const char *text = read_file(path);
+	assert_non_null(text);
+	assert_true(strncmp(early, text, strlen(early)) <= 0);
+	assert_true(strncmp(text, late, strlen(late)) <= 0);
+}
+
+static void
+a_message_too_long_leaves_a_whole_line(void **state)
+{
+	const char *path = in_directory("a.log");
+	char message[3000];
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_DEBUG, 0);
+	memset(message, 'x', sizeof message);
+	message[sizeof message - 1] = '\0';
+	struct text *t = log_begin(LEVEL_DEBUG, nobody);
+	text_string(t, "what fits, ");
+	text_string(t, message);
+	text_string(t, "and nothing behind");
+	log_end();
+	/* All lengths around that of the longest line. */
+	for (size_t length = 950; length < 1030; length++) {
+		message[length] = '\0';
+		log_line(LEVEL_DEBUG, nobody, message);
+		message[length] = 'x';
+	}
+	log_line(LEVEL_DEBUG, nobody, "the next");
+	log_flush();
+	const char *line = read_file(path);
+	assert_non_null(line);
+	assert_begin(line, NOW " debug - what fits, \n");
+	assert_int_equal(occurrences(line, NOW " debug - "), 82);
+	assert_int_equal(occurrences(line, "\n"), 82);
+	for (const char *next; (next = strchr(line, '\n')) != NULL; line = next + 1)
+		assert_in_range(next - line, TIME, 1024);
+	assert_string_equal(line - sizeof "the next", "the next\n");
+}
+
+/*
+ * Levels and targets
+ */
+
+static void
+only_the_levels_asked_for_are_logged(void **state)
+{
+	const char *path = in_directory("a.log");
+	char name[PATH];
+
+	(void)state;
+	for (unsigned most = LEVEL_ERROR; most <= LEVEL_TRACE; most++) {
+		snprintf(name, sizeof name, "%s.%u", path, most);
+		log_open(name, (enum log_level)most, 0);
+		for (unsigned level = LEVEL_ERROR; level <= LEVEL_TRACE; level++) {
+			assert_int_equal(log_wants((enum log_level)level), level <= most);
+			log_line((enum log_level)level, nobody, "line");
+			struct text *t = log_begin((enum log_level)level, nobody);
+			assert_int_equal(t != NULL, level <= most);
+		}
+		log_flush();
+		const char *text = read_file(name);
+		assert_int_equal(occurrences(text, "\n"), most + 1);
+		for (unsigned level = LEVEL_ERROR; level <= most; level++)
+			assert_int_equal(occurrences(text, log_levels[level]), 1);
+	}
+}
+
+static void
+the_levels_have_their_names(void **state)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug", "trace" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_string_equal(log_levels[i], names[i]);
+	assert_null(log_levels[COUNT(names)]);
+	assert_int_equal(LEVEL_TRACE, COUNT(names) - 1);
+}
+
+static void
+log_all_levels(void)
+{
+	for (unsigned level = LEVEL_ERROR; level <= LEVEL_TRACE; level++)
+		log_line((enum log_level)level, nobody, "x");
+	log_flush();
+}
+
+#define SERIOUS NOW " error - x\n" NOW " warn - x\n" NOW " info - x\n"
+#define ALL	SERIOUS NOW " debug - x\n" NOW " trace - x\n"
+
+static void
+info_and_above_is_on_stderr_as_well(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_TRACE, 0);
+	log_all_levels();
+	assert_file(path, ALL);
+	assert_string_equal(read_stderr(), SERIOUS);
+}
+
+static void
+a_dash_is_all_of_it_on_stderr(void **state)
+{
+	(void)state;
+	stop_clock();
+	log_open("-", LEVEL_TRACE, 10);
+	log_all_levels();
+	assert_string_equal(read_stderr(), ALL);
+	assert_false(exists("-"));
+}
+
+static void
+no_name_is_no_file(void **state)
+{
+	(void)state;
+	stop_clock();
+	log_open("", LEVEL_TRACE, 10);
+	assert_true(log_wants(LEVEL_INFO));
+	assert_false(log_wants(LEVEL_DEBUG));
+	log_all_levels();
+	assert_string_equal(read_stderr(), SERIOUS);
+	log_open("", LEVEL_ERROR, 10);
+	assert_false(log_wants(LEVEL_WARN));
+}
+
+static void
+nothing_is_written_before_the_flush(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_INFO, nobody, "a");
+	log_line(LEVEL_INFO, nobody, "b");
+	assert_file(path, "");
+	assert_string_equal(read_stderr(), "");
+	log_flush();
+	assert_file(path, NOW " info - a\n" NOW " info - b\n");
+	assert_string_equal(read_stderr(), NOW " info - a\n" NOW " info - b\n");
+	/* And only once. */
+	log_flush();
+	assert_int_equal(occurrences(read_file(path), "\n"), 2);
+}
+
+static void
+more_lines_than_are_gathered_are_written_in_order(void **state)
+{
+	const char *path = in_directory("a.log");
+	char message[400];
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_INFO, 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		memset(message, 'a' + (int)(i % 26), i % 390);
+		snprintf(message + i % 390, 10, "%u", i);
+		log_line(LEVEL_INFO, nobody, message);
+	}
+	log_flush();
+	for (unsigned where = 0; where < 2; where++) {
+		const char *line = where == 0 ? read_file(path) : read_stderr();
+		for (unsigned i = 0; i < 1000; i++) {
+			assert_begin(line, NOW " info - ");
+			line += sizeof NOW " info - " - 1 + i % 390;
+			assert_int_equal(strtoul(line, NULL, 10), i);
+			line = strchr(line, '\n') + 1;
+		}
+		assert_string_equal(line, "");
+	}
+}
+
+/*
+ * Files
+ */
+
+static void
+a_file_is_gone_on_with(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	write_file(path, "before\n");
+	log_open(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	assert_file(path, "before\n" NOW " debug - x\n");
+}
+
+static void
+missing_directories_are_made(void **state)
+{
+	const char *path = in_directory("a/bc/d/e.log");
+	struct stat st;
+
+	(void)state;
+	mode_t mask = umask(0);
+	log_open(path, LEVEL_DEBUG, 0);
+	umask(mask);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	assert_int_equal(occurrences(read_file(path), "\n"), 1);
+	/* Others than its group need not read it. */
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(stat(in_directory("a/bc/d"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_string_equal(read_stderr(), "");
+}
+
+static void
+a_name_beside_the_program_works(void **state)
+{
+	char before[4096];
+
+	(void)state;
+	assert_non_null(getcwd(before, sizeof before));
+	assert_int_equal(chdir(directory), 0);
+	log_open("log/debug.log", LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	log_open("debug.log", LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(occurrences(read_file(in_directory("log/debug.log")), "\n"), 1);
+	assert_int_equal(occurrences(read_file(in_directory("debug.log")), "\n"), 1);
+}
+
+/* A name of just that many bytes in the test's directory, deep down. */
+static char *
+long_name(size_t length)
+{
+	char *path = malloc(length + 1);
+	size_t at = strlen(directory);
+
+	assert_non_null(path);
+	memcpy(path, directory, at);
+	for (; at < length; at++)
+		path[at] =
+		    (length - at) % 100 == 0 || at == strlen(directory) ? '/' : 'x';
+	path[length] = '\0';
+	return path;
+}
+
+static void
+a_name_may_have_1000_bytes(void **state)
+{
+	char *path = long_name(LOG_PATH), aside[LOG_PATH + 3];
+
+	(void)state;
+	assert_int_equal(strlen(path), LOG_PATH);
+	snprintf(aside, sizeof aside, "%s.1", path);
+	log_open(path, LEVEL_DEBUG, 100);
+	write_line('a', 90);
+	write_line('b', 90);
+	assert_int_equal(size_of(path), 90);
+	assert_int_equal(size_of(aside), 90);
+	log_give((uint32_t)getuid(), (uint32_t)getgid());
+	assert_string_equal(read_stderr(), "");
+	log_open("", LEVEL_ERROR, 0);
+	free(path);
+}
+
+static void
+a_file_moved_by_others_begins_anew_when_opened_again(void **state)
+{
+	const char *path = in_directory("a.log"), *aside = in_directory("b.log");
+
+	(void)state;
+	stop_clock();
+	log_open(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "a");
+	log_flush();
+	assert_int_equal(rename(path, aside), 0);
+	/* Belongs to the old one. */
+	log_line(LEVEL_DEBUG, nobody, "b");
+	log_reopen();
+	log_line(LEVEL_DEBUG, nobody, "c");
+	log_flush();
+	assert_file(aside, NOW " debug - a\n" NOW " debug - b\n");
+	assert_file(path, NOW " debug - c\n");
+}
+
+/* A child process, for what cannot be undone: runs it there and returns its exit status.
+ */
+static int
+in_child(int (*run)(const char *path), const char *path)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(run(path));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int
+give(const char *path)
+{
+	log_open(path, LEVEL_DEBUG, 0);
+	log_give(NOBODY, NOBODY);
+	return 0;
+}
+
+static void
+assert_owner(const char *path, uid_t user)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, user);
+}
+
+/* This one comes first: the log knows that it made a directory as long as the process
+ * lives. */
+static void
+a_file_is_given_with_a_directory_only_if_that_was_made(void **state)
+{
+	const char *path = in_directory("a.log"), *deep = in_directory("a/b.log");
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("only root can give files away\n");
+		skip();
+	}
+	assert_int_equal(in_child(give, path), 0);
+	assert_owner(path, NOBODY);
+	assert_owner(directory, 0);
+	assert_int_equal(in_child(give, deep), 0);
+	assert_owner(deep, NOBODY);
+	assert_owner(in_directory("a"), NOBODY);
+	assert_owner(directory, 0);
+	/* Where there is no file there is nothing to give. */
+	assert_int_equal(in_child(give, ""), 0);
+	assert_int_equal(in_child(give, "-"), 0);
+	assert_string_equal(read_stderr(), "");
+}
+
+/*
+ * Full files
+ */
+
+static void
+a_full_file_moves_aside(void **state)
+{
+	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
+	const char *text;
+
+	(void)state;
+	log_open(path, LEVEL_DEBUG, 300);
+	write_line('a', 100);
+	write_line('b', 100);
+	write_line('c', 100);
+	/* It holds just what it may. */
+	assert_int_equal(size_of(path), 300);
+	assert_false(exists(aside));
+	write_line('d', 100);
+	assert_int_equal(size_of(path), 100);
+	assert_int_equal(size_of(aside), 300);
+	text = read_file(path);
+	assert_int_equal(text[98], 'd');
+	text = read_file(aside);
+	assert_int_equal(text[98], 'a');
+	assert_int_equal(text[298], 'c');
+	write_line('e', 100);
+	write_line('f', 101);
+	/* The one before is gone. */
+	text = read_file(aside);
+	assert_int_equal(strlen(text), 200);
+	assert_int_equal(text[98], 'd');
+	assert_int_equal(text[198], 'e');
+	text = read_file(path);
+	assert_int_equal(text[99], 'f');
+	assert_false(exists(in_directory("a.log.1.1")));
+	assert_false(exists(in_directory("a.log.2")));
+	assert_string_equal(read_stderr(), "");
+}
+
+static void
+no_line_is_lost_when_a_file_moves(void **state)
+{
+	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
+	char message[20];
+	unsigned expected = 0;
+
+	(void)state;
+	log_open(path, LEVEL_DEBUG, 2000);
+	for (unsigned i = 0; i < 500; i++) {
+		snprintf(message, sizeof message, "%u", i);
+		log_line(LEVEL_DEBUG, nobody, message);
+		if (i % 3 == 0)
+			log_flush();
+		assert_true(size_of(path) <= 2000);
+		/* All of what has moved, just as it happens. */
+		if (!exists(aside))
+			continue;
+		const char *line = read_file(aside);
+		for (; *line != '\0'; line = strchr(line, '\n') + 1)
+			assert_int_equal(strtoul(line + TIME + 9, NULL, 10), expected++);
+		unlink(aside);
+	}
+	log_flush();
+	const char *line = read_file(path);
+	for (; *line != '\0'; line = strchr(line, '\n') + 1)
+		assert_int_equal(strtoul(line + TIME + 9, NULL, 10), expected++);
+	assert_int_equal(expected, 500);
+}
+
+static void
+what_was_in_the_file_counts(void **state)
+{
+	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
+
+	(void)state;
+	write_file(path, "0123456789");
+	log_open(path, LEVEL_DEBUG, 100);
+	write_line('a', 91);
+	assert_file(aside, "0123456789");
+	assert_int_equal(size_of(path), 91);
+}
+
+static void
+an_empty_file_does_not_move(void **state)
+{
+	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
+
+	(void)state;
+	log_open(path, LEVEL_DEBUG, 50);
+	write_line('a', 200);
+	assert_int_equal(size_of(path), 200);
+	assert_false(exists(aside));
+	write_line('b', 200);
+	assert_int_equal(size_of(path), 200);
+	assert_int_equal(size_of(aside), 200);
+}
+
+static void
+without_a_limit_no_file_moves(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	log_open(path, LEVEL_DEBUG, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		write_line('a', 1000);
+	assert_int_equal(size_of(path), 1000000);
+	assert_false(exists(in_directory("a.log.1")));
+}
+
+static void
+a_full_file_that_cannot_move_begins_anew(void **state)
+{
+	const char *path = in_directory("a.log");
+	const char *text;
+
+	(void)state;
+	/* A directory is in the way. */
+	assert_int_equal(mkdir(in_directory("a.log.1"), 0700), 0);
+	log_open(path, LEVEL_DEBUG, 300);
+	for (char mark = 'a'; mark <= 'z'; mark++) {
+		write_line(mark, 100);
+		assert_true(size_of(path) <= 300);
+	}
+	text = read_file(path);
+	assert_int_equal(text[98], 'y');
+	assert_int_equal(text[198], 'z');
+	assert_int_equal(strlen(text), 200);
+	text = read_stderr();
+	assert_int_equal(occurrences(text, "\n"), 1);
+	assert_non_null(strstr(text, " cannot be moved aside: Is a directory\n"));
+}
+
+enum { NOT_DROPPED = 77 };
+
+/* Fills a file as somebody who may write it but not its directory. */
+static int
+fill_as_nobody(const char *path)
+{
+	if (geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+		return NOT_DROPPED;
+	int fd = open(path, O_WRONLY);
+	if (fd < 0 || access(directory, W_OK) == 0)
+		return NOT_DROPPED;
+	close(fd);
+	log_open(path, LEVEL_DEBUG, 300);
+	for (char mark = 'a'; mark <= 'z'; mark++)
+		write_line(mark, 100);
+	return 0;
+}
+
+static void
+a_directory_that_may_not_be_written_is_no_harm(void **state)
+{
+	const char *path = in_directory("a.log");
+	const char *text;
+
+	(void)state;
+	write_file(path, "");
+	if (geteuid() == 0)
+		assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(chmod(directory, 0555), 0);
+	int status = in_child(fill_as_nobody, path);
+	assert_int_equal(chmod(directory, 0755), 0);
+	if (status == NOT_DROPPED) {
+		print_message("cannot become a user who may not write there\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+	assert_false(exists(in_directory("a.log.1")));
+	text = read_file(path);
+	assert_int_equal(strlen(text), 200);
+	assert_int_equal(text[98], 'y');
+	assert_int_equal(text[198], 'z');
+	text = read_stderr();
+	assert_int_equal(occurrences(text, "\n"), 1);
+	assert_non_null(strstr(text, " cannot be moved aside: Permission denied\n"));
+}
+
+static void
+what_is_no_file_does_not_move(void **state)
+{
+	const char *path = in_directory("fifo");
+	struct stat st;
+	char data[1024];
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	int fd = open(path, O_RDWR | O_NONBLOCK);
+	assert_true(fd >= 0);
+	log_open(path, LEVEL_DEBUG, 300);
+	for (char mark = 'a'; mark <= 'z'; mark++) {
+		write_line(mark, 100);
+		assert_int_equal(read(fd, data, sizeof data), 100);
+		assert_int_equal(data[98], mark);
+	}
+	close(fd);
+	assert_false(exists(in_directory("fifo.1")));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_string_equal(read_stderr(), "");
+}
+
+/*
+ * Logs that fail
+ */
+
+static void
+a_log_that_cannot_be_opened_is_said_once(void **state)
+{
+	char expected[2 * PATH];
+	const char *path;
+
+	(void)state;
+	write_file(in_directory("file"), "");
+	path = in_directory("file/a.log");
+	stop_clock();
+	log_open(path, LEVEL_DEBUG, 100);
+	snprintf(expected, sizeof expected,
+		 NOW " warn - the log %s cannot be opened: Not a directory\n", path);
+	assert_string_equal(read_stderr(), expected);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_true(log_wants(LEVEL_DEBUG));
+		log_line(LEVEL_DEBUG, nobody, "more words than are gathered, in the end");
+		if (i % 100 == 0)
+			log_flush();
+	}
+	log_flush();
+	assert_string_equal(read_stderr(), expected);
+	/* The rest goes on. */
+	log_line(LEVEL_INFO, nobody, "x");
+	log_flush();
+	assert_int_equal(occurrences(read_stderr(), NOW " info - x\n"), 1);
+	assert_int_equal(occurrences(read_stderr(), "cannot"), 1);
+}
+
+static void
+a_log_that_failed_can_be_opened_again(void **state)
+{
+	const char *path = in_directory("a.log");
+
+	(void)state;
+	stop_clock();
+	assert_int_equal(mkdir(path, 0700), 0);
+	log_open(path, LEVEL_DEBUG, 0);
+	assert_non_null(strstr(read_stderr(), " cannot be opened: Is a directory\n"));
+	log_reopen();
+	/* Whoever asks for it anew is told anew. */
+	assert_int_equal(occurrences(read_stderr(), "cannot be opened"), 2);
+	assert_int_equal(rmdir(path), 0);
+	log_reopen();
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	assert_file(path, NOW " debug - x\n");
+	assert_int_equal(occurrences(read_stderr(), "\n"), 2);
+}
+
+static void
+a_log_that_cannot_be_written_is_said_once(void **state)
+{
+	(void)state;
+	if (access("/dev/full", W_OK) < 0) {
+		print_message("there is no /dev/full\n");
+		skip();
+	}
+	log_open("/dev/full", LEVEL_DEBUG, 0);
+	assert_string_equal(read_stderr(), "");
+	for (unsigned i = 0; i < 100; i++)
+		write_line('a', 100);
+	const char *text = read_stderr();
+	assert_int_equal(occurrences(text, "\n"), 1);
+	assert_non_null(strstr(
+	    text,
+	    " warn - the log /dev/full cannot be written: No space left on device\n"));
+}
+
+static void
+a_long_name_is_said_whole(void **state)
+{
+	char *path = long_name(LOG_PATH);
+
+	(void)state;
+	/* A file in place of its first directory. */
+	char *slash = strchr(path + strlen(directory) + 1, '/');
+	*slash = '\0';
+	write_file(path, "");
+	*slash = '/';
+	log_open(path, LEVEL_DEBUG, 0);
+	const char *text = read_stderr();
+	assert_non_null(strstr(text, path));
+	assert_non_null(strstr(text, " cannot be opened: Not a directory\n"));
+	log_open("", LEVEL_ERROR, 0);
+	free(path);
+}
+
+/*
+ * What does not take the lines must not hold up the service.
+ */
+
+static void
+a_fifo_that_nobody_reads_does_not_hold_up(void **state)
+{
+	const char *path = in_directory("fifo");
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(20);
+	log_open(path, LEVEL_DEBUG, 0);
+	assert_non_null(strstr(read_stderr(), " cannot be opened: "));
+	/* Open, but never read. */
+	int fd = open(path, O_RDWR | O_NONBLOCK);
+	assert_true(fd >= 0);
+	log_reopen();
+	for (unsigned i = 0; i < 1000; i++)
+		write_line('a', 1000);
+	alarm(0);
+	close(fd);
+	assert_int_equal(occurrences(read_stderr(), " cannot be written: "), 1);
+}
+
+static void
+a_stderr_that_nobody_reads_does_not_hold_up(void **state)
+{
+	const char *path = in_directory("a.log");
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	log_open(path, LEVEL_INFO, 0);
+	alarm(20);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	for (unsigned i = 0; i < 10000; i++) {
+		log_line(LEVEL_INFO, nobody, "some words, again and again");
+		if (i % 7 == 0)
+			log_flush();
+	}
+	log_flush();
+	close(STDERR_FILENO);
+	log_line(LEVEL_INFO, nobody, "without any stderr");
+	log_flush();
+	/* As it was before, for what the sanitizers have to say. */
+	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+	alarm(0);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(occurrences(read_file(path), "\n"), 10001);
+}
+
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LOG_TEST(a_file_is_given_with_a_directory_only_if_that_was_made),
+		LOG_TEST(a_line_has_time_level_address_and_message),
+		LOG_TEST(what_is_put_into_a_line_stays_as_it_is),
+		LOG_TEST(the_time_is_right_on_every_day),
+		LOG_TEST(the_time_is_the_present_one),
+		LOG_TEST(a_message_too_long_leaves_a_whole_line),
+		LOG_TEST(only_the_levels_asked_for_are_logged),
+		LOG_TEST(the_levels_have_their_names),
+		LOG_TEST(info_and_above_is_on_stderr_as_well),
+		LOG_TEST(a_dash_is_all_of_it_on_stderr),
+		LOG_TEST(no_name_is_no_file),
+		LOG_TEST(nothing_is_written_before_the_flush),
+		LOG_TEST(more_lines_than_are_gathered_are_written_in_order),
+		LOG_TEST(a_file_is_gone_on_with),
+		LOG_TEST(missing_directories_are_made),
+		LOG_TEST(a_name_beside_the_program_works),
+		LOG_TEST(a_name_may_have_1000_bytes),
+		LOG_TEST(a_file_moved_by_others_begins_anew_when_opened_again),
+		LOG_TEST(a_full_file_moves_aside),
+		LOG_TEST(no_line_is_lost_when_a_file_moves),
+		LOG_TEST(what_was_in_the_file_counts),
+		LOG_TEST(an_empty_file_does_not_move),
+		LOG_TEST(without_a_limit_no_file_moves),
+		LOG_TEST(a_full_file_that_cannot_move_begins_anew),
+		LOG_TEST(a_directory_that_may_not_be_written_is_no_harm),
+		LOG_TEST(what_is_no_file_does_not_move),
+		LOG_TEST(a_log_that_cannot_be_opened_is_said_once),
+		LOG_TEST(a_log_that_failed_can_be_opened_again),
+		LOG_TEST(a_log_that_cannot_be_written_is_said_once),
+		LOG_TEST(a_long_name_is_said_whole),
+		LOG_TEST(a_fifo_that_nobody_reads_does_not_hold_up),
+		LOG_TEST(a_stderr_that_nobody_reads_does_not_hold_up),
+	};
+
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

@@ -1,0 +1,1044 @@
+/* Which packets are read, why others are refused, and those that the server makes. */
+#include "packet.h"
+
+#include "json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
+#define BYTES(literal) (literal), sizeof(literal) - 1
+#define SPAN(literal)  ((struct span){ BYTES(literal) })
+
+/* An exactly sized copy, so that a sanitizer sees any read past its end. */
+static char *
+copy(const void *data, size_t length)
+{
+	char *p = malloc(length > 0 ? length : 1);
+
+	assert_non_null(p);
+	memcpy(p, data, length);
+	return p;
+}
+
+static void
+assert_span(struct span s, const char *data, size_t length)
+{
+	assert_non_null(s.data);
+	assert_int_equal(s.length, length);
+	assert_memory_equal(s.data, data, length);
+}
+
+/* Reads a copy, which is to be freed. */
+static const char *
+read_copy(struct packet *p, const char *text, size_t length)
+{
+	return packet_read(p, copy(text, length), length);
+}
+
+static void
+release(struct packet *p)
+{
+	free((void *)(uintptr_t)p->text.data);
+}
+
+static void
+read_good(struct packet *p, const char *text)
+{
+	const char *wrong = read_copy(p, text, strlen(text));
+
+	if (wrong != NULL)
+		print_error("%s: %s\n", text, wrong);
+	assert_null(wrong);
+}
+
+static void
+assert_json(const struct text *t)
+{
+	char *text = copy(t->data, t->length);
+	struct span value;
+	struct json j;
+
+	json_init(&j, text, t->length);
+	assert_true(json_value(&j, &value));
+	assert_true(json_finish(&j));
+	/* Strict: without the comma that json.h forgives. */
+	assert_memory_equal(text, t->data, t->length);
+	free(text);
+}
+
+/* The packet's text with this Payload. */
+static void
+assert_spliced(const struct packet *p, const char *payload, const char *expected)
+{
+	size_t room = p->text.length + strlen(payload) + sizeof ",\"Payload\":";
+	char *data = malloc(room);
+	struct text t;
+
+	assert_non_null(data);
+	text_init(&t, data, room);
+	packet_before_payload(&t, p);
+	text_string(&t, payload);
+	packet_after_payload(&t, p);
+	assert_false(t.overflow);
+	assert_span((struct span){ t.data, t.length }, expected, strlen(expected));
+	assert_json(&t);
+	free(data);
+}
+
+/*
+ * Packets that are read
+ */
+
+static const struct {
+	const char *text;
+	enum packet_event event;
+	const char *user, *room, *payload; /* no payload: NULL */
+} good[] = {
+	/* As the real client sends them. */
+	{ "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":\"\"}",
+	  CONNECT, "a", "r", "\"\"" },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"\"},\"Payload\":"
+	  "\"\"}",
+	  PING, "a", "", "\"\"" },
+	{ "{\"Header\":{\"Event\":\"broadcast\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":{\"Type\":\"Ice Offer\",\"IcePacket\":{\"sdp\":\"v=0\\r\\n\"}}}",
+	  BROADCAST, "a", "r",
+	  "{\"Type\":\"Ice Offer\",\"IcePacket\":{\"sdp\":\"v=0\\r\\n\"}}" },
+	{ "{\"Header\":{\"Event\":\"disconnect\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
+	  DISCONNECT, "a", "r", NULL },
+	/* A Payload of any kind. */
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":null}",
+	  PING, "a", "r", "null" },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":true}",
+	  PING, "a", "r", "true" },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":-1.50e+2}",
+	  PING, "a", "r", "-1.50e+2" },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\": [ 1, {} ] }",
+	  PING, "a", "r", "[ 1, {} ]" },
+	/* Any order and white space. */
+	{ "\r\n\t { \"Payload\" : 1 , \"Header\" : { \"RoomId\" : \"r\" , \"UserId\" : "
+	  "\"a\" ,\n"
+	  "\"Event\" : \"ping\" } } \n",
+	  PING, "a", "r", "1" },
+	/* Unknown fields, also those that look like known ones. */
+	{ "{\"x\":[{\"Header\":1}],\"Header\":{\"y\":{\"Event\":\"connect\",\"UserId\":"
+	  "\"z\"},"
+	  "\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\",\"Payload\":9},\"z\":"
+	  "null}",
+	  PING, "a", "r", NULL },
+	{ "{\"header\":1,\"HEADER\":2,\"Header "
+	  "\":3,\"\":4,\"Header\":{\"event\":1,\"userId\":2,"
+	  "\"roomid\":3,\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"payload\":1}",
+	  PING, "a", "r", NULL },
+	{ "{\"Event\":\"connect\",\"UserId\":\"x\",\"RoomId\":\"y\",\"Header\":{"
+	  "\"Event\":\"ping\","
+	  "\"UserId\":\"a\",\"RoomId\":\"r\"}}",
+	  PING, "a", "r", NULL },
+	/* Of a key given twice the last one counts. */
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
+	  "\"Payload\":1,"
+	  "\"Payload\":2,\"Payload\":\"3\",\"x\":4}",
+	  PING, "a", "r", "\"3\"" },
+	{ "{\"Header\":5,\"Header\":{\"Event\":\"connect\",\"UserId\":\"b\",\"RoomId\":"
+	  "\"s\"},"
+	  "\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
+	  PING, "a", "r", NULL },
+	{ "{\"Header\":{\"Event\":\"x\",\"UserId\":1,\"RoomId\":[],\"RoomId\":\"q\","
+	  "\"UserId\":\"b\","
+	  "\"Event\":\"connect\",\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
+	  PING, "a", "r", NULL },
+	/* Names and ids are compared without escapes. */
+	{ "{\"\\u0048eader\":{\"Ev\\u0065nt\":\"\\u0070ing\",\"User\\u0049d\":"
+	  "\"\\u0061\","
+	  "\"\\u0052\\u006F\\u006f\\u006dId\":\"\\u0072\"},\"\\u0050ayload\":1}",
+	  PING, "a", "r", "1" },
+	{ "{\"Header\":{\"Event\":"
+	  "\"\\u0062\\u0072\\u006f\\u0061\\u0064\\u0063\\u0061\\u0073\\u0074\","
+	  "\"UserId\":\"a\",\"RoomId\":\"r\"},\"Payload\":1,\"Payl\\u006fad\":2}",
+	  BROADCAST, "a", "r", "2" },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\\\"\\\\\\/"
+	  "\\b\\f\\n\\r\\t\",\"RoomId\":"
+	  "\"\\u00e4\\u20AC\\ud83d\\ude00\"}}",
+	  PING, "\"\\/\b\f\n\r\t", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", NULL },
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xc3\xa4\xe2\x82\xac\","
+	  "\"RoomId\":\""
+	  "\xf0\x9f\x98\x80\"}}",
+	  PING, "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80", NULL },
+	/* No name is special. */
+	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"constructor\",\"RoomId\":\"__"
+	  "proto__\"},"
+	  "\"__proto__\":1}",
+	  PING, "constructor", "__proto__", NULL },
+};
+
+static void
+a_packet_is_read(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		read_good(&p, good[i].text);
+		assert_int_equal(p.event, good[i].event);
+		assert_span(p.user, good[i].user, strlen(good[i].user));
+		assert_span(p.room, good[i].room, strlen(good[i].room));
+		if (good[i].payload != NULL)
+			assert_span(p.payload, good[i].payload, strlen(good[i].payload));
+		else
+			assert_null(p.payload.data);
+		/* It keeps its text. */
+		assert_span(p.text, good[i].text, strlen(good[i].text));
+		release(&p);
+	}
+}
+
+static void
+the_events_have_their_names(void **state)
+{
+	(void)state;
+	assert_string_equal(packet_events[CONNECT], "connect");
+	assert_string_equal(packet_events[BROADCAST], "broadcast");
+	assert_string_equal(packet_events[PING], "ping");
+	assert_string_equal(packet_events[DISCONNECT], "disconnect");
+	assert_int_equal(PACKET_EVENTS, 4);
+}
+
+static void
+a_zero_byte_is_one_of_an_id_like_any_other(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\\u0000b\","
+		      "\"RoomId\":\"\\u0000\"}}");
+	assert_span(p.user, BYTES("a\0b"));
+	assert_span(p.room, BYTES("\0"));
+	release(&p);
+	/* Neither does it end a name. */
+	const char *wrong = read_copy(&p, BYTES("{\"Header\":{\"Event\":\"ping\\u0000\","
+						"\"UserId\":\"a\",\"RoomId\":\"r\"}}"));
+	assert_string_equal(wrong, "unknown Event \"ping\\u0000\"");
+	release(&p);
+	wrong =
+	    read_copy(&p, BYTES("{\"Header\\u0000\":{\"Event\":\"ping\",\"UserId\":\"a\","
+				"\"RoomId\":\"r\"}}"));
+	assert_string_equal(wrong, "Header is missing");
+	release(&p);
+}
+
+static void
+without_ids_they_are_empty_and_not_those_of_before(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_good(&p, good[0].text);
+	char *text = copy("{}", 2);
+	release(&p);
+	assert_string_equal(packet_read(&p, text, 2), "Header is missing");
+	assert_span(p.user, "", 0);
+	assert_span(p.room, "", 0);
+	assert_null(p.payload.data);
+	release(&p);
+}
+
+/* A packet of these ids: contents of JSON strings. */
+static const char *
+read_ids(struct packet *p, struct span user, struct span room)
+{
+	char data[4096];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_string(&t, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"");
+	text_span(&t, user);
+	text_string(&t, "\",\"RoomId\":\"");
+	text_span(&t, room);
+	text_string(&t, "\"}}");
+	assert_false(t.overflow);
+	return read_copy(p, t.data, t.length);
+}
+
+static void
+an_id_of_128_bytes_is_accepted_and_no_longer_one(void **state)
+{
+	/* How a character is written, and the bytes it is. */
+	static const struct {
+		const char *written;
+		size_t bytes;
+	} characters[] = {
+		{ "x", 1 },
+		{ "\\n", 1 },
+		{ "\\u0001", 1 },
+		{ "\xc3\xa4", 2 },
+		{ "\\u00e4", 2 },
+		{ "\\u0000", 1 },
+		{ "\\ud83d\\ude00", 4 },
+	};
+	char data[2048];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(characters); i++) {
+		text_init(&t, data, sizeof data);
+		for (size_t n = 0; n < PACKET_ID; n += characters[i].bytes)
+			text_string(&t, characters[i].written);
+		struct span longest = { t.data, t.length };
+		assert_null(read_ids(&p, longest, longest));
+		assert_int_equal(p.user.length, PACKET_ID);
+		assert_int_equal(p.room.length, PACKET_ID);
+		assert_memory_equal(p.user.data, p.room.data, PACKET_ID);
+		release(&p);
+		text_char(&t, 'y');
+		struct span longer = { t.data, t.length };
+		assert_string_equal(read_ids(&p, longer, longest),
+				    "UserId must be a string of 1 to 128 bytes");
+		assert_span(p.user, "", 0);
+		assert_int_equal(p.room.length, PACKET_ID);
+		release(&p);
+		assert_string_equal(read_ids(&p, longest, longer),
+				    "RoomId must be a string of 0 to 128 bytes");
+		assert_int_equal(p.user.length, PACKET_ID);
+		assert_span(p.room, "", 0);
+		release(&p);
+	}
+}
+
+static void
+half_a_surrogate_pair_is_no_part_of_an_id(void **state)
+{
+	static const char *const halves[] = {
+		"\\ud800",	  "\\udfff",	    "a\\ud83d",	       "\\ud83d\\ud83d",
+		"\\ude00\\ud83d", "\\ud83d\\u0061", "\\ud83d \\ude00", "\\ud83d\\n",
+	};
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(halves); i++) {
+		struct span half = { halves[i], strlen(halves[i]) };
+		assert_string_equal(read_ids(&p, half, SPAN("r")),
+				    "UserId must be a string of 1 to 128 bytes");
+		assert_span(p.user, "", 0);
+		assert_span(p.room, "r", 1);
+		release(&p);
+		assert_string_equal(read_ids(&p, SPAN("a"), half),
+				    "RoomId must be a string of 0 to 128 bytes");
+		assert_span(p.user, "a", 1);
+		assert_span(p.room, "", 0);
+		release(&p);
+	}
+}
+
+/* JSON that came over SockJS may hold one unescaped. */
+static void
+neither_is_one_that_is_not_escaped(void **state)
+{
+	static const char *const halves[] = { "\xed\xa0\x80", "\xed\xbf\xbf",
+					      "a\xed\xa0\xbd",
+					      "\xed\xa0\xbd\xed\xb8\x80" };
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(halves); i++) {
+		struct span half = { halves[i], strlen(halves[i]) };
+		assert_string_equal(read_ids(&p, half, SPAN("r")),
+				    "UserId must be a string of 1 to 128 bytes");
+		assert_span(p.user, "", 0);
+		release(&p);
+		assert_string_equal(read_ids(&p, SPAN("a"), half),
+				    "RoomId must be a string of 0 to 128 bytes");
+		assert_span(p.room, "", 0);
+		release(&p);
+	}
+	/* What is only carried along may hold any. */
+	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xed\x9f\xbf\","
+		      "\"RoomId\":\"\"},\"Payload\":\"\xed\xa0\x80\"}");
+	assert_span(p.user, "\xed\x9f\xbf", 3);
+	assert_span(p.payload, "\"\xed\xa0\x80\"", 5);
+	release(&p);
+}
+
+/*
+ * Packets that are refused
+ */
+
+#define HEADER "{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}"
+#define USER   "UserId must be a string of 1 to 128 bytes"
+#define ROOM   "RoomId must be a string of 0 to 128 bytes"
+
+static const struct {
+	const char *text;
+	size_t length;
+	const char *reason, *user, *room;
+} refused[] = {
+	/* Another kind of value. */
+	{ BYTES("null"), "a packet must be an object", "", "" },
+	{ BYTES("5"), "a packet must be an object", "", "" },
+	{ BYTES("[]"), "a packet must be an object", "", "" },
+	{ BYTES(" \"{}\" "), "a packet must be an object", "", "" },
+	{ BYTES("[{\"Header\":" HEADER "}]"), "a packet must be an object", "", "" },
+	/* No JSON. */
+	{ BYTES(""), "not JSON at byte 0", "", "" },
+	{ BYTES("  "), "not JSON at byte 2", "", "" },
+	{ BYTES("x"), "not JSON at byte 0", "", "" },
+	{ BYTES("5 5"), "not JSON at byte 2", "", "" },
+	{ BYTES("{"), "not JSON at byte 1", "", "" },
+	{ BYTES("{} {}"), "not JSON at byte 3", "", "" },
+	{ BYTES("{\0}"), "not JSON at byte 1", "", "" },
+	{ BYTES("{,}"), "not JSON at byte 1", "", "" },
+	{ BYTES("{Header:" HEADER "}"), "not JSON at byte 1", "", "" },
+	{ BYTES("{\"a\":1,,\"b\":2}"), "not JSON at byte 7", "", "" },
+	{ BYTES("{\"a\":1 \"b\":2}"), "not JSON at byte 7", "", "" },
+	{ BYTES("{\"a\":\"\t\"}"), "not JSON at byte 6", "", "" },
+	{ BYTES("{\"a\":'b'}"), "not JSON at byte 5", "", "" },
+	{ BYTES("\xef\xbb\xbf{\"Header\":" HEADER "}"), "not JSON at byte 0", "", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\"!"),
+	  "not JSON at byte 38", "", "" },
+	/* The ids of one that is no JSON only behind its Header. */
+	{ BYTES("{\"Header\":" HEADER), "not JSON at byte 52", "a", "r" },
+	{ BYTES("{\"Header\":" HEADER "}}"), "not JSON at byte 53", "a", "r" },
+	{ BYTES("{\"Header\":" HEADER ",\"Payload\":tru}"), "not JSON at byte 66", "a",
+	  "r" },
+	{ BYTES("{\"Header\":{\"Event\":1,\"UserId\":2,\"RoomId\":\"r\"},5"),
+	  "not JSON at byte 46", "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"x\",\"UserId\":\"a\"},5"),
+	  "not JSON at byte 37", "a", "" },
+	{ BYTES("{\"Header\":7,5"), "not JSON at byte 12", "", "" },
+	/* The Header. */
+	{ BYTES("{}"), "Header is missing", "", "" },
+	{ BYTES("{\"Payload\":1}"), "Header is missing", "", "" },
+	{ BYTES("{\"header\":" HEADER "}"), "Header is missing", "", "" },
+	{ BYTES("{\"Header\":null}"), "Header must be an object", "", "" },
+	{ BYTES("{\"Header\":5}"), "Header must be an object", "", "" },
+	{ BYTES("{\"Header\":[]}"), "Header must be an object", "", "" },
+	{ BYTES("{\"Header\":\"{}\"}"), "Header must be an object", "", "" },
+	{ BYTES("{\"Header\":" HEADER ",\"Header\":null}"), "Header must be an object",
+	  "", "" },
+	/* The ids. */
+	{ BYTES("{\"Header\":{}}"), USER, "", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"RoomId\":\"r\"}}"), USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\",\"RoomId\":\"r\"}}"),
+	  USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":5,\"RoomId\":\"r\"}}"), USER,
+	  "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":null,\"RoomId\":\"r\"}}"),
+	  USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":{\"a\":\"b\"},\"RoomId\":"
+		"\"r\"}}"),
+	  USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":[\"a\"],\"RoomId\":\"r\"}}"),
+	  USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"UserId\":5,"
+		"\"RoomId\":\"r\"}}"),
+	  USER, "", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":5,\"RoomId\":5}}"), USER, "",
+	  "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\"}}"), ROOM, "a", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":5}}"), ROOM,
+	  "a", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":null}}"),
+	  ROOM, "a", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":[]}}"), ROOM,
+	  "a", "" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\","
+		"\"RoomId\":{}}}"),
+	  ROOM, "a", "" },
+	/* The Event. */
+	{ BYTES("{\"Header\":{\"UserId\":\"a\",\"RoomId\":\"r\"}}"), "Event is missing",
+	  "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":5,\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "Event must be a string", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":null,\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "Event must be a string", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":[\"ping\"],\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "Event must be a string", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"Connect\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \"Connect\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \"\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"pin\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \"pin\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"pings\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \"pings\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\" ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \" ping\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"error\",\"UserId\":\"a\",\"RoomId\":\"r\"}}"),
+	  "unknown Event \"error\"", "a", "r" },
+	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"Event\":\"x\",\"UserId\":\"a\","
+		"\"RoomId\":\"r\"}}"),
+	  "unknown Event \"x\"", "a", "r" },
+	/* The first fault is told; ids are, where they can be read. */
+	{ BYTES("{\"Header\":{\"Event\":\"x\",\"UserId\":5,\"RoomId\":\"r\"}}"), USER, "",
+	  "r" },
+	{ BYTES("{\"Header\":{\"UserId\":\"a\",\"RoomId\":5}}"), ROOM, "a", "" },
+};
+
+static void
+a_refused_packet_tells_why_and_whose_it_is(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		const char *wrong = read_copy(&p, refused[i].text, refused[i].length);
+		assert_non_null(wrong);
+		if (strcmp(wrong, refused[i].reason) != 0)
+			print_error("%s\n", refused[i].text);
+		assert_string_equal(wrong, refused[i].reason);
+		assert_span(p.user, refused[i].user, strlen(refused[i].user));
+		assert_span(p.room, refused[i].room, strlen(refused[i].room));
+		release(&p);
+	}
+}
+
+static void
+a_packet_cut_off_anywhere_is_refused_where_it_ends(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		size_t whole = strlen(good[i].text),
+		       space = strspn(good[i].text, " \r\n\t");
+		while (good[i].text[whole - 1] != '}')
+			whole--;
+		for (size_t length = space + 1; length < whole; length++) {
+			char data[64];
+			struct text t;
+			text_init(&t, data, sizeof data);
+			text_string(&t, "not JSON at byte ");
+			text_number(&t, length);
+			text_char(&t, '\0');
+			assert_string_equal(read_copy(&p, good[i].text, length), data);
+			release(&p);
+		}
+	}
+}
+
+static void
+any_byte_may_be_wrong_without_harm(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		size_t length = strlen(good[i].text);
+		for (size_t at = 0; at < length; at++)
+			for (int byte = 0; byte < 0x80; byte++) {
+				char *text = copy(good[i].text, length);
+				text[at] = (char)byte;
+				const char *wrong = packet_read(&p, text, length);
+				assert_true(wrong == NULL ||
+					    strlen(wrong) < PACKET_REASON);
+				if (wrong == NULL)
+					assert_in_range(p.user.length, 1, PACKET_ID);
+				assert_in_range(p.room.length, 0, PACKET_ID);
+				release(&p);
+			}
+	}
+}
+
+static const char *
+read_event(struct packet *p, const char *event)
+{
+	char data[4096];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_string(&t, "{\"Header\":{\"Event\":\"");
+	text_string(&t, event);
+	text_string(&t, "\",\"UserId\":\"a\",\"RoomId\":\"r\"}}");
+	assert_false(t.overflow);
+	return read_copy(p, t.data, t.length);
+}
+
+static void
+an_unknown_event_is_cut_but_not_within_a_character(void **state)
+{
+	/* 40 bytes of it are shown. */
+	static const struct {
+		const char *event, *shown;
+	} events[] = {
+		{ "1234567890123456789012345678901234567890",
+		  "1234567890123456789012345678901234567890" },
+		{ "12345678901234567890123456789012345678901",
+		  "1234567890123456789012345678901234567890" },
+		{ "12345678901234567890123456789012345678\xc3\xa4",
+		  "12345678901234567890123456789012345678\xc3\xa4" },
+		{ "123456789012345678901234567890123456789\xc3\xa4",
+		  "123456789012345678901234567890123456789" },
+		{ "1234567890123456789012345678901234567\xf0\x9f\x98\x80",
+		  "1234567890123456789012345678901234567" },
+	};
+	char expected[PACKET_REASON];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(events); i++) {
+		text_init(&t, expected, sizeof expected);
+		text_string(&t, "unknown Event \"");
+		text_string(&t, events[i].shown);
+		text_char(&t, '"');
+		text_char(&t, '\0');
+		assert_string_equal(read_event(&p, events[i].event), expected);
+		release(&p);
+	}
+}
+
+static void
+a_very_long_event_is_no_harm(void **state)
+{
+	char event[3000];
+	struct packet p;
+
+	(void)state;
+	memset(event, 'x', sizeof event - 1);
+	event[sizeof event - 1] = '\0';
+	const char *wrong = read_event(&p, event);
+	assert_non_null(wrong);
+	assert_in_range(strlen(wrong), 50, PACKET_REASON - 1);
+	release(&p);
+}
+
+/* A packet with a Payload of so many arrays within each other. */
+static const char *
+read_nested(struct packet *p, unsigned arrays)
+{
+	static char data[20000];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_string(&t, "{\"Header\":" HEADER ",\"Payload\":");
+	for (unsigned i = 0; i < arrays; i++)
+		text_char(&t, '[');
+	for (unsigned i = 0; i < arrays; i++)
+		text_char(&t, ']');
+	text_char(&t, '}');
+	assert_false(t.overflow);
+	return read_copy(p, t.data, t.length);
+}
+
+static void
+thirty_two_levels_are_accepted_and_no_more(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	/* The packet itself is the first of them. */
+	assert_null(read_nested(&p, 31));
+	assert_int_equal(p.payload.length, 62);
+	release(&p);
+	assert_string_equal(read_nested(&p, 32), "nested too deep");
+	assert_span(p.user, "a", 1);
+	assert_span(p.room, "r", 1);
+	release(&p);
+	assert_string_equal(read_nested(&p, 5000), "nested too deep");
+	release(&p);
+	char arrays[33];
+	memset(arrays, '[', sizeof arrays);
+	assert_string_equal(read_copy(&p, arrays, 33), "nested too deep");
+	release(&p);
+	assert_string_equal(read_copy(&p, arrays, 32), "not JSON at byte 32");
+	release(&p);
+}
+
+static void
+a_header_may_be_as_deep(void **state)
+{
+	char data[256];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	for (unsigned arrays = 30; arrays <= 31; arrays++) {
+		text_init(&t, data, sizeof data);
+		text_string(&t, "{\"Header\":{\"x\":");
+		for (unsigned i = 0; i < arrays; i++)
+			text_char(&t, '[');
+		for (unsigned i = 0; i < arrays; i++)
+			text_char(&t, ']');
+		text_string(&t,
+			    ",\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}");
+		const char *wrong = read_copy(&p, t.data, t.length);
+		if (arrays == 30)
+			assert_null(wrong);
+		else
+			assert_string_equal(wrong, "nested too deep");
+		release(&p);
+	}
+}
+
+/*
+ * Another Payload
+ */
+
+static void
+a_payload_is_replaced_where_it_stands(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_good(&p, "{\"Header\":" HEADER ",\"Payload\":\"old\"}");
+	assert_spliced(&p, "\"true\"", "{\"Header\":" HEADER ",\"Payload\":\"true\"}");
+	release(&p);
+	read_good(&p, " {\"Payload\" : {\"a\":[1, 2]} , \"Header\":" HEADER
+		      ",\"x\":1.0e1}\n");
+	assert_spliced(&p, "\"[]\"",
+		       " {\"Payload\" : \"[]\" , \"Header\":" HEADER ",\"x\":1.0e1}\n");
+	release(&p);
+	read_good(&p, "{\"Payl\\u006fad\":0,\"Header\":" HEADER "}");
+	assert_spliced(&p, "\"[]\"", "{\"Payl\\u006fad\":\"[]\",\"Header\":" HEADER "}");
+	release(&p);
+}
+
+static void
+of_several_payloads_the_last_one_is_replaced(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_good(&p, "{\"Payload\":1,\"Header\":" HEADER
+		      ",\"Payload\":2,\"Payload\":3,\"x\":4}");
+	assert_spliced(&p, "\"true\"",
+		       "{\"Payload\":1,\"Header\":" HEADER
+		       ",\"Payload\":2,\"Payload\":\"true\",\"x\":4}");
+	release(&p);
+}
+
+static void
+a_payload_elsewhere_is_none(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_good(&p, "{\"x\":{\"Payload\":1},\"Header\":" HEADER "}");
+	assert_spliced(&p, "0",
+		       "{\"x\":{\"Payload\":1},\"Header\":" HEADER ",\"Payload\":0}");
+	release(&p);
+}
+
+static void
+a_payload_that_is_not_there_is_appended(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{ "{\"Header\":" HEADER "}",
+		  "{\"Header\":" HEADER ",\"Payload\":\"true\"}" },
+		{ "{\"Header\":" HEADER " }",
+		  "{\"Header\":" HEADER " ,\"Payload\":\"true\"}" },
+		{ "{\"Header\":" HEADER "} \r\n\t",
+		  "{\"Header\":" HEADER ",\"Payload\":\"true\"}" },
+		{ "{\"Header\":" HEADER ",}",
+		  "{\"Header\":" HEADER " ,\"Payload\":\"true\"}" },
+		{ " { \"Header\":" HEADER " , } \n",
+		  " { \"Header\":" HEADER "   ,\"Payload\":\"true\"}" },
+		{ "{\"Header\":" HEADER ",\"x\":\"}\"}",
+		  "{\"Header\":" HEADER ",\"x\":\"}\",\"Payload\":\"true\"}" },
+	};
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		read_good(&p, cases[i].text);
+		assert_spliced(&p, "\"true\"", cases[i].expected);
+		release(&p);
+	}
+}
+
+static void
+a_comma_too_many_is_not_passed_on(void **state)
+{
+	static const char sent[] =
+	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\",},"
+	    "\"Payload\":{\"a\":[1,2,],\"b\":{\"c\":\",}\",},},}";
+	static const char relayed[] =
+	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\" },"
+	    "\"Payload\":{\"a\":[1,2 ],\"b\":{\"c\":\",}\" } } }";
+	struct packet p;
+
+	(void)state;
+	assert_null(read_copy(&p, BYTES(sent)));
+	assert_span(p.text, BYTES(relayed));
+	assert_span(p.payload, BYTES("{\"a\":[1,2 ],\"b\":{\"c\":\",}\" } }"));
+	assert_spliced(
+	    &p, "1",
+	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\" },"
+	    "\"Payload\":1 }");
+	release(&p);
+}
+
+static void
+a_splice_that_does_not_fit_overflows(void **state)
+{
+	static const char *const texts[] = { "{\"Payload\":1,\"Header\":" HEADER "}",
+					     "{\"Header\":" HEADER "}" };
+	static const char payload[] = "\"true\"";
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		read_good(&p, texts[i]);
+		size_t needed = i == 0 ? p.text.length + sizeof payload - 2
+				       : p.text.length + sizeof payload + 10;
+		for (size_t size = 0; size <= needed; size++) {
+			char *data = malloc(size > 0 ? size : 1);
+			struct text t;
+			assert_non_null(data);
+			text_init(&t, data, size);
+			packet_before_payload(&t, &p);
+			text_string(&t, payload);
+			packet_after_payload(&t, &p);
+			assert_int_equal(t.overflow, size < needed);
+			free(data);
+		}
+		release(&p);
+	}
+}
+
+/*
+ * Packets of the server's own
+ */
+
+static void
+a_packet_of_the_servers_own_is_put(void **state)
+{
+	static const char expected[] =
+	    "{\"Header\":{\"Event\":\"disconnect\",\"UserId\":\"a\\\"\xc3\xa4\","
+	    "\"RoomId\":\"\\u0000\"},\"Payload\":\"{}\"}";
+	char data[PACKET_OWN];
+	struct text t;
+
+	(void)state;
+	text_init(&t, data, sizeof data);
+	packet_put(&t, "disconnect", SPAN("a\"\xc3\xa4"), SPAN("\0"), "{}");
+	assert_span((struct span){ t.data, t.length }, BYTES(expected));
+	text_init(&t, data, sizeof data);
+	packet_put(&t, "error", (struct span){ "", 0 }, (struct span){ "", 0 },
+		   "Header is missing");
+	assert_span(
+	    (struct span){ t.data, t.length },
+	    BYTES("{\"Header\":{\"Event\":\"error\",\"UserId\":\"\",\"RoomId\":\"\"},"
+		  "\"Payload\":\"Header is missing\"}"));
+}
+
+/* An id of that length that begins at that byte and goes on with the next ones, all
+ * ASCII. */
+static struct span
+ascii_id(char data[PACKET_ID], unsigned from, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		data[i] = (char)((from + i) & 0x7f);
+	return (struct span){ data, length };
+}
+
+static void
+any_ids_come_back_from_a_packet_that_is_put(void **state)
+{
+	char user_data[PACKET_ID], room_data[PACKET_ID], data[PACKET_OWN];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	for (unsigned from = 0; from < 0x80; from++) {
+		struct span user = ascii_id(user_data, from, 1 + from % PACKET_ID);
+		struct span room = ascii_id(room_data, from * 7, PACKET_ID - from);
+		text_init(&t, data, sizeof data);
+		packet_put(&t, "connect", user, room, "true");
+		assert_false(t.overflow);
+		assert_null(read_copy(&p, t.data, t.length));
+		assert_int_equal(p.event, CONNECT);
+		assert_span(p.user, user.data, user.length);
+		assert_span(p.room, room.data, room.length);
+		assert_span(p.payload, BYTES("\"true\""));
+		release(&p);
+	}
+}
+
+static void
+the_largest_packet_of_the_servers_own_fits(void **state)
+{
+	static const char *const events[] = { "connect", "broadcast", "disconnect",
+					      "error" };
+	char id[PACKET_ID], reason[PACKET_REASON + 1], data[PACKET_OWN];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	memset(id, '\x01', sizeof id);
+	/* All that a reason can hold doubles at most: it is taken from JSON. */
+	memset(reason, '\\', PACKET_REASON);
+	reason[PACKET_REASON] = '\0';
+	for (size_t i = 0; i < COUNT(events); i++) {
+		text_init(&t, data, sizeof data);
+		packet_put(&t, events[i], (struct span){ id, PACKET_ID },
+			   (struct span){ id, PACKET_ID }, reason);
+		assert_false(t.overflow);
+		assert_json(&t);
+	}
+	text_init(&t, data, sizeof data);
+	packet_put(&t, "connect", (struct span){ id, PACKET_ID },
+		   (struct span){ id, PACKET_ID }, "true");
+	assert_null(read_copy(&p, t.data, t.length));
+	assert_span(p.user, id, PACKET_ID);
+	assert_span(p.room, id, PACKET_ID);
+	release(&p);
+}
+
+static void
+any_reason_is_told_within_the_largest_packet(void **state)
+{
+	char event[128], id[PACKET_ID], data[PACKET_OWN];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	memset(id, '\x01', sizeof id);
+	for (unsigned i = 0; i < 60; i += 2)
+		memcpy(event + i, i % 4 == 0 ? "\\\\" : "\\\"", 2);
+	event[60] = '\0';
+	const char *wrong = read_event(&p, event);
+	assert_non_null(wrong);
+	text_init(&t, data, sizeof data);
+	packet_put(&t, "error", (struct span){ id, PACKET_ID },
+		   (struct span){ id, PACKET_ID }, wrong);
+	assert_false(t.overflow);
+	assert_json(&t);
+	release(&p);
+}
+
+/* Puts a user, and reads it as the client does: twice. */
+static void
+assert_user_comes_back(struct span user)
+{
+	char *data = malloc(PACKET_USER), string[PACKET_USER + 2], once[PACKET_USER],
+	     twice[PACKET_ID];
+	struct span value;
+	struct text t;
+	struct json j;
+	long length;
+
+	assert_non_null(data);
+	text_init(&t, data, PACKET_USER);
+	packet_put_user(&t, user);
+	assert_false(t.overflow);
+	string[0] = '"';
+	memcpy(string + 1, t.data, t.length);
+	string[t.length + 1] = '"';
+	json_init(&j, string, t.length + 2);
+	assert_true(json_value(&j, &value));
+	assert_true(json_finish(&j));
+	length = json_unescape(json_contents(value), once, sizeof once, false);
+	assert_true(length > 0);
+	json_init(&j, once, (size_t)length);
+	assert_true(json_value(&j, &value));
+	assert_true(json_finish(&j));
+	assert_int_equal(value.data[0], '"');
+	length = json_unescape(json_contents(value), twice, sizeof twice, false);
+	assert_true(length >= 0);
+	assert_span(user, twice, (size_t)length);
+	free(data);
+}
+
+static void
+a_user_in_a_list_comes_back_when_it_is_read_twice(void **state)
+{
+	char id[PACKET_ID];
+
+	(void)state;
+	assert_user_comes_back(SPAN("a"));
+	assert_user_comes_back(SPAN("\0"));
+	assert_user_comes_back(SPAN("\\u0001"));
+	assert_user_comes_back(SPAN("\"],[\""));
+	assert_user_comes_back(SPAN("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\x7f"));
+	for (unsigned from = 0; from < 0x80; from++)
+		assert_user_comes_back(ascii_id(id, from, 1 + from));
+	for (int byte = 0; byte < 0x80; byte++) {
+		memset(id, byte, sizeof id);
+		assert_user_comes_back((struct span){ id, PACKET_ID });
+	}
+}
+
+static void
+a_user_in_a_list_is_put_as_the_page_says(void **state)
+{
+	char data[PACKET_USER];
+	struct text t;
+
+	(void)state;
+	text_init(&t, data, sizeof data);
+	packet_put_user(&t, SPAN("peer1"));
+	assert_span((struct span){ t.data, t.length }, BYTES("\\\"peer1\\\""));
+	text_init(&t, data, sizeof data);
+	packet_put_user(&t, SPAN("\"\\\x01"));
+	assert_span((struct span){ t.data, t.length }, BYTES("\\\""
+							     "\\\\\\\""
+							     "\\\\\\\\"
+							     "\\\\u0001"
+							     "\\\""));
+}
+
+static void
+the_longest_user_takes_just_the_bytes_promised(void **state)
+{
+	char id[PACKET_ID], data[PACKET_USER];
+	struct text t;
+
+	(void)state;
+	memset(id, '\x01', sizeof id);
+	text_init(&t, data, sizeof data);
+	packet_put_user(&t, (struct span){ id, sizeof id });
+	assert_false(t.overflow);
+	assert_int_equal(t.length, PACKET_USER);
+	text_init(&t, data, sizeof data - 1);
+	packet_put_user(&t, (struct span){ id, sizeof id });
+	assert_true(t.overflow);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_packet_is_read),
+		cmocka_unit_test(the_events_have_their_names),
+		cmocka_unit_test(a_zero_byte_is_one_of_an_id_like_any_other),
+		cmocka_unit_test(without_ids_they_are_empty_and_not_those_of_before),
+		cmocka_unit_test(an_id_of_128_bytes_is_accepted_and_no_longer_one),
+		cmocka_unit_test(half_a_surrogate_pair_is_no_part_of_an_id),
+		cmocka_unit_test(neither_is_one_that_is_not_escaped),
+		cmocka_unit_test(a_refused_packet_tells_why_and_whose_it_is),
+		cmocka_unit_test(a_packet_cut_off_anywhere_is_refused_where_it_ends),
+		cmocka_unit_test(any_byte_may_be_wrong_without_harm),
+		cmocka_unit_test(an_unknown_event_is_cut_but_not_within_a_character),
+		cmocka_unit_test(a_very_long_event_is_no_harm),
+		cmocka_unit_test(thirty_two_levels_are_accepted_and_no_more),
+		cmocka_unit_test(a_header_may_be_as_deep),
+		cmocka_unit_test(a_payload_is_replaced_where_it_stands),
+		cmocka_unit_test(of_several_payloads_the_last_one_is_replaced),
+		cmocka_unit_test(a_payload_elsewhere_is_none),
+		cmocka_unit_test(a_payload_that_is_not_there_is_appended),
+		cmocka_unit_test(a_comma_too_many_is_not_passed_on),
+		cmocka_unit_test(a_splice_that_does_not_fit_overflows),
+		cmocka_unit_test(a_packet_of_the_servers_own_is_put),
+		cmocka_unit_test(any_ids_come_back_from_a_packet_that_is_put),
+		cmocka_unit_test(the_largest_packet_of_the_servers_own_fits),
+		cmocka_unit_test(any_reason_is_told_within_the_largest_packet),
+		cmocka_unit_test(a_user_in_a_list_comes_back_when_it_is_read_twice),
+		cmocka_unit_test(a_user_in_a_list_is_put_as_the_page_says),
+		cmocka_unit_test(the_longest_user_takes_just_the_bytes_promised),
+	};
+
+	return cmocka_run_group_tests_name("packet", tests, NULL, NULL);
+}
