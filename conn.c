@@ -17,6 +17,7 @@ enum {
 	TURNED_AWAY = 8, /* places besides the limit, to refuse a connection politely */
 	ACCEPTS = 64,	 /* a turn, so that a flood does not hold up those inside */
 	BACKLOG = 512,
+	READ = 65536,	/* bytes a turn, of one connection */
 	LINGER = 2,	/* seconds for a peer to close after we have */
 	ADDRESS = 16,	/* bytes, at most */
 	FULL_POLL = 10, /* milliseconds within which everybody is polled */
@@ -730,7 +731,8 @@ receive(uint32_t number)
 		conn_abort(number);
 		return;
 	}
-	ssize_t n = recv(c->fd, c->in + c->in_length, block_size() - c->in_length, 0);
+	size_t room = block_size() - c->in_length;
+	ssize_t n = recv(c->fd, c->in + c->in_length, room < READ ? room : READ, 0);
 	if (n > 0) {
 		loop.counters.bytes_in += (uint64_t)n;
 		hand_up(number, c->in_length + (size_t)n);

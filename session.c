@@ -261,18 +261,18 @@ callback_of(const struct receiver *r)
 	return (struct span){ r->callback, r->callback_length };
 }
 
-/* Sends a frame in a chunk of its own; false if the response is over with it. */
+/* Sends a frame in a chunk of its own; false if the connection is closing. */
 static bool
-send_frame(struct receiver *r, struct span frame, size_t limit)
+send_frame(struct receiver *r, struct span frame)
 {
 	struct text t;
 
 	text_init(&t, block_take(), block_size());
 	frame_put(&t, r->transport, callback_of(r), frame);
-	web_stream_write(r->conn, t.data, t.length);
+	bool sent = web_stream_write(r->conn, t.data, t.length);
 	r->sent += t.length;
 	block_give(t.data);
-	return frame_is_stream(r->transport) && r->sent < limit;
+	return sent;
 }
 
 /* Begins a response's stream: what comes before its first frame. */
@@ -302,14 +302,18 @@ detach(uint32_t number)
 	web_stream_end(conn);
 }
 
+/* To the receiver that is attached; where its connection is lost, so will be the session.
+ */
 static void
 send_to(uint32_t number, struct span frame)
 {
-	const struct session *s = &table.sessions[number];
-	size_t limit = s->service->response_limit;
+	struct receiver *r = &table.polled[number].receiver;
+	size_t limit = table.sessions[number].service->response_limit;
 
-	if (!send_frame(&table.polled[number].receiver, frame,
-			limit > 0 ? limit : RESPONSE_LIMIT))
+	if (!send_frame(r, frame))
+		return;
+	if (!frame_is_stream(r->transport) ||
+	    r->sent >= (limit > 0 ? limit : RESPONSE_LIMIT))
 		detach(number);
 }
 
@@ -334,7 +338,7 @@ send_close(struct receiver *r, unsigned code, const char *reason)
 
 	text_init(&t, data, sizeof data);
 	frame_put_close(&t, code, reason);
-	send_frame(r, (struct span){ t.data, t.length }, 0);
+	send_frame(r, (struct span){ t.data, t.length });
 	web_stream_end(r->conn);
 }
 
