@@ -14,7 +14,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory rooms packet log conf conn web frame session sockjs
-UNITS = text json http ws memory rooms packet log conf
+UNITS = text json http ws memory rooms packet log conf frame
 HEADERS = $(FILES:%=%.h)
 # A set of objects for each way to build.
 B = build/plain
@@ -58,7 +58,7 @@ unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
 test: videre unit-test build/noalloc.so
-	cd test && node --test
+	cd test && node --test *.test.mjs
 
 lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \

@@ -128,12 +128,15 @@ put_times(struct text *t, char c, size_t times)
 		text_char(t, c);
 }
 
-/* The page that an htmlfile is; older browsers show nothing of one below 1 KB. */
+/*
+ * The page that an htmlfile is; older browsers show nothing of one below 1 KB, so it is
+ * as long as that besides its callback.
+ */
 static void
 put_page(struct text *t, struct span callback)
 {
-	enum { PADDED = 1025 };
-	size_t start = t->length;
+	enum { PADDED = 1023 };
+	size_t start = t->length + callback.length;
 
 	text_string(t, "<!doctype html>\n"
 		       "<html><head>\n"

@@ -61,6 +61,8 @@ all_token(struct span s)
 struct span
 http_take(struct span *rest, char separator)
 {
+	if (rest->length == 0)
+		return *rest;
 	const char *found = memchr(rest->data, separator, rest->length);
 	struct span taken = { rest->data, found != NULL ? (size_t)(found - rest->data)
 							: rest->length };
@@ -420,6 +422,17 @@ http_unescape(struct span s, char *out, bool plus)
 	return length;
 }
 
+/* Is a name, once unescaped, this one? */
+static bool
+is_named(struct span key, const char *name)
+{
+	char plain[3 * 16];
+
+	if (key.length > sizeof plain)
+		return false;
+	return span_is((struct span){ plain, http_unescape(key, plain, true) }, name);
+}
+
 struct span
 http_parameter(struct span query, const char *name)
 {
@@ -427,7 +440,7 @@ http_parameter(struct span query, const char *name)
 
 	while (query.length > 0) {
 		struct span value = http_take(&query, '&'), key = http_take(&value, '=');
-		if (span_is(key, name))
+		if (is_named(key, name))
 			found = value;
 	}
 	return found;

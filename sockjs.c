@@ -77,7 +77,8 @@ read_cookie(struct span cookies)
 
 	while (cookies.length > 0) {
 		struct span value = http_trim(http_take(&cookies, ';'));
-		struct span name = http_take(&value, '=');
+		struct span name = http_trim(http_take(&value, '='));
+		value = http_trim(value);
 		if (!span_is(name, "JSESSIONID") || value.length == 0 ||
 		    value.length > MOST)
 			continue;
@@ -321,12 +322,12 @@ read_form(const struct exchange *x, struct span *payload)
 	*payload = x->body;
 	if (type.length == 0 || span_is_nocase(type, "text/plain"))
 		return true;
-	if (!span_is_nocase(type, "application/x-www-form-urlencoded"))
-		return false;
 	*payload = http_parameter(x->body, "d");
+	if (payload->data == NULL ||
+	    !span_is_nocase(type, "application/x-www-form-urlencoded"))
+		return false;
 	/* Unescaped where it lies. */
-	if (payload->data != NULL)
-		payload->length = http_unescape(*payload, (char *)payload->data, true);
+	payload->length = http_unescape(*payload, (char *)payload->data, true);
 	return true;
 }
 
@@ -372,7 +373,7 @@ send(const struct exchange *x, bool jsonp)
 		return;
 	}
 	if (jsonp && !read_form(x, &payload))
-		payload.length = 0;
+		payload = (struct span){ "", 0 };
 	if (!utf8_check(&utf8, payload.data, payload.length) || !utf8_complete(&utf8)) {
 		text_init(&repaired, block_take(), block_size());
 		utf8_repair(&repaired, payload.data, payload.length);

@@ -650,6 +650,24 @@ origins_are_64_at_most(void **state)
 }
 
 static void
+origins_replace_all_those_before(void **state)
+{
+	static const char *const origins[] = { "a", NULL };
+	struct conf c;
+
+	(void)state;
+	conf_default(&c);
+	for (unsigned i = 0; i < CONF_ORIGINS; i++)
+		c.origins[i] = "before";
+	write_file(BYTES("{\"Origins\":[\"a\"]}"));
+	assert_true(load_file(&c, path));
+	assert_origins(&c, origins);
+	write_file(BYTES("{\"Origins\":[]}"));
+	assert_true(load_file(&c, path));
+	assert_origins(&c, origins + 1);
+}
+
+static void
 origins_are_strings(void **state)
 {
 	static const char *const bad[] = {
@@ -1020,6 +1038,7 @@ main(void)
 		cmocka_unit_test(a_sockjs_is_a_url_that_a_page_can_hold),
 		cmocka_unit_test(a_log_level_is_one_of_the_names),
 		cmocka_unit_test(origins_are_64_at_most),
+		cmocka_unit_test(origins_replace_all_those_before),
 		cmocka_unit_test(origins_are_strings),
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_key_may_have_escapes),

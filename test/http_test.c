@@ -1,4 +1,4 @@
-/* Heads found and read, chunked bodies decoded. */
+/* Heads found and read, chunked bodies decoded, queries and lists taken apart. */
 #include "http.h"
 
 #include <setjmp.h>
@@ -256,6 +256,8 @@ methods_are_told_apart_by_case_and_whole(void **state)
 		{ "POST / HTTP/1.1", HTTP_POST },
 		{ "OPTIONS / HTTP/1.1", HTTP_OPTIONS },
 		{ "HEAD / HTTP/1.1", HTTP_HEAD },
+		{ "head / HTTP/1.1", HTTP_OTHER },
+		{ "HEADS / HTTP/1.1", HTTP_OTHER },
 		{ "PUT / HTTP/1.1", HTTP_OTHER },
 		{ "get / HTTP/1.1", HTTP_OTHER },
 		{ "GETS / HTTP/1.1", HTTP_OTHER },
@@ -659,6 +661,81 @@ an_empty_field_has_data_of_no_length(void **state)
 	assert_int_equal(parse("GET / HTTP/1.1", "Host:\r\nOrigin:  \t\r\n", &r), 0);
 	assert_span(r.host, "");
 	assert_span(r.origin, "");
+}
+
+/* The fields that are kept as they are, each by its name and its place. */
+static const struct {
+	const char *name;
+	size_t place;
+} kept[] = {
+	{ "Content-Type", offsetof(struct http_request, content_type) },
+	{ "Cookie", offsetof(struct http_request, cookie) },
+	{ "If-None-Match", offsetof(struct http_request, if_none_match) },
+	{ "Access-Control-Request-Headers", offsetof(struct http_request, cors_headers) },
+	{ "Origin", offsetof(struct http_request, origin) },
+	{ "Sec-WebSocket-Key", offsetof(struct http_request, websocket_key) },
+	{ "Sec-WebSocket-Version", offsetof(struct http_request, websocket_version) },
+};
+
+/* Asserts that of all these just one has this value, and the others none. */
+static void
+assert_kept_alone(const struct http_request *r, size_t which, const char *value)
+{
+	for (size_t i = 0; i < COUNT(kept); i++) {
+		struct span s;
+		memcpy(&s, (const char *)r + kept[i].place, sizeof s);
+		assert_span(s, i == which ? value : NULL);
+	}
+}
+
+static void
+each_field_is_kept_in_its_own_place(void **state)
+{
+	static const struct {
+		const char *sent, *value;
+	} cases[] = {
+		{ ":text/plain", "text/plain" },
+		{ ": \t a=\"b c\"; d \t", "a=\"b c\"; d" },
+		{ ": W/\"1\", \"2\"", "W/\"1\", \"2\"" },
+		{ ": a:b,\xc3\xa4", "a:b,\xc3\xa4" },
+		{ ":", "" }, /* a field of no value is there all the same */
+		{ ": \t ", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(kept); i++)
+		for (size_t k = 0; k < COUNT(cases); k++) {
+			struct http_request r;
+			char fields[128];
+			snprintf(fields, sizeof fields, "Host: h\r\n%s%s\r\n",
+				 kept[i].name, cases[k].sent);
+			memset(&r, 0xff, sizeof r);
+			assert_int_equal(parse("HEAD / HTTP/1.1", fields, &r), 0);
+			assert_int_equal(r.method, HTTP_HEAD);
+			assert_kept_alone(&r, i, cases[k].value);
+		}
+}
+
+static void
+fields_are_known_by_their_whole_name_in_any_case(void **state)
+{
+	static const char *const known = "cONTENT-tYPE: a\r\nCOOKIE: b\r\n"
+					 "if-none-match: c\r\n"
+					 "access-control-request-headers: d\r\n";
+	static const char *const others = "Content-Types: a\r\nX-Cookie: b\r\n"
+					  "Cookie2: b\r\nIf-Match: c\r\n"
+					  "Access-Control-Request-Method: d\r\n"
+					  "Access-Control-Request-Header: d\r\n";
+	struct http_request r;
+
+	(void)state;
+	assert_int_equal(parse("GET / HTTP/1.0", known, &r), 0);
+	assert_span(r.content_type, "a");
+	assert_span(r.cookie, "b");
+	assert_span(r.if_none_match, "c");
+	assert_span(r.cors_headers, "d");
+	assert_int_equal(parse("GET / HTTP/1.0", others, &r), 0);
+	assert_kept_alone(&r, COUNT(kept), NULL);
 }
 
 static void
@@ -1146,7 +1223,8 @@ extensions_and_trailers_without_end_are_refused(void **state)
 		    end_with_overhead("5;", 1000, "\r\nhello\r\n0\r\n\r\n", step), 0);
 		assert_int_equal(end_with_overhead("0\r\nX: ", 1000, "\r\n\r\n", step),
 				 0);
-		assert_int_equal(end_with_overhead("5;", HTTP_HEAD_SIZE, "", step), HTTP_BAD);
+		assert_int_equal(end_with_overhead("5;", HTTP_HEAD_SIZE, "", step),
+				 HTTP_BAD);
 		assert_int_equal(end_with_overhead("5;", 70000, "", step), HTTP_BAD);
 		assert_int_equal(end_with_overhead("0\r\nX: ", HTTP_HEAD_SIZE, "", step),
 				 HTTP_BAD);
@@ -1196,6 +1274,280 @@ many_small_chunks_are_fine(void **state)
 }
 
 static void
+pieces_are_taken_one_by_one(void **state)
+{
+	static const struct {
+		const char *text;
+		char separator;
+		const char *pieces[4];
+		size_t count;
+	} cases[] = {
+		{ "a", ',', { "a" }, 1 },
+		{ "a,b", ',', { "a", "b" }, 2 },
+		{ "ab,,cd", ',', { "ab", "", "cd" }, 3 },
+		{ ",a", ',', { "", "a" }, 2 },
+		{ "a,", ',', { "a" }, 1 }, /* nothing is left behind it */
+		{ ",", ',', { "" }, 1 },
+		{ ",,", ',', { "", "" }, 2 },
+		{ "a,b;c", ';', { "a,b", "c" }, 2 },
+		{ " a , b ", ',', { " a ", " b " }, 2 },
+		{ "a\xff"
+		  "b\xff",
+		  '\xff',
+		  { "a", "b" },
+		  2 },
+		{ "", ',', { NULL }, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text), count = 0;
+		char *p = copy(cases[i].text, length);
+		struct span rest = { p, length };
+		for (; rest.length > 0; count++) {
+			struct span piece = http_take(&rest, cases[i].separator);
+			assert_true(count < cases[i].count);
+			assert_span(piece, cases[i].pieces[count]);
+			assert_ptr_equal(rest.data + rest.length, p + length);
+		}
+		assert_int_equal(count, cases[i].count);
+		assert_span(http_take(&rest, cases[i].separator), "");
+		assert_int_equal(rest.length, 0);
+		free(p);
+	}
+}
+
+/* As is asked of a field that the request lacks. */
+static void
+nothing_is_taken_where_there_is_nothing(void **state)
+{
+	struct span rest = { 0 };
+
+	(void)state;
+	assert_span(http_take(&rest, ';'), NULL);
+	assert_span(rest, NULL);
+	assert_span(http_trim(rest), NULL);
+	assert_span(http_parameter(rest, "c"), NULL);
+	assert_int_equal(http_unescape(rest, NULL, true), 0);
+}
+
+static void
+white_space_is_trimmed_at_the_ends_only(void **state)
+{
+	static const struct {
+		const char *text, *trimmed;
+	} cases[] = {
+		{ "", "" },
+		{ " ", "" },
+		{ "\t \t", "" },
+		{ "a", "a" },
+		{ " a", "a" },
+		{ "a\t", "a" },
+		{ " \t a b \t ", "a b" },
+		{ "\ta\tb\t", "a\tb" },
+		{ "\r\na\n", "\r\na\n" },
+		{ "\x0b"
+		  "a\x0c",
+		  "\x0b"
+		  "a\x0c" },
+		{ "\xa0"
+		  "a\xa0",
+		  "\xa0"
+		  "a\xa0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		char *p = copy(cases[i].text, length);
+		assert_span(http_trim((struct span){ p, length }), cases[i].trimmed);
+		free(p);
+	}
+}
+
+/* Unescapes to an exactly sized place of its own and in place, and compares. */
+static void
+assert_unescaped(const char *text, size_t length, bool plus, const char *expected,
+		 size_t expected_length)
+{
+	char *p = copy(text, length), *out = malloc(expected_length + 1);
+
+	size_t n = http_unescape((struct span){ p, length }, out, plus);
+	if (n != expected_length || memcmp(out, expected, n) != 0)
+		fail_msg("%zu bytes for %s", n, text);
+	assert_memory_equal(p, text, length);
+	assert_int_equal(http_unescape((struct span){ p, length }, p, plus), n);
+	assert_memory_equal(p, expected, n);
+	free(out);
+	free(p);
+}
+
+static void
+percent_escapes_become_their_bytes_and_all_else_stays(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+		const char *expected;
+		size_t expected_length;
+	} cases[] = {
+		{ BYTES(""), BYTES("") },
+		{ BYTES("plain"), BYTES("plain") },
+		{ BYTES("%41"), BYTES("A") },
+		{ BYTES("a%20b%20"), BYTES("a b ") },
+		{ BYTES("%63allback"), BYTES("callback") },
+		{ BYTES("%c3%A4"), BYTES("\xc3\xa4") },
+		{ BYTES("%fF%Ff"), BYTES("\xff\xff") },
+		{ BYTES("%00"), BYTES("\0") },
+		{ BYTES("a%00b"), BYTES("a\0b") },
+		{ BYTES("%0d%0a"), BYTES("\r\n") },
+		{ BYTES("%2b"), BYTES("+") },
+		{ BYTES("%26%3D"), BYTES("&=") },
+		{ BYTES("%2541"), BYTES("%41") }, /* once only */
+		{ BYTES("%25"), BYTES("%") },
+		{ BYTES("%"), BYTES("%") }, /* cut short */
+		{ BYTES("%4"), BYTES("%4") },
+		{ BYTES("a%"), BYTES("a%") },
+		{ BYTES("%41%"), BYTES("A%") },
+		{ BYTES("%41%4"), BYTES("A%4") },
+		{ BYTES("%zz"), BYTES("%zz") }, /* no digits */
+		{ BYTES("%4g"), BYTES("%4g") },
+		{ BYTES("%g4"), BYTES("%g4") },
+		{ BYTES("%%41"), BYTES("%A") },
+		{ BYTES("%4%41"), BYTES("%4A") },
+		{ BYTES("%%%"), BYTES("%%%") },
+		{ BYTES("% 41"), BYTES("% 41") },
+		{ BYTES("%-1"), BYTES("%-1") },
+		{ BYTES("%0x41"), BYTES("%0x41") },
+		{ BYTES("%u0041"), BYTES("%u0041") },
+		{ BYTES("\0%41\0"), BYTES("\0A\0") },
+		{ BYTES("\xc3\xa4\xff"), BYTES("\xc3\xa4\xff") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_unescaped(cases[i].text, cases[i].length, false, cases[i].expected,
+				 cases[i].expected_length);
+		assert_unescaped(cases[i].text, cases[i].length, true, cases[i].expected,
+				 cases[i].expected_length);
+	}
+}
+
+static void
+a_plus_is_a_space_in_a_form_only(void **state)
+{
+	static const struct {
+		const char *text, *plain, *form;
+	} cases[] = {
+		{ "+", "+", " " },	     { "a+b++c", "a+b++c", "a b  c" },
+		{ "%2B+%2b", "+++", "+ +" }, { "%+41", "%+41", "% 41" },
+		{ "%4+1", "%4+1", "%4 1" },  { "%20+", " +", "  " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		assert_unescaped(cases[i].text, length, false, cases[i].plain,
+				 strlen(cases[i].plain));
+		assert_unescaped(cases[i].text, length, true, cases[i].form,
+				 strlen(cases[i].form));
+	}
+}
+
+static void
+any_two_bytes_behind_a_percent_sign_are_digits_or_stay(void **state)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+
+	(void)state;
+	for (unsigned both = 0; both < 0x10000; both++) {
+		char text[3] = { '%', (char)(both >> 8), (char)(both & 0xff) }, out[3];
+		const char *high = memchr(digits, text[1], sizeof digits - 1);
+		const char *low = memchr(digits, text[2], sizeof digits - 1);
+		struct span s = { text, sizeof text };
+		size_t length = http_unescape(s, out, false);
+		if (high == NULL || low == NULL) {
+			assert_int_equal(length, 3);
+			assert_memory_equal(out, text, 3);
+			continue;
+		}
+		long upper = high - digits, lower = low - digits;
+		upper -= upper > 15 ? 6 : 0;
+		lower -= lower > 15 ? 6 : 0;
+		assert_int_equal(length, 1);
+		assert_int_equal((unsigned char)out[0], 16 * upper + lower);
+	}
+}
+
+static void
+a_parameter_is_the_last_of_just_that_name(void **state)
+{
+	static const struct {
+		const char *query, *name, *value;
+	} cases[] = {
+		{ "", "c", NULL },
+		{ "c=1", "c", "1" },
+		{ "a=0&c=1&b=2", "c", "1" },
+		{ "c=1&c=2", "c", "2" },
+		{ "c=1&c=2&d=3", "c", "2" },
+		{ "c=1&c=", "c", "" },
+		{ "c=1&c", "c", "" },
+		{ "c=&c=1", "c", "1" },
+		{ "c=", "c", "" },
+		{ "c=&a=1", "c", "" },
+		{ "c", "c", "" },
+		{ "a&c&b", "c", "" },
+		{ "d=1", "c", NULL },
+		{ "callback=1", "c", NULL },
+		{ "c=1", "callback", NULL },
+		{ "cc=1&cd=2", "c", NULL },
+		{ "cc=1&c=2&ccc=3", "c", "2" },
+		{ "ac=1", "c", NULL },
+		{ "C=1", "c", NULL },
+		{ " c=1", "c", NULL },
+		{ "c =1", "c", NULL },
+		{ "%63=1", "c", "1" }, /* names are escaped as well */
+		{ "%63%61llbac%6B=1", "callback", "1" },
+		{ "%63%61%6c%6c%62%61%63%6b=1", "callback", "1" },
+		{ "c=1&%63=%63", "c", "%63" },
+		{ "%2563=1", "c", NULL },
+		{ "%6=1", "c", NULL },
+		{ "c%00=1", "c", NULL },
+		{ "c+=1", "c", NULL },
+		{ "%63%3d1", "c", NULL },
+		{ "+d=1", " d", "1" },
+		{ "a%26c=1", "c", NULL },
+		{ "a_name_of_sixteen=1&a_name_of_sixtee", "a_name_of_sixtee", "" },
+		{ "c_________________________________________________=1", "c", NULL },
+		{ "%63%63%63%63%63%63%63%63%63%63%63%63%63%63%63%63%63=1", "c", NULL },
+		{ "d=c", "c", NULL },
+		{ "d=c=1", "c", NULL },
+		{ "d=1;c=2", "c", NULL },
+		{ "c=a=b", "c", "a=b" },
+		{ "c==", "c", "=" },
+		{ "&&c=1&&", "c", "1" },
+		{ "&", "c", NULL },
+		{ "=1", "c", NULL },
+		{ "=", "c", NULL },
+		{ "c=%41+b%26d=2", "c", "%41+b%26d=2" },
+		{ "c=a?b/;d", "c", "a?b/;d" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].query);
+		char *p = copy(cases[i].query, length);
+		struct span s = http_parameter((struct span){ p, length }, cases[i].name);
+		if ((s.data == NULL) != (cases[i].value == NULL))
+			fail_msg("%s in %s", cases[i].name, cases[i].query);
+		assert_span(s, cases[i].value);
+		assert_true(s.data == NULL ||
+			    (s.data >= p && s.data + s.length <= p + length));
+		free(p);
+	}
+}
+
+static void
 each_status_that_is_sent_has_its_reason(void **state)
 {
 	static const struct {
@@ -1204,12 +1556,20 @@ each_status_that_is_sent_has_its_reason(void **state)
 	} cases[] = {
 		{ 101, "Switching Protocols" },
 		{ 200, "OK" },
+		{ 204, "No Content" },
+		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
+		{ 408, "Request Timeout" },
 		{ 413, "Content Too Large" },
 		{ 417, "Expectation Failed" },
 		{ 426, "Upgrade Required" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
 		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
 		{ 505, "HTTP Version Not Supported" },
 	};
 
@@ -1250,6 +1610,8 @@ main(void)
 		cmocka_unit_test(the_fields_a_handshake_needs_are_kept),
 		cmocka_unit_test(a_field_that_is_lacking_has_no_data),
 		cmocka_unit_test(an_empty_field_has_data_of_no_length),
+		cmocka_unit_test(each_field_is_kept_in_its_own_place),
+		cmocka_unit_test(fields_are_known_by_their_whole_name_in_any_case),
 		cmocka_unit_test(a_key_given_twice_is_none),
 		cmocka_unit_test(a_field_name_is_a_token_and_its_colon),
 		cmocka_unit_test(a_folded_line_is_refused),
@@ -1273,6 +1635,13 @@ main(void)
 		cmocka_unit_test(extensions_and_trailers_without_end_are_refused),
 		cmocka_unit_test(many_short_trailers_are_refused_as_well),
 		cmocka_unit_test(many_small_chunks_are_fine),
+		cmocka_unit_test(pieces_are_taken_one_by_one),
+		cmocka_unit_test(nothing_is_taken_where_there_is_nothing),
+		cmocka_unit_test(white_space_is_trimmed_at_the_ends_only),
+		cmocka_unit_test(percent_escapes_become_their_bytes_and_all_else_stays),
+		cmocka_unit_test(a_plus_is_a_space_in_a_form_only),
+		cmocka_unit_test(any_two_bytes_behind_a_percent_sign_are_digits_or_stay),
+		cmocka_unit_test(a_parameter_is_the_last_of_just_that_name),
 		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
 	};
 

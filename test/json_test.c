@@ -469,6 +469,82 @@ a_comma_behind_the_last_value_becomes_a_space(void **state)
 	}
 }
 
+/* The same with not even that comma allowed. */
+static bool
+read_strictly(struct json *j, char *text, size_t length)
+{
+	struct span value;
+
+	json_init(j, text, length);
+	j->strict = true;
+	return json_value(j, &value) && json_finish(j);
+}
+
+/* Without such a comma there is no difference. */
+static void
+a_strict_reader_takes_and_refuses_the_same_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(accepted); i++) {
+		struct json j;
+		char *p = copy(accepted[i].text, accepted[i].length);
+		if (!read_strictly(&j, p, accepted[i].length))
+			fail_msg("refused at %zu: %s", j.at, accepted[i].text);
+		assert_int_equal(j.error, JSON_NONE);
+		assert_memory_equal(p, accepted[i].text, accepted[i].length);
+		free(p);
+	}
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		struct json j;
+		char *p = copy(refused[i].text, refused[i].length);
+		assert_false(read_strictly(&j, p, refused[i].length));
+		assert_int_equal(j.error, JSON_INVALID);
+		assert_true(j.at <= refused[i].at);
+		assert_memory_equal(p, refused[i].text, refused[i].length);
+		free(p);
+	}
+}
+
+static void
+a_strict_reader_refuses_a_last_comma_and_leaves_it(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t at; /* the bracket behind the comma */
+	} cases[] = {
+		{ "[1,]", 3 },
+		{ "[1 , ]", 5 },
+		{ "[1\n,\t]", 5 },
+		{ "[1,2,]", 5 },
+		{ "[\"a\",]", 5 },
+		{ "[\",]\",]", 6 },
+		{ "[[],]", 4 },
+		{ "[[1,],2]", 4 },
+		{ "[[1],[2,]]", 8 },
+		{ "[{},]", 4 },
+		{ "{\"a\":1,}", 7 },
+		{ "{\"a\":1 , }", 9 },
+		{ "{\"a\":[1,]}", 8 },
+		{ "{\"a\":{\"b\":2,}}", 12 },
+		{ "{\"a\":{\"b\":2},}", 13 },
+		{ " [1,] ", 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct json j;
+		size_t length = strlen(cases[i].text);
+		char *p = copy(cases[i].text, length);
+		if (read_strictly(&j, p, length))
+			fail_msg("accepted: %s", cases[i].text);
+		assert_int_equal(j.error, JSON_INVALID);
+		if (j.at != cases[i].at)
+			fail_msg("at %zu: %s", j.at, cases[i].text);
+		assert_span((struct span){ p, length }, cases[i].text);
+		free(p);
+	}
+}
+
 /* Brackets within each other, `depth` deep, of the kinds in turn; a value inside. */
 static void
 put_nested(struct text *t, size_t depth, const char *kinds, const char *value,
@@ -503,6 +579,56 @@ commas_are_blanked_at_every_depth(void **state)
 			assert_true(read_all(&j, with, t.length));
 			assert_memory_equal(with, blanked, t.length);
 		}
+}
+
+/* The place of the space that is the `nth` of a text, from 0. */
+static char *
+nth_space(char *p, size_t nth)
+{
+	while (*p != ' ' || nth-- > 0)
+		p++;
+	return p;
+}
+
+/* One comma among all the brackets, behind each value in turn. */
+static void
+a_strict_reader_refuses_a_last_comma_at_every_depth(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < COUNT(kinds); k++)
+		for (size_t depth = 1; depth <= JSON_DEPTH; depth++)
+			for (size_t at = 0; at < depth; at++) {
+				char room[512], before[512];
+				struct text t;
+				struct json j;
+				text_init(&t, room, sizeof room);
+				put_nested(&t, depth, kinds[k], "0", " ");
+				assert_true(read_strictly(&j, room, t.length));
+				char *comma = nth_space(room, at);
+				*comma = ',';
+				memcpy(before, room, t.length);
+				assert_false(read_strictly(&j, room, t.length));
+				assert_int_equal(j.error, JSON_INVALID);
+				assert_int_equal(j.at, comma + 1 - room);
+				assert_memory_equal(room, before, t.length);
+				assert_true(read_all(&j, room, t.length));
+				assert_int_equal(*comma, ' ');
+			}
+}
+
+static void
+strictness_is_off_until_it_is_set(void **state)
+{
+	char text[] = "[1,]";
+	struct json j;
+	struct span value;
+
+	(void)state;
+	memset(&j, 0xff, sizeof j);
+	json_init(&j, text, sizeof text - 1);
+	assert_false(j.strict);
+	assert_true(json_value(&j, &value));
+	assert_string_equal(text, "[1 ]");
 }
 
 static void
@@ -764,6 +890,41 @@ a_walk_blanks_its_own_last_comma(void **state)
 	assert_false(json_element(&j, &value, &end));
 	assert_true(end);
 	assert_string_equal(array, "[1 ]");
+}
+
+static void
+a_strict_walk_stops_at_its_last_comma(void **state)
+{
+	char object[] = "{\"a\":1,}", array[] = "[1,]", inner[] = "[[1,]]";
+	struct span key, value;
+	struct json j;
+	bool end;
+
+	(void)state;
+	json_init(&j, object, sizeof object - 1);
+	j.strict = true;
+	assert_true(json_enter(&j, '{'));
+	assert_true(json_member(&j, &key, &value, &end));
+	assert_false(json_member(&j, &key, &value, &end));
+	assert_false(end);
+	assert_int_equal(j.error, JSON_INVALID);
+	assert_false(json_finish(&j));
+	assert_string_equal(object, "{\"a\":1,}");
+	json_init(&j, array, sizeof array - 1);
+	j.strict = true;
+	assert_true(json_enter(&j, '['));
+	assert_true(json_element(&j, &value, &end));
+	assert_false(json_element(&j, &value, &end));
+	assert_false(end);
+	assert_int_equal(j.error, JSON_INVALID);
+	assert_string_equal(array, "[1,]");
+	json_init(&j, inner, sizeof inner - 1);
+	j.strict = true;
+	assert_true(json_enter(&j, '['));
+	assert_false(json_element(&j, &value, &end));
+	assert_false(end);
+	assert_int_equal(j.error, JSON_INVALID);
+	assert_string_equal(inner, "[[1,]]");
 }
 
 static void
@@ -1140,7 +1301,11 @@ main(void)
 		cmocka_unit_test(a_value_is_given_without_the_space_around_it),
 		cmocka_unit_test(an_error_stays),
 		cmocka_unit_test(a_comma_behind_the_last_value_becomes_a_space),
+		cmocka_unit_test(a_strict_reader_takes_and_refuses_the_same_texts),
+		cmocka_unit_test(a_strict_reader_refuses_a_last_comma_and_leaves_it),
 		cmocka_unit_test(commas_are_blanked_at_every_depth),
+		cmocka_unit_test(a_strict_reader_refuses_a_last_comma_at_every_depth),
+		cmocka_unit_test(strictness_is_off_until_it_is_set),
 		cmocka_unit_test(thirty_two_levels_are_accepted_and_no_more),
 		cmocka_unit_test(the_bracket_that_is_too_deep_is_pointed_at),
 		cmocka_unit_test(levels_that_were_entered_count),
@@ -1151,6 +1316,7 @@ main(void)
 		cmocka_unit_test(a_walk_stops_at_the_member_that_is_wrong),
 		cmocka_unit_test(elements_come_one_by_one_in_order),
 		cmocka_unit_test(a_walk_blanks_its_own_last_comma),
+		cmocka_unit_test(a_strict_walk_stops_at_its_last_comma),
 		cmocka_unit_test(a_value_can_be_walked_in_its_turn),
 		cmocka_unit_test(
 		    an_array_entered_within_an_array_gives_it_back_at_its_end),

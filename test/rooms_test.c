@@ -263,6 +263,7 @@ users_are_compared_byte_by_byte(void **state)
 		BYTES("a"),
 		BYTES("a\0"),
 		BYTES("a\0b"),
+		BYTES("a\0c"),
 		BYTES("ab"),
 		{ longest, ROOM_NAME },
 		{ longest, ROOM_NAME - 1 },
@@ -700,6 +701,54 @@ both_halves_of_the_key_count(void **state)
 	assert_int_not_equal(hashes[1], hashes[2]);
 }
 
+static int
+by_hash(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Among so many ids chance gives some the same hash. */
+static void
+ids_of_one_hash_are_told_apart(void **state)
+{
+	enum { MANY = 400000 };
+	static struct {
+		uint32_t hash, number;
+	} ids[MANY];
+	static const uint32_t key[2] = { 1, 2 };
+	char data[16], other[16];
+	unsigned pairs = 0;
+	struct fixture f;
+
+	(void)state;
+	for (uint32_t n = 0; n < MANY; n++) {
+		struct span id = numbered(n, data);
+		ids[n].hash = text_hash(key, id.data, id.length);
+		ids[n].number = n;
+	}
+	qsort(ids, MANY, sizeof ids[0], by_hash);
+	place(&f, 2, key[0], key[1]);
+	for (uint32_t i = 1; i < MANY; i++) {
+		struct span first = numbered(ids[i - 1].number, data);
+		struct span second = numbered(ids[i].number, other);
+		if (ids[i].hash != ids[i - 1].hash || first.length != second.length)
+			continue;
+		pairs++;
+		uint32_t room = room_join(&f.r, 1, first, span("u"));
+		assert_int_equal(room_find(&f.r, second), 0);
+		assert_int_not_equal(room_join(&f.r, 2, second, span("u")), room);
+		assert_int_equal(room_find(&f.r, first), room);
+		room_leave(&f.r, 1);
+		assert_int_equal(room_find(&f.r, first), 0);
+		assert_int_not_equal(room_find(&f.r, second), 0);
+		room_leave(&f.r, 2);
+	}
+	assert_true(pairs > 0);
+	unplace(&f);
+}
+
 int
 main(void)
 {
@@ -723,6 +772,7 @@ main(void)
 		    a_look_up_costs_the_same_with_ten_rooms_and_ten_thousand),
 		cmocka_unit_test(ids_spread_over_the_buckets_with_any_key),
 		cmocka_unit_test(both_halves_of_the_key_count),
+		cmocka_unit_test(ids_of_one_hash_are_told_apart),
 	};
 
 	return cmocka_run_group_tests_name("rooms", tests, NULL, NULL);

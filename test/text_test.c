@@ -1,10 +1,11 @@
-/* Spans, bounded texts, numbers, addresses, UTF-8 and the hash. */
+/* Spans, bounded texts, numbers, addresses, moments, UTF-8 and the hash. */
 #include "text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #define COUNT(array)   (sizeof(array) / sizeof(array)[0])
@@ -380,6 +381,114 @@ an_ipv6_address_takes_the_canonical_form(void **state)
 	}
 }
 
+enum { DAY = 86400, DAYS_TO_2200 = 84006, ISO_LENGTH = 19, HTTP_LENGTH = 29 };
+
+static void
+known_moments_take_both_forms(void **state)
+{
+	static const struct {
+		uint64_t time;
+		const char *iso, *http;
+	} cases[] = {
+		{ 0, "1970-01-01T00:00:00", "Thu, 01 Jan 1970 00:00:00 GMT" },
+		{ 68212800, "1972-02-29T12:00:00", "Tue, 29 Feb 1972 12:00:00 GMT" },
+		{ 784111777, "1994-11-06T08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT" },
+		{ 946684799, "1999-12-31T23:59:59", "Fri, 31 Dec 1999 23:59:59 GMT" },
+		{ 946684800, "2000-01-01T00:00:00", "Sat, 01 Jan 2000 00:00:00 GMT" },
+		{ 951782399, "2000-02-28T23:59:59", "Mon, 28 Feb 2000 23:59:59 GMT" },
+		{ 951782400, "2000-02-29T00:00:00", "Tue, 29 Feb 2000 00:00:00 GMT" },
+		{ 951868800, "2000-03-01T00:00:00", "Wed, 01 Mar 2000 00:00:00 GMT" },
+		{ 978307199, "2000-12-31T23:59:59", "Sun, 31 Dec 2000 23:59:59 GMT" },
+		{ 2147483648, "2038-01-19T03:14:08", "Tue, 19 Jan 2038 03:14:08 GMT" },
+		{ 4107542399, "2100-02-28T23:59:59", "Sun, 28 Feb 2100 23:59:59 GMT" },
+		{ 4107542400, "2100-03-01T00:00:00", "Mon, 01 Mar 2100 00:00:00 GMT" },
+		{ 4294967296, "2106-02-07T06:28:16", "Sun, 07 Feb 2106 06:28:16 GMT" },
+		{ 7258118399, "2199-12-31T23:59:59", "Tue, 31 Dec 2199 23:59:59 GMT" },
+		{ 13574649599, "2400-02-29T23:59:59", "Tue, 29 Feb 2400 23:59:59 GMT" },
+		{ 253402300799, "9999-12-31T23:59:59", "Fri, 31 Dec 9999 23:59:59 GMT" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *iso = malloc(ISO_LENGTH), *http = malloc(HTTP_LENGTH);
+		struct text t;
+		text_init(&t, iso, ISO_LENGTH);
+		text_iso_time(&t, cases[i].time);
+		assert_text(&t, cases[i].iso);
+		text_init(&t, http, HTTP_LENGTH);
+		text_http_time(&t, cases[i].time);
+		assert_text(&t, cases[i].http);
+		free(http);
+		free(iso);
+	}
+}
+
+/* Compares both forms of a moment with what the C library makes of it. */
+static void
+assert_told_alike(uint64_t moment)
+{
+	char ours[64], theirs[64];
+	time_t time = (time_t)moment;
+	struct tm tm;
+	struct text t;
+
+	assert_non_null(gmtime_r(&time, &tm));
+	text_init(&t, ours, sizeof ours);
+	text_iso_time(&t, moment);
+	size_t length = strftime(theirs, sizeof theirs, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (t.length != length || memcmp(ours, theirs, length) != 0)
+		fail_msg("%.*s for %s", (int)t.length, ours, theirs);
+	text_init(&t, ours, sizeof ours);
+	text_http_time(&t, moment);
+	length = strftime(theirs, sizeof theirs, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	if (t.length != length || memcmp(ours, theirs, length) != 0)
+		fail_msg("%.*s for %s", (int)t.length, ours, theirs);
+}
+
+static void
+every_day_up_to_2199_is_told_as_by_the_c_library(void **state)
+{
+	(void)state;
+	for (uint64_t day = 0; day < DAYS_TO_2200; day++) {
+		assert_told_alike(day * DAY);
+		assert_told_alike(day * DAY + day * 7919 % DAY);
+		assert_told_alike(day * DAY + DAY - 1);
+	}
+}
+
+static void
+every_second_of_a_day_is_told_as_by_the_c_library(void **state)
+{
+	(void)state;
+	for (uint64_t second = 0; second < DAY; second++)
+		assert_told_alike(951782400 + second);
+}
+
+static void
+a_moment_that_does_not_fit_overflows(void **state)
+{
+	static const struct {
+		void (*put)(struct text *, uint64_t);
+		const char *text;
+	} cases[] = {
+		{ text_iso_time, "1994-11-06T08:49:37" },
+		{ text_http_time, "Sun, 06 Nov 1994 08:49:37 GMT" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t size = 0; size <= strlen(cases[i].text); size++) {
+			char *room = malloc(size > 0 ? size : 1);
+			struct text t;
+			text_init(&t, room, size);
+			cases[i].put(&t, 784111777);
+			assert_int_equal(t.overflow, size < strlen(cases[i].text));
+			assert_true(t.length <= size);
+			assert_memory_equal(room, cases[i].text, t.length);
+			free(room);
+		}
+}
+
 static void
 digits_up_to_the_limit_are_a_number(void **state)
 {
@@ -745,6 +854,183 @@ utf8_of_four_bytes_agrees_with_a_plain_decoder(void **state)
 	}
 }
 
+#define LOST "\xef\xbf\xbd" /* U+FFFD */
+
+/* Texts and what is left of them; most of the first are from the Unicode Standard,
+ * section 3.9, which calls it the substitution of maximal subparts. */
+static const struct {
+	const char *data;
+	size_t length;
+	const char *repaired;
+} repairs[] = {
+	{ BYTES("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41"),
+	  LOST LOST LOST LOST LOST LOST LOST LOST "A" },
+	{ BYTES("\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41"),
+	  LOST LOST LOST LOST LOST LOST LOST LOST "A" },
+	{ BYTES("\xf4\x91\x92\x93\xff\x41\x80\xbf\x42"),
+	  LOST LOST LOST LOST LOST "A" LOST LOST "B" },
+	{ BYTES("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41"), LOST LOST LOST LOST "A" },
+	{ BYTES("\xf0\x80\x80\x41"), LOST LOST LOST "A" },
+	{ BYTES("\xe2\x82\x41"), LOST "A" },
+	{ BYTES("\xed\xa0\x80"), LOST LOST LOST },
+	{ BYTES("\xed\xa0\xbd\xed\xb8\x80"), LOST LOST LOST LOST LOST LOST },
+	{ BYTES("\xf0\x9f\x98"), LOST },
+	{ BYTES("\xf0\x9f"), LOST },
+	{ BYTES("\xf0"), LOST },
+	{ BYTES("\xe2\x82"), LOST },
+	{ BYTES("\xe2"), LOST },
+	{ BYTES("\xc3"), LOST },
+	{ BYTES("\xc0\xaf"), LOST LOST },
+	{ BYTES("\x80"), LOST },
+	{ BYTES("\xff\xfe"), LOST LOST },
+	{ BYTES("\xfc\x84\x80\x80\x80\x80"), LOST LOST LOST LOST LOST LOST },
+	{ BYTES("\xf5\x80\x80\x80"), LOST LOST LOST LOST },
+	{ BYTES("\xf4\x90\x80\x80"), LOST LOST LOST LOST },
+	{ BYTES("\xe0\x9f\xbf"), LOST LOST LOST },
+	{ BYTES("a\x80z"), "a" LOST "z" },
+	{ BYTES("\xc3\xa4\xa4"), "\xc3\xa4" LOST },
+	{ BYTES("\xe2\x82\xac\x80"), "\xe2\x82\xac" LOST },
+	{ BYTES("\xc3\xc3\xa4"), LOST "\xc3\xa4" }, /* spoilt by a lead that is good */
+	{ BYTES("\xf0\x9f\x98\xe2\x82\xac"), LOST "\xe2\x82\xac" },
+	{ BYTES("\xf0\x9f\x98\xf0\x9f\x98\x80"), LOST "\xf0\x9f\x98\x80" },
+	{ BYTES("\xe2\xe2\x82\xe2\x82\xac"), LOST LOST "\xe2\x82\xac" },
+	{ BYTES("\xe2\x82\xff\xc3\xa4"), LOST LOST "\xc3\xa4" }, /* ... that is not */
+	{ BYTES("\xf0\x9f\xc0\x80"), LOST LOST LOST },
+	{ BYTES("[\"\xff\",\"\xc3\"]"), "[\"" LOST "\",\"" LOST "\"]" },
+};
+
+static void
+each_part_that_is_no_utf8_becomes_one_replacement(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(repairs); i++) {
+		size_t length = strlen(repairs[i].repaired);
+		char *p = copy(repairs[i].data, repairs[i].length),
+		     *room = malloc(length);
+		struct text t;
+		text_init(&t, room, length);
+		utf8_repair(&t, p, repairs[i].length);
+		if (t.overflow || t.length != length ||
+		    memcmp(room, repairs[i].repaired, length) != 0)
+			fail_msg("case %zu", i);
+		free(room);
+		free(p);
+	}
+}
+
+static void
+good_utf8_needs_no_repair(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(good_utf8); i++) {
+		size_t length = good_utf8[i].length;
+		char *p = copy(good_utf8[i].data, length), *room = copy(p, length);
+		struct text t;
+		text_init(&t, room, length);
+		memset(room, '#', length);
+		utf8_repair(&t, p, length);
+		assert_false(t.overflow);
+		assert_int_equal(t.length, length);
+		assert_memory_equal(room, p, length);
+		free(room);
+		free(p);
+	}
+}
+
+static void
+a_repair_that_does_not_fit_overflows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(repairs); i++)
+		for (size_t size = 0; size < strlen(repairs[i].repaired); size++) {
+			char *room = malloc(size > 0 ? size : 1);
+			struct utf8 u = { 0 };
+			struct text t;
+			text_init(&t, room, size);
+			utf8_repair(&t, repairs[i].data, repairs[i].length);
+			assert_true(t.overflow);
+			assert_true(t.length <= size);
+			assert_memory_equal(room, repairs[i].repaired, t.length);
+			assert_true(utf8_check(&u, room, t.length) && utf8_complete(&u));
+			free(room);
+		}
+}
+
+/* Replaces the longest beginning of a character, or one byte, wherever there is none. */
+static size_t
+repair_plainly(const unsigned char *p, size_t length, char *out)
+{
+	size_t used, n = 0;
+
+	for (size_t at = 0; at < length; at += used) {
+		enum prefix found = character_prefix(p + at, length - at, &used);
+		if (found == PREFIX_WHOLE) {
+			memcpy(out + n, p + at, used);
+			n += used;
+			continue;
+		}
+		size_t most = length - at;
+		while (most > 1 && character_prefix(p + at, most, &used) != PREFIX_PART)
+			most--;
+		used = most;
+		memcpy(out + n, LOST, 3);
+		n += 3;
+	}
+	return n;
+}
+
+static void
+assert_repaired_alike(const unsigned char *p, size_t length)
+{
+	char seen[3 * 5], expected[3 * 5];
+	size_t n = repair_plainly(p, length, expected);
+	struct utf8 u = { 0 };
+	struct text t;
+
+	text_init(&t, seen, 3 * length);
+	utf8_repair(&t, (const char *)p, length);
+	if (t.overflow || t.length != n || memcmp(seen, expected, n) != 0)
+		fail_msg("%zu bytes: %02x %02x %02x %02x %02x", length, p[0], p[1], p[2],
+			 p[3], p[4]);
+	assert_true(utf8_check(&u, seen, t.length) && utf8_complete(&u));
+}
+
+static void
+repairs_of_up_to_three_bytes_agree_with_a_plain_decoder(void **state)
+{
+	static const unsigned char thirds[] = { 0x41, 0x80, 0x9f, 0xa0, 0xbf,
+						0xc3, 0xe1, 0xf1, 0xff };
+	unsigned char p[5] = { 0 };
+
+	(void)state;
+	for (uint32_t ab = 0; ab < 0x10000; ab++) {
+		p[0] = (unsigned char)(ab >> 8);
+		p[1] = (unsigned char)(ab & 0xff);
+		assert_repaired_alike(p, 1);
+		assert_repaired_alike(p, 2);
+		for (size_t c = 0; c < sizeof thirds; c++) {
+			p[2] = thirds[c];
+			assert_repaired_alike(p, 3);
+		}
+	}
+}
+
+static void
+repairs_of_five_bytes_agree_with_a_plain_decoder(void **state)
+{
+	static const unsigned char edges[] = { 0x41, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+					       0xbf, 0xc1, 0xc2, 0xe0, 0xe1, 0xed,
+					       0xf0, 0xf1, 0xf4, 0xf5 };
+	unsigned char p[5];
+
+	(void)state;
+	for (uint32_t choice = 0; choice < 0x100000; choice++) {
+		for (size_t i = 0; i < sizeof p; i++)
+			p[i] = edges[choice >> (4 * i) & 0xf];
+		assert_repaired_alike(p, sizeof p);
+	}
+}
+
 static void
 a_cut_never_splits_a_character_nor_loses_one(void **state)
 {
@@ -837,6 +1123,10 @@ main(void)
 		cmocka_unit_test(what_a_log_cannot_hold_is_escaped),
 		cmocka_unit_test(an_ipv4_address_is_dotted),
 		cmocka_unit_test(an_ipv6_address_takes_the_canonical_form),
+		cmocka_unit_test(known_moments_take_both_forms),
+		cmocka_unit_test(every_day_up_to_2199_is_told_as_by_the_c_library),
+		cmocka_unit_test(every_second_of_a_day_is_told_as_by_the_c_library),
+		cmocka_unit_test(a_moment_that_does_not_fit_overflows),
 		cmocka_unit_test(digits_up_to_the_limit_are_a_number),
 		cmocka_unit_test(all_else_is_no_number),
 		cmocka_unit_test(bad_utf8_is_refused_whole_and_at_every_split),
@@ -846,6 +1136,11 @@ main(void)
 		cmocka_unit_test(utf8_is_checked_alike_at_every_alignment),
 		cmocka_unit_test(utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder),
 		cmocka_unit_test(utf8_of_four_bytes_agrees_with_a_plain_decoder),
+		cmocka_unit_test(each_part_that_is_no_utf8_becomes_one_replacement),
+		cmocka_unit_test(good_utf8_needs_no_repair),
+		cmocka_unit_test(a_repair_that_does_not_fit_overflows),
+		cmocka_unit_test(repairs_of_up_to_three_bytes_agree_with_a_plain_decoder),
+		cmocka_unit_test(repairs_of_five_bytes_agree_with_a_plain_decoder),
 		cmocka_unit_test(a_cut_never_splits_a_character_nor_loses_one),
 		cmocka_unit_test(the_hash_gives_the_published_values),
 		cmocka_unit_test(another_key_gives_other_hashes),
