@@ -1,0 +1,346 @@
+/*
+ * Clients: `open` for the ordinary ones, on the npm package ws; `Raw` for those whose
+ * every byte matters.
+ */
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import net from 'node:net';
+import { WebSocket } from 'ws';
+import { bounded } from './server.mjs';
+
+/* The packets, in the very text that the server makes of them. */
+export const packet = (event, user, room, payload) =>
+	JSON.stringify({ Header: { Event: event, UserId: user, RoomId: room }, Payload: payload });
+export const joined = (user, room, initiator) => packet('connect', user, room, String(initiator));
+export const left = (user, room) => packet('disconnect', user, room, '{}');
+export const members = (user, room, ...users) =>
+	packet('ping', user, room, JSON.stringify(users));
+export const refused = (reason, user = '', room = '') => packet('error', user, room, reason);
+
+let rounds = 0;
+
+class Client {
+	#messages = [];
+	#events = new EventEmitter();
+
+	constructor(url, options) {
+		this.socket = new WebSocket(url, { perMessageDeflate: false, ...options });
+		this.socket.on('message', (data, binary) => this.#put(data, binary));
+		this.ended = new Promise(resolve => this.socket.on('close', (code, reason) => {
+			resolve({ code, reason: reason.toString() });
+			this.#events.emit('change');
+		}));
+		this.socket.on('error', () => {}); /* the close that follows tells it */
+	}
+
+	#put(data, binary) {
+		assert(!binary, 'the server answers with text only');
+		this.#messages.push(data.toString());
+		this.#events.emit('change');
+	}
+
+	send(message) {
+		const raw = typeof message === 'string' || Buffer.isBuffer(message);
+		this.socket.send(raw ? message : JSON.stringify(message));
+	}
+
+	join(user, room) {
+		this.send(packet('connect', user, room, '{}'));
+	}
+
+	/* The next message. */
+	async next() {
+		const wait = async () => {
+			while (this.#messages.length === 0) {
+				assert.notEqual(this.socket.readyState, WebSocket.CLOSED, 'closed while waiting');
+				await once(this.#events, 'change');
+			}
+			return this.#messages.shift();
+		};
+		return bounded(wait(), 'a message');
+	}
+
+	/* The next messages are exactly these. */
+	async gets(...texts) {
+		for (const text of texts)
+			assert.equal(await this.next(), text);
+	}
+
+	/*
+	 * Nothing has been sent to this client: the answer to a packet of its own comes
+	 * next.  Also tells that the server has read all that it had sent.
+	 */
+	async none() {
+		const room = `nobody is here ${++rounds}`;
+		this.send(packet('ping', 'me', room, '{}'));
+		await this.gets(members('me', room));
+	}
+
+	/* How the connection ended. */
+	closed() {
+		return bounded(this.ended, 'the close');
+	}
+
+	async close(code, reason) {
+		this.socket.close(code, reason);
+		return this.closed();
+	}
+
+	destroy() {
+		this.socket.terminate();
+	}
+}
+
+const url = (server, path) => `ws://${server.host}:${server.port}${path}`;
+
+export async function open(server, { path = `${server.prefix}/websocket`, ...options } = {}) {
+	const client = new Client(url(server, path), options);
+	server.clients.add(client);
+	await bounded(new Promise((resolve, reject) => {
+		client.socket.once('open', resolve);
+		client.socket.once('error', reject);
+	}), 'the handshake');
+	return client;
+}
+
+/* Puts a client for each user into the room, in this order; all they get is read. */
+export async function gather(server, room, ...users) {
+	const clients = [];
+	for (const user of users) {
+		const client = await open(server);
+		clients.push(client);
+		client.join(user, room);
+		for (const each of clients)
+			await each.gets(joined(user, room, clients.length === 1));
+	}
+	return clients;
+}
+
+/* None of them has been sent anything: those who act first, those who might be told after. */
+export async function silence(...clients) {
+	for (const client of clients)
+		await client.none();
+}
+
+export const OPCODE = { more: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
+
+/*
+ * A client's frame header (RFC 6455 section 5.2).  `form` is the length's number of bits,
+ * 7, 16 or 64, else the shortest that holds it.
+ */
+export function frameHeader(opcode, length, options = {}) {
+	const { fin = true, rsv = 0, mask = Buffer.from('m4sk'), form } = options;
+	const bits = form ?? (length < 126 ? 7 : length < 65536 ? 16 : 64);
+	const extended = Buffer.alloc({ 7: 0, 16: 2, 64: 8 }[bits]);
+	if (bits === 16)
+		extended.writeUInt16BE(length);
+	if (bits === 64)
+		extended.writeBigUInt64BE(BigInt(length));
+	const short = { 7: Number(length), 16: 126, 64: 127 }[bits];
+	const start = [(fin ? 0x80 : 0) | rsv << 4 | opcode, (mask ? 0x80 : 0) | short];
+	return Buffer.concat([Buffer.from(start), extended, mask ?? Buffer.alloc(0)]);
+}
+
+export function frame(opcode, payload = '', options = {}) {
+	const { mask = Buffer.from('m4sk') } = options;
+	const bytes = Buffer.from(payload);
+	const header = frameHeader(opcode, bytes.length, options);
+	return Buffer.concat([header, mask ? bytes.map((byte, i) => byte ^ mask[i & 3]) : bytes]);
+}
+
+export function closeFrame(code, reason = '', options) {
+	const bytes = Buffer.concat([Buffer.alloc(2), Buffer.from(reason)]);
+	bytes.writeUInt16BE(code);
+	return frame(OPCODE.close, bytes, options);
+}
+
+export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; /* the RFC's own, ... */
+export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='; /* ... and its answer */
+
+/* A request's text; a header of value undefined is left out, a list comes repeatedly. */
+export function request(target, { method = 'GET', version = '1.1', ...headers } = {}) {
+	const lines = Object.entries({ Host: 'localhost', ...headers })
+		.flatMap(([name, value]) => [value].flat().map(one => [name, one]))
+		.filter(([, value]) => value !== undefined)
+		.map(([name, value]) => `${name}: ${value}\r\n`);
+	return `${method} ${target} HTTP/${version}\r\n${lines.join('')}\r\n`;
+}
+
+export const handshake = (target = '/echo/websocket', changes = {}) => request(target, {
+	Upgrade: 'websocket',
+	Connection: 'Upgrade',
+	'Sec-WebSocket-Key': KEY,
+	'Sec-WebSocket-Version': '13',
+	...changes,
+});
+
+/* A TCP connection: bytes out, bytes in. */
+export class Raw {
+	#bytes = Buffer.alloc(0);
+	#ended = false;
+	#discards = false;
+	#events = new EventEmitter();
+
+	static async connect(server) {
+		const raw = new Raw(net.connect({
+			port: server.port,
+			host: server.host.replace(/[[\]]/g, ''),
+			allowHalfOpen: true,
+			noDelay: true,
+		}));
+		server.clients.add(raw);
+		await bounded(once(raw.socket, 'connect'), 'a connection');
+		return raw;
+	}
+
+	/* With the opening handshake done, and `more` sent in the same segment. */
+	static async websocket(server, { path = `${server.prefix}/websocket`, more = '' } = {}) {
+		const raw = await Raw.connect(server);
+		raw.write(Buffer.concat([Buffer.from(handshake(path)), Buffer.from(more)]));
+		assert.equal((await raw.response()).status, 101);
+		return raw;
+	}
+
+	constructor(socket) {
+		this.socket = socket;
+		socket.on('data', data => this.#change(() => {
+			if (!this.#discards)
+				this.#bytes = Buffer.concat([this.#bytes, data]);
+		}));
+		socket.on('error', () => {}); /* a reset is an end like any other */
+		for (const event of ['end', 'close'])
+			socket.on(event, () => this.#change(() => this.#ended = true));
+	}
+
+	#change(how) {
+		how();
+		this.#events.emit('change');
+	}
+
+	/* Waits until as many bytes are there as `enough` asks for, and takes them. */
+	async #take(enough, what) {
+		const wait = async () => {
+			let length;
+			while ((length = enough()) < 0 || length > this.#bytes.length) {
+				assert(!this.#ended, `the connection ended before ${what}`);
+				await once(this.#events, 'change');
+			}
+			const taken = this.#bytes.subarray(0, length);
+			this.#bytes = this.#bytes.subarray(length);
+			return taken;
+		};
+		return bounded(wait(), what);
+	}
+
+	write(data) {
+		this.socket.write(data);
+	}
+
+	/* Each byte in a segment of its own, as far as the kernel lets it. */
+	async trickle(data) {
+		for (const byte of Buffer.from(data))
+			await new Promise(resolve => this.socket.write(Buffer.of(byte), resolve));
+	}
+
+	read(length) {
+		return this.#take(() => length, `${length} bytes`);
+	}
+
+	/* Up to and with this text. */
+	async through(text) {
+		const found = () => this.#bytes.indexOf(text);
+		const taken = await this.#take(() => found() < 0 ? -1 : found() + text.length,
+			JSON.stringify(text));
+		return taken.toString('latin1');
+	}
+
+	/* The end of what the server sends, before which nothing more may come. */
+	async ended() {
+		const wait = async () => {
+			while (!this.#ended)
+				await once(this.#events, 'change');
+		};
+		await bounded(wait(), 'the end of the connection');
+		assert.equal(this.#bytes.toString(), '', 'bytes before the end');
+	}
+
+	/* The end of what the server sends, whatever comes before it. */
+	async drained() {
+		this.#discards = true;
+		this.#bytes = Buffer.alloc(0);
+		await this.ended();
+	}
+
+	/* An HTTP answer with its body, which has a length unless the status forbids it. */
+	async response() {
+		const [first, ...lines] = (await this.through('\r\n\r\n')).trimEnd().split('\r\n');
+		const [, status] = /^HTTP\/1\.[01] (\d{3}) /.exec(first) ?? assert.fail(first);
+		const headers = Object.fromEntries(lines.map(line => {
+			const [, name, value] = /^([\w-]+): ?(.*)$/.exec(line) ?? assert.fail(line);
+			return [name.toLowerCase(), value];
+		}));
+		const length = Number(headers['content-length'] ?? 0);
+		const body = (await this.read(length)).toString();
+		return { status: Number(status), headers, body };
+	}
+
+	async status() {
+		return (await this.response()).status;
+	}
+
+	/* The next frame, which must be as a server's has to be. */
+	async frame() {
+		const [first, second] = await this.read(2);
+		assert.equal(first & 0x70, 0, 'reserved bits are zero');
+		assert.equal(second & 0x80, 0, 'a server does not mask');
+		let length = second;
+		if (second === 126) {
+			length = (await this.read(2)).readUInt16BE();
+			assert(length > 125, 'the shortest form of the length');
+		} else if (second === 127) {
+			length = Number((await this.read(8)).readBigUInt64BE());
+			assert(length > 65535, 'the shortest form of the length');
+		}
+		const payload = await this.read(length);
+		return { fin: first >> 7 === 1, opcode: first & 15, payload, text: payload.toString() };
+	}
+
+	/* The next message is this text. */
+	async gets(text) {
+		const { opcode, fin, text: got } = await this.frame();
+		assert.deepEqual({ opcode, fin, got }, { opcode: OPCODE.text, fin: true, got: text });
+	}
+
+	/* The next frame is a Close; its code, or undefined without one. */
+	async close() {
+		const { opcode, payload } = await this.frame();
+		assert.equal(opcode, OPCODE.close, 'a Close frame');
+		const code = payload.length > 0 ? payload.readUInt16BE() : undefined;
+		return { code, reason: payload.subarray(2).toString() };
+	}
+
+	/* Says goodbye to it as it should: the server closes with this code, then TCP. */
+	async fails(code) {
+		assert.equal((await this.close()).code, code);
+		this.write(closeFrame(code));
+		await this.ended();
+	}
+
+	text(text, options) {
+		this.write(frame(OPCODE.text, text, options));
+	}
+
+	/* No more will be sent. */
+	end() {
+		this.socket.end();
+	}
+
+	destroy() {
+		this.socket.destroy();
+	}
+
+	/* Ends the connection with a reset. */
+	reset() {
+		this.socket.resetAndDestroy();
+	}
+}

@@ -1,0 +1,154 @@
+/* What is past a limit is refused or closed, and nobody else notices. */
+import assert from 'node:assert/strict';
+import {
+	Raw, gather, handshake, joined, left, open, packet, request, silence,
+} from './client.mjs';
+import { serve, test, until } from './server.mjs';
+
+const refusals = [/ warn - refused connections: \d+$/]; /* told at most once a second */
+
+/* They hear each other, and have heard nothing else. */
+async function talk(room, users, clients) {
+	const text = packet('broadcast', users[0], room, 'hello');
+	clients[0].send(text);
+	for (const client of clients.slice(1))
+		await client.gets(text);
+	await silence(...clients);
+}
+
+const connections = (server, count) => until(`${count} connections`, () => server.counters(),
+	counters => counters.connections === count);
+
+test('more than MaxConnections are refused at once with 503, the others not disturbed', async t => {
+	const server = await serve(t, { conf: { MaxConnections: 3 }, allow: refusals });
+	const clients = await gather(server, 'r', 'a', 'b');
+	const third = await Raw.connect(server);
+	third.write(request('/nowhere'));
+	assert.equal(await third.status(), 404);
+	for (let i = 0; i < 10; i++) {
+		const late = await Raw.connect(server);
+		late.write(request('/nowhere'));
+		assert.equal(await late.status(), 503);
+		late.end();
+		await late.ended();
+	}
+	await talk('r', ['a', 'b'], clients);
+	third.write(handshake());
+	assert.equal(await third.status(), 101);
+});
+
+test('a place is free again when somebody has left', async t => {
+	const server = await serve(t, { conf: { MaxConnections: 2 }, allow: refusals });
+	const [a, b] = await gather(server, 'r', 'a', 'b');
+	for (let i = 0; i < 5; i++) {
+		const late = await Raw.connect(server);
+		assert.equal(await late.status(), 503);
+		late.destroy();
+	}
+	await b.close();
+	await a.gets(left('b', 'r'));
+	await connections(server, 1);
+	const c = await open(server);
+	c.join('c', 'r');
+	await a.gets(joined('c', 'r', false));
+});
+
+test('those who do not leave when they are refused keep no place', async t => {
+	const server = await serve(t, { conf: { MaxConnections: 2 }, allow: refusals });
+	const clients = await gather(server, 'r', 'a', 'b');
+	const stubborn = [];
+	for (let i = 0; i < 50; i++) {
+		const late = await Raw.connect(server);
+		late.write(request('/nowhere'));
+		stubborn.push(late);
+	}
+	for (const late of stubborn)
+		await late.drained();
+	await talk('r', ['a', 'b'], clients);
+	await clients[1].close();
+	await connections(server, 1);
+	await open(server);
+});
+
+/* That others are refused cannot be shown from loopback, the only place tests speak from. */
+test('MaxPerAddress does not count loopback', async t => {
+	for (const Host of ['127.0.0.1', '::1']) {
+		const server = await serve(t, { conf: { Host, MaxPerAddress: 1 } });
+		await gather(server, 'r', 'a', 'b', 'c');
+	}
+});
+
+test('MaxPeers bounds a room, not the server', async t => {
+	const server = await serve(t, { conf: { MaxPeers: 1 } });
+	await gather(server, 'r', 'a');
+	await gather(server, 's', 'a');
+	const b = await open(server);
+	b.join('b', 'r');
+	await b.gets(packet('error', 'b', 'r', 'room is full'));
+});
+
+test('a peer that does not read is closed; the others get everything in order', async t => {
+	const server = await serve(t, { expect: [/ warn \S+ closed: it does not read/] });
+	const [a, b] = await gather(server, 'r', 'a', 'b');
+	const lazy = await Raw.websocket(server);
+	lazy.socket.pause();
+	lazy.text(packet('connect', 'lazy', 'r', '{}'));
+	await a.gets(joined('lazy', 'r', false));
+	await b.gets(joined('lazy', 'r', false));
+	const filler = 'x'.repeat(60_000);
+	const gone = left('lazy', 'r');
+	let told = false;
+	for (let number = 0; !told; number++) {
+		assert(number < 5000, 'the peer that does not read is still there');
+		const text = packet('broadcast', 'a', 'r', { number, filler });
+		a.send(text);
+		let got = await b.next();
+		if (got === gone) {
+			told = true;
+			got = await b.next();
+		}
+		assert(got === text, `packet ${number} arrives`);
+	}
+	await a.gets(gone);
+	const text = packet('broadcast', 'b', 'r', 'still here');
+	b.send(text);
+	await a.gets(text);
+	await silence(b, a);
+	await connections(server, 2);
+	assert.equal((await server.counters()).overflows, 1);
+});
+
+test('a peer that reads late gets all that was kept for it', async t => {
+	const server = await serve(t);
+	const [a, b] = await gather(server, 'r', 'a', 'b');
+	b.socket.pause();
+	const texts = Array.from({ length: 40 }, (_, number) =>
+		packet('broadcast', 'a', 'r', { number, filler: 'x'.repeat(1000) }));
+	texts.forEach(text => a.send(text));
+	await a.none();
+	b.socket.resume();
+	await b.gets(...texts);
+});
+
+test('without a free descriptor others wait, and are served when some have left', async t => {
+	const server = await serve(t, {
+		shell: 'ulimit -n 20',
+		expect: [/ warn - fewer files may be open/, / warn - .*(Too many open files|EMFILE)/],
+	});
+	const clients = await gather(server, 'r', 'a', 'b');
+	const crowd = [];
+	for (let i = 0; i < 40; i++) {
+		const raw = await Raw.connect(server);
+		raw.write(request('/nowhere'));
+		crowd.push(raw);
+	}
+	await server.lines.match(/ warn - .*(Too many open files|EMFILE)/);
+	await talk('r', ['a', 'b'], clients);
+	for (const raw of crowd) { /* in the order of their coming */
+		assert.equal(await raw.status(), 404);
+		raw.destroy();
+	}
+	await talk('r', ['a', 'b'], clients);
+	await connections(server, 2);
+	await (await open(server)).none();
+});

@@ -1,0 +1,113 @@
+/*
+ * Nothing is allocated once the server has started: a mix of everything that clients and
+ * signals can make it do, under a library that would tell.
+ */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, open, packet, request,
+} from './client.mjs';
+import { built, run, scratch, serve, test, until } from './server.mjs';
+
+const binary = built('VIDERE_PLAIN', 'videre');
+const library = built('NOALLOC', 'build/noalloc.so');
+
+async function packets(server) {
+	const [a, b] = await gather(server, 'r', 'a', 'b');
+	const texts = [10, 1000, 60_000].map(size => packet('broadcast', 'a', 'r', 'x'.repeat(size)));
+	texts.forEach(text => a.send(text));
+	await b.gets(...texts);
+	for (const text of ['', '{', '5', '[1,', packet('x', 'a', 'r'), packet('connect', '', '')]) {
+		a.send(text);
+		await a.next();
+	}
+	a.send(packet('disconnect', 'a', 'r', '{}'));
+	await b.gets(left('a', 'r'));
+	const next = await open(server);
+	next.join('b', 'r');
+	await next.gets(joined('b', 'r', true));
+	assert.equal((await b.closed()).code, 4001);
+	await next.close();
+	await a.close();
+}
+
+async function frames(server) {
+	const bad = [frame(3), frame(OPCODE.text, 'x', { mask: null }), frame(OPCODE.text, '\xff\xff'),
+		frame(OPCODE.text, 'x'.repeat(65537)), closeFrame(1000), frame(OPCODE.more)];
+	for (const bytes of bad) {
+		const raw = await Raw.websocket(server);
+		raw.write(frame(OPCODE.ping, 'x'));
+		await raw.frame();
+		raw.write(bytes);
+		raw.end();
+		await raw.drained();
+	}
+}
+
+async function requests(server) {
+	const texts = [request('/nowhere'), request('/', { Host: undefined }), '\x16\x03\x01\n',
+		handshake(undefined, { 'Sec-WebSocket-Version': '8' }), `GET /${'x'.repeat(9000)}`,
+		request('/', { method: 'POST', 'Transfer-Encoding': 'chunked' }) + '3\r\nabc\r\n0\r\n\r\n'];
+	for (const text of texts) {
+		const raw = await Raw.connect(server);
+		raw.write(text);
+		raw.end();
+		await raw.drained();
+	}
+}
+
+/* More clients than there are places, some of whom just vanish. */
+async function crowds(server) {
+	const crowd = await Promise.all(Array.from({ length: 30 }, () => Raw.connect(server)));
+	const refused = crowd.slice(20);
+	await Promise.all(refused.map(raw => raw.drained()));
+	crowd.forEach((raw, i) => i % 2 === 0 ? raw.reset() : raw.destroy());
+	await until('they have gone', () => server.counters(), ({ connections }) => connections === 0);
+}
+
+async function logs(server) {
+	const log = path.join(server.dir, 'log', 'debug.log');
+	const reopened = async () => {
+		const from = server.lines.all.length;
+		server.signal('SIGHUP');
+		await server.lines.match(/ info - log reopened/, from);
+	};
+	await rename(log, `${log}.old`);
+	await reopened();
+	assert(existsSync(log));
+	await requests(server); /* more than LogSize */
+	await until('the log moves aside', () => server.counters(), () => existsSync(`${log}.1`));
+}
+
+test('nothing is allocated after the start', async t => {
+	const server = await serve(t, {
+		binary,
+		env: { LD_PRELOAD: library },
+		conf: {
+			Log: 'log/debug.log', LogLevel: 'trace', LogSize: 2000, MaxConnections: 20,
+			Heartbeat: 1,
+		},
+		expect: [/^noalloc: armed$/],
+		allow: [/ warn - refused connections: \d+$/],
+	});
+	const idle = await open(server);
+	for (const mix of [packets, frames, requests, logs, packets])
+		await mix(server);
+	await new Promise(resolve => idle.socket.once('ping', resolve));
+	await idle.close();
+	await crowds(server);
+	await server.stop();
+	assert.equal(server.lines.all.filter(line => line.startsWith('noalloc')).length, 1);
+});
+
+test('what cannot be mapped is refused at the start', async t => {
+	const cwd = await scratch(t);
+	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify(
+		{ Host: '127.0.0.1', Port: 0, Log: '', MaxConnections: 100000, MaxPacket: 1048576 }));
+	const { code, stderr } = await run([], { binary, cwd, shell: 'ulimit -v 1000000' });
+	assert.equal(code, 1);
+	assert.match(stderr, / error - memory: /);
+	assert.doesNotMatch(stderr, /listening/);
+});

@@ -1,0 +1,227 @@
+/*
+ * Runs the server under test and watches it: it must end with status 0 when it is told
+ * to, and must not have written anything to stderr that the test did not expect.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test as nodeTest } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/* A path that the environment may name, else one within the tree. */
+export const built = (name, otherwise) => path.resolve(root, process.env[name] ?? otherwise);
+
+export const videre = built('VIDERE', 'build/san/videre');
+
+/* A test with a limit, so that the run ends whatever the server does. */
+export const test = (name, body) => nodeTest(name, { timeout: 60_000 }, body);
+
+/* What is waited for must come; the limit only keeps a broken run from hanging. */
+export async function bounded(promise, what, ms = 15_000) {
+	const error = new Error(`waited in vain for ${what}`);
+	const stop = new AbortController();
+	const late = setTimeout(ms, error, { signal: stop.signal }).then(reason => { throw reason; });
+	late.catch(() => {});
+	try {
+		return await Promise.race([promise, late]);
+	} finally {
+		stop.abort();
+	}
+}
+
+/* A directory of the test's own, gone after it. */
+export async function scratch(t) {
+	const dir = await mkdtemp(path.join(tmpdir(), 'videre-'));
+	t.after(() => rm(dir, { recursive: true, force: true }));
+	return dir;
+}
+
+/* Asks again, and not too fast, until the answer is good. */
+export async function until(what, ask, good) {
+	let answer;
+	for (let i = 0; i < 1000; i++) {
+		answer = await ask();
+		if (good(answer))
+			return answer;
+		await setTimeout(5);
+	}
+	assert.fail(`${what}: it stayed ${JSON.stringify(answer)}`);
+}
+
+/* The lines of a stream as they come. */
+class Lines {
+	all = [];
+	#rest = '';
+	#ended = false;
+	#events = new EventEmitter().setMaxListeners(0);
+
+	constructor(stream) {
+		stream.setEncoding('utf8');
+		stream.on('data', text => this.#add(text));
+		stream.on('close', () => this.#end());
+	}
+
+	#add(text) {
+		const lines = (this.#rest + text).split('\n');
+		this.#rest = lines.pop();
+		this.all.push(...lines);
+		this.#events.emit('change');
+	}
+
+	#end() {
+		if (this.#rest !== '')
+			this.all.push(this.#rest);
+		this.#ended = true;
+		this.#events.emit('change');
+	}
+
+	/* The first match at or after line number `from`, past or to come. */
+	async match(pattern, from = 0) {
+		const search = () => {
+			for (; from < this.all.length; from++)
+				if (pattern.test(this.all[from]))
+					return pattern.exec(this.all[from]);
+			assert(!this.#ended, `no line like ${pattern} in:\n${this.all.join('\n')}`);
+		};
+		const wait = async () => {
+			let found;
+			while (!(found = search()))
+				await once(this.#events, 'change');
+			return found;
+		};
+		return bounded(wait(), `a line like ${pattern}`);
+	}
+}
+
+function launch({ binary = videre, args = [], env = {}, cwd, shell }) {
+	const options = { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] };
+	const child = shell
+		? spawn('sh', ['-c', `${shell}; exec "$0" "$@"`, binary, ...args], options)
+		: spawn(binary, args, options);
+	const orphaned = () => child.kill('SIGKILL');
+	process.on('exit', orphaned);
+	child.once('close', () => process.off('exit', orphaned));
+	return child;
+}
+
+/* Runs the server to its end, for what it says about options and configurations. */
+export async function run(args, options = {}) {
+	const child = launch({ ...options, args });
+	const out = new Lines(child.stdout), err = new Lines(child.stderr);
+	try {
+		const [code] = await bounded(once(child, 'close'), `the end of ${args.join(' ')}`);
+		return { code, stdout: out.all.join('\n'), stderr: err.all.join('\n') };
+	} finally {
+		child.kill('SIGKILL');
+	}
+}
+
+/* Any address that the server says it listens on, as [, host, port]. */
+export const LISTENING = / info - listening on (.*):(\d+)$/;
+
+class Server {
+	clients = new Set(); /* whatever is connected, to be destroyed at the end */
+	#stopped;
+
+	constructor(child, dir, expect, allow) {
+		this.child = child;
+		this.dir = dir;
+		this.expected = expect;
+		this.allowed = [...expect, ...allow, /^\S+Z info \S+ /];
+		this.lines = new Lines(child.stderr);
+		this.exited = once(child, 'close');
+		this.exited.catch(() => {});
+	}
+
+	get pid() {
+		return this.child.pid;
+	}
+
+	get stderr() {
+		return this.lines.all.join('\n');
+	}
+
+	signal(name) {
+		this.child.kill(name);
+	}
+
+	/* What SIGUSR1 makes it log, as an object of numbers. */
+	async counters() {
+		const from = this.lines.all.length;
+		this.signal('SIGUSR1');
+		const [, list] = await this.lines.match(/ info - counters: (.*)$/, from);
+		return Object.fromEntries(list.split(' ').map(pair => pair.split('='))
+			.map(([name, value]) => [name, Number(value)]));
+	}
+
+	/* Ends it, and fails if it did not end well or had said anything unexpected. */
+	stop(signal = 'SIGTERM') {
+		return this.#stopped ??= this.#stop(signal);
+	}
+
+	async #stop(signal) {
+		for (const client of this.clients)
+			client.destroy();
+		this.signal(signal);
+		try {
+			const [code, by] = await bounded(this.exited, 'the server to exit');
+			assert.equal(code, 0, `exit status ${code}, signal ${by}, and:\n${this.stderr}`);
+		} finally {
+			this.child.kill('SIGKILL');
+			await rm(this.dir, { recursive: true, force: true });
+		}
+		this.#judge();
+	}
+
+	#judge() {
+		assert.doesNotMatch(this.stderr, /Sanitizer|runtime error/);
+		const odd = this.lines.all.filter(line =>
+			!this.allowed.some(pattern => pattern.test(line)));
+		assert.deepEqual(odd, [], 'unexpected lines on stderr');
+		for (const pattern of this.expected)
+			assert(this.lines.all.some(line => pattern.test(line)), `no line like ${pattern}`);
+	}
+}
+
+/*
+ * Starts a server; what `conf` leaves out is on loopback, at any free port and without a
+ * log file.  `conf: null` gives it no configuration at all.  `expect` are patterns of the
+ * lines above level info that the test provokes; each of them must come; those of `allow`
+ * may.  `shell` is a
+ * command to run before it in the same process, like `ulimit -n 20`.  A `silent` one does not
+ * tell that it listens, and has its port from `conf`.
+ */
+export async function start(options = {}) {
+	const { conf = {}, expect = [], allow = [], silent = false } = options;
+	let { args = [] } = options;
+	const dir = await mkdtemp(path.join(tmpdir(), 'videre-'));
+	if (conf !== null) {
+		const all = { Host: '127.0.0.1', Port: 0, Log: '', ...conf };
+		await writeFile(path.join(dir, 'test.json'), JSON.stringify(all));
+		args = ['-c', 'test.json', ...args];
+	}
+	const child = launch({ ...options, args, cwd: dir });
+	const server = new Server(child, dir, expect, allow);
+	try {
+		const [, host, port] = silent ? [, '127.0.0.1', conf.Port]
+			: await server.lines.match(LISTENING);
+		return Object.assign(server, { host, port: Number(port), prefix: conf?.Prefix ?? '/echo' });
+	} catch (error) {
+		child.kill('SIGKILL');
+		await rm(dir, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+/* A server for the length of one test. */
+export async function serve(t, options) {
+	const server = await start(options);
+	t.after(() => server.stop());
+	return server;
+}
