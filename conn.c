@@ -569,6 +569,26 @@ conn_write(uint32_t number, const void *data, size_t length)
 	return true;
 }
 
+static bool
+would_wait(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+bool
+conn_check(uint32_t number)
+{
+	char byte;
+
+	if (loop.conns[number].state != OPEN)
+		return false;
+	ssize_t n = recv(loop.conns[number].fd, &byte, 1, MSG_PEEK);
+	if (n > 0 || (n < 0 && would_wait()))
+		return true;
+	conn_abort(number);
+	return false;
+}
+
 void
 conn_resume(uint32_t number)
 {
@@ -700,12 +720,6 @@ settle(void)
 /*
  * Receiving
  */
-
-static bool
-would_wait(void)
-{
-	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
 
 /* What a closing peer still sends is of no interest; that it closes is. */
 static void

@@ -79,6 +79,12 @@ void conn_finish(uint32_t conn);
 /* Closes without sending anything more. */
 void conn_abort(uint32_t conn);
 
+/*
+ * Is the peer still there, as far as TCP can tell?  If not, the connection is closing
+ * now, though its turn to be read may only come.
+ */
+bool conn_check(uint32_t conn);
+
 /* Calls `received` at the end of this turn with what was kept, if anything was. */
 void conn_resume(uint32_t conn);
 

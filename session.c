@@ -10,7 +10,9 @@ enum {
 	REASON = 123,	/* bytes of a close reason, at most */
 	PEER = 64,	/* bytes of an address and port */
 	RESPONSE_LIMIT = 131072,
+	QUEUE_START = 2,       /* bytes of "a[" */
 	BROKEN_FRAMING = 3000, /* codes that SockJS servers close with */
+	NO_HEARTBEAT = 3000,
 	STILL_OPEN = 2010
 };
 
@@ -44,8 +46,7 @@ struct polled {
 	uint32_t since; /* second of the last receiver's end, or of the last heartbeat */
 	char *queue;	/* a block, while messages wait: an `a` frame without its end */
 	size_t queued;
-	size_t wrapped; /* bytes that it may come to in any transport */
-	unsigned code;	/* of the Close */
+	unsigned code; /* of the Close */
 	char reason[REASON + 1];
 	uint8_t id_length;
 	uint8_t peer_length;
@@ -317,17 +318,69 @@ send_to(uint32_t number, struct span frame)
 		detach(number);
 }
 
-/* All that waits, in one frame. */
+/* What a byte of a frame adds when its transport wraps it. */
+static size_t
+wrapping(enum transport transport, char c)
+{
+	bool quoted = c == '"' || c == '\\';
+
+	switch (transport) {
+	case TRANSPORT_EVENTSOURCE: return c == '%' ? 2 : 0;
+	case TRANSPORT_HTMLFILE: return c == '<' ? 5 : quoted;
+	case TRANSPORT_JSONP: return quoted;
+	default: return 0;
+	}
+}
+
+/*
+ * How much of a queue goes into one frame: all of it, but for many of the largest
+ * messages, or such as a transport has to escape most.  Then it ends behind the last one
+ * that fits.
+ */
+static size_t
+fit_frame(enum transport transport, const char *queue, size_t length)
+{
+	size_t room = block_size() - FRAME_AROUND - WEB_SLACK, wrapped = 0, fits = 0;
+	bool inside = false;
+
+	if (length <= room / (FRAME_GROWTH - 1))
+		return length;
+	for (size_t i = 0; i < length && wrapped <= room; i++) {
+		wrapped += 1 + wrapping(transport, queue[i]);
+		if (queue[i] == '\\') {
+			wrapped += 1 + wrapping(transport, queue[++i]);
+			continue;
+		}
+		inside ^= queue[i] == '"';
+		if (queue[i] == '"' && !inside && wrapped <= room)
+			fits = i + 1;
+	}
+	/* One message always fits. */
+	return fits > 0 ? fits : length;
+}
+
+/* What waits goes out, all in one frame as far as it can. */
 static void
 flush_queue(uint32_t number)
 {
 	struct polled *p = &table.polled[number];
-	char *queue = p->queue;
 
-	queue[p->queued] = ']';
-	p->queue = NULL;
-	send_to(number, (struct span){ queue, p->queued + 1 });
-	block_give(queue);
+	while (p->queue != NULL && table.sessions[number].conn != 0) {
+		char *queue = p->queue;
+		size_t length = fit_frame(p->receiver.transport, queue, p->queued);
+		bool all = length == p->queued;
+		if (all)
+			p->queue = NULL;
+		queue[length] = ']';
+		send_to(number, (struct span){ queue, length + 1 });
+		if (all) {
+			block_give(queue);
+		} else {
+			p->queued -= length + 1 - QUEUE_START;
+			memmove(queue + QUEUE_START, queue + length + 1,
+				p->queued - QUEUE_START);
+		}
+	}
 }
 
 static void
@@ -358,19 +411,6 @@ serve_closing(uint32_t number)
 	send_close(&p->receiver, p->code, p->reason);
 }
 
-/* How many bytes a quoted text may come to: a "<" on a page is the worst. */
-static size_t
-wrapped_length(const char *data, size_t length)
-{
-	size_t wrapped = length;
-
-	for (size_t i = 0; i < length; i++)
-		wrapped += data[i] == '<'   ? 5
-			   : data[i] == '%' ? 2
-					    : data[i] == '"' || data[i] == '\\';
-	return wrapped;
-}
-
 static void
 enqueue(uint32_t number, const char *data, size_t length)
 {
@@ -379,17 +419,16 @@ enqueue(uint32_t number, const char *data, size_t length)
 
 	if (p->queue == NULL) {
 		p->queue = block_take();
-		memcpy(p->queue, "a[", 2);
-		p->queued = p->wrapped = 2;
+		memcpy(p->queue, "a[", QUEUE_START);
+		p->queued = QUEUE_START;
 	}
 	text_init(&t, p->queue, block_size() - 1);
 	t.length = p->queued;
-	if (p->queued > 2)
+	if (p->queued > QUEUE_START)
 		text_char(&t, ',');
 	frame_put_string(&t, data, length);
-	p->wrapped += wrapped_length(p->queue + p->queued, t.length - p->queued);
 	p->queued = t.length;
-	if (t.overflow || p->wrapped > block_size() - FRAME_AROUND - WEB_SLACK) {
+	if (t.overflow) {
 		log_line(LEVEL_WARN, session_peer(number),
 			 "closed: it does not fetch what it is sent");
 		table.counters.overflows++;
@@ -555,10 +594,16 @@ session_attach(const struct service *service, struct span id,
 	       const struct receiver *receiver, struct span fields)
 {
 	uint32_t number = session_find(service, id);
+	uint32_t other = number != 0 ? table.sessions[number].conn : 0;
 
+	/* A client that comes back at once may overtake the news that it had gone. */
+	if (other != 0 && !conn_check(other)) {
+		session_closed(other);
+		number = other = 0;
+	}
 	if (number == 0 && (number = add_polled(service, id, receiver->conn)) == 0)
 		return false;
-	if (table.sessions[number].conn == 0 || table.polled[number].receiver.conn == 0) {
+	if (other == 0) {
 		attach(number, receiver, fields);
 		return true;
 	}
@@ -684,6 +729,13 @@ session_heartbeat(uint32_t conn)
 {
 	if (table.sessions[table.by_conn[conn]].kind == FRAMED)
 		web_send(conn, "h", 1, false);
+}
+
+void
+session_silent(uint32_t conn)
+{
+	if (table.sessions[table.by_conn[conn]].kind == FRAMED)
+		close_framed(conn, NO_HEARTBEAT, "No response from heartbeat");
 }
 
 void

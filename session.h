@@ -105,6 +105,7 @@ bool session_receive(uint32_t session, char *payload, size_t length);
 /* As in struct web_handler. */
 void session_message(uint32_t conn, char *data, size_t length, bool binary);
 void session_heartbeat(uint32_t conn);
+void session_silent(uint32_t conn);
 void session_stopping(uint32_t conn);
 void session_closed(uint32_t conn);
 bool session_second(void);

@@ -581,6 +581,7 @@ static const struct web_handler web_handler = {
 	.request = request,
 	.message = session_message,
 	.heartbeat = session_heartbeat,
+	.silent = session_silent,
 	.stopping = session_stopping,
 	.closed = session_closed,
 	.second = session_second,

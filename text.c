@@ -273,6 +273,8 @@ ascii_run(const unsigned char *p, size_t length)
 bool
 utf8_check(struct utf8 *u, const void *data, size_t length)
 {
+	if (length == 0)
+		return true;
 	const unsigned char *p = data, *end = p + length;
 
 	while (p < end) {

@@ -224,7 +224,9 @@ expire_socket(uint32_t conn)
 
 	if (ch->missed == MISSED) {
 		log_line(LEVEL_DEBUG, conn_peer(conn), "closed: no answer to heartbeats");
-		conn_abort(conn);
+		web.handler->silent(conn);
+		if (ch->state == SOCKET)
+			conn_abort(conn);
 		return;
 	}
 	ch->missed++;

@@ -21,6 +21,9 @@ struct web_handler {
 	void (*message)(uint32_t conn, char *data, size_t length, bool binary);
 	/* A WebSocket has been silent for a heartbeat, and is being pinged. */
 	void (*heartbeat)(uint32_t conn);
+	/* It has answered none of two heartbeats: it may be closed with words of the
+	 * handler's own, or is closed without. */
+	void (*silent)(uint32_t conn);
 	/* The server stops: a WebSocket or an answer that is owed is to be ended. */
 	void (*stopping)(uint32_t conn);
 	/* A WebSocket's end, or that of a connection that was owed an answer, once for
