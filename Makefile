@@ -13,8 +13,8 @@ LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-lbearssl)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory rooms packet log conf conn web frame session sockjs
-UNITS = text json http ws memory rooms packet log conf frame
+FILES = text json http ws memory source rooms packet log conf conn web frame session sockjs
+UNITS = text json http ws memory source rooms packet log conf frame
 HEADERS = $(FILES:%=%.h)
 # A set of objects for each way to build.
 B = build/plain

@@ -54,13 +54,6 @@ struct conn {
 	uint8_t address[ADDRESS];
 };
 
-/* How many connections an address has. */
-struct address {
-	uint32_t count;
-	uint32_t chain; /* the next of the same bucket, or the next free one */
-	struct conn_address address;
-};
-
 static struct {
 	const struct conn_handler *handler;
 	struct conn_limits limits;
@@ -80,11 +73,7 @@ static struct {
 
 	uint32_t settle_first, settle_last;
 
-	struct address *addresses;
-	uint32_t *buckets;
-	uint32_t bucket_mask;
-	uint32_t addresses_fresh, addresses_free;
-	uint32_t key[2];
+	struct sources sources;
 
 	uint64_t now;	 /* milliseconds, monotonic */
 	uint32_t second; /* the same in seconds */
@@ -106,19 +95,12 @@ void
 conn_place(struct memory *m, const struct conn_limits *limits, const uint32_t key[2])
 {
 	size_t most = (size_t)conn_most(limits) + 1;
-	uint32_t buckets = 1;
 
-	while (buckets < most)
-		buckets *= 2;
 	loop.limits = *limits;
-	loop.key[0] = key[0];
-	loop.key[1] = key[1];
-	loop.bucket_mask = buckets - 1;
 	loop.conns = memory_take(m, most, sizeof *loop.conns);
 	loop.polled = memory_take(m, most + LISTENERS, sizeof *loop.polled);
 	loop.owners = memory_take(m, most + LISTENERS, sizeof *loop.owners);
-	loop.addresses = memory_take(m, most, sizeof *loop.addresses);
-	loop.buckets = memory_take(m, buckets, sizeof *loop.buckets);
+	sources_place(&loop.sources, m, (uint32_t)most, limits->per_address, key);
 	if (m->base != NULL)
 		for (unsigned i = 0; i < LISTENERS; i++)
 			loop.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
@@ -230,83 +212,12 @@ conn_listen(const uint8_t *address, size_t length, uint16_t port)
 	return port;
 }
 
-static bool
-is_loopback(const uint8_t *address, size_t length)
-{
-	static const uint8_t loopback6[ADDRESS] = { [15] = 1 };
-
-	return length == 4 ? address[0] == 127 : memcmp(address, loopback6, ADDRESS) == 0;
-}
-
-struct conn_address
-conn_address(uint32_t number)
+struct source
+conn_source(uint32_t number)
 {
 	const struct conn *c = &loop.conns[number];
-	struct conn_address a = { .length = c->length == 4 ? 4 : 8 };
 
-	if (is_loopback(c->address, c->length))
-		a.length = 0;
-	memcpy(a.bytes, c->address, a.length);
-	return a;
-}
-
-bool
-conn_same_address(const struct conn_address *a, const struct conn_address *b)
-{
-	return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
-}
-
-/* The entry of an address's count and the link that leads to it; 0 if it has none. */
-static uint32_t
-find_address(const struct conn_address *wanted, uint32_t **link)
-{
-	uint32_t hash = text_hash(loop.key, wanted->bytes, wanted->length);
-
-	*link = &loop.buckets[hash & loop.bucket_mask];
-	for (; **link != 0; *link = &loop.addresses[**link].chain)
-		if (conn_same_address(&loop.addresses[**link].address, wanted))
-			break;
-	return **link;
-}
-
-/* Counts a connection with its address; false if that one has its share. */
-static bool
-count_address(uint32_t number)
-{
-	struct conn_address address = conn_address(number);
-	uint32_t *link, found;
-
-	if (address.length == 0)
-		return true;
-	found = find_address(&address, &link);
-	if (found != 0 && loop.addresses[found].count >= loop.limits.per_address)
-		return false;
-	if (found == 0) {
-		found = loop.addresses_free;
-		if (found != 0)
-			loop.addresses_free = loop.addresses[found].chain;
-		else
-			found = ++loop.addresses_fresh;
-		loop.addresses[found] = (struct address){ .address = address };
-		*link = found;
-	}
-	loop.addresses[found].count++;
-	loop.conns[number].counted = found;
-	return true;
-}
-
-static void
-uncount_address(const struct conn *c)
-{
-	struct address *a = &loop.addresses[c->counted];
-	uint32_t *link;
-
-	if (c->counted == 0 || --a->count > 0)
-		return;
-	find_address(&a->address, &link);
-	*link = a->chain;
-	a->chain = loop.addresses_free;
-	loop.addresses_free = c->counted;
+	return source_of(c->address, c->length);
 }
 
 static void
@@ -394,7 +305,7 @@ admit(int fd, const struct sockaddr_storage *from)
 	limit_silence(fd, loop.limits.stall);
 	if (loop.counters.open >= loop.limits.connections) {
 		turn_away(number, "refused: too many connections");
-	} else if (!count_address(number)) {
+	} else if (!source_add(&loop.sources, conn_source(number), &c->counted)) {
 		turn_away(number, "refused: too many connections from this address");
 	} else {
 		c->state = OPEN;
@@ -647,7 +558,7 @@ free_conn(uint32_t number)
 	drop_input(c);
 	if (c->out != NULL)
 		block_give(c->out);
-	uncount_address(c);
+	source_remove(&loop.sources, c->counted);
 	close(c->fd);
 	if (hole < loop.busy_end) {
 		swap_slots(hole, --loop.busy_end);

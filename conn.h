@@ -5,8 +5,7 @@
 #ifndef CONN_H
 #define CONN_H
 
-#include "memory.h"
-#include "text.h"
+#include "source.h"
 
 #include <signal.h>
 
@@ -97,14 +96,8 @@ uint32_t conn_now(void);
 /* ADDRESS:PORT of the peer, for the log; good until the next call. */
 struct span conn_peer(uint32_t conn);
 
-/* Whom a connection counts for, as the limit an address has counts. */
-struct conn_address {
-	uint8_t length; /* 0: loopback, which counts for nobody */
-	uint8_t bytes[8];
-};
-
-struct conn_address conn_address(uint32_t conn);
-bool conn_same_address(const struct conn_address *, const struct conn_address *);
+/* Whom a connection counts for. */
+struct source conn_source(uint32_t conn);
 
 struct conn_counters {
 	uint32_t open; /* connections, without those being turned away or finishing */

@@ -38,7 +38,8 @@ if [ "$what" = test ]; then
 	need npm npm
 	need cppcheck cppcheck
 	need chromium chromium
-	need strace strace
+	need ip iproute2
+	need unshare util-linux
 	need_package libcmocka-dev
 fi
 

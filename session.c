@@ -41,8 +41,8 @@ struct session {
 /* The rest of a session over HTTP. */
 struct polled {
 	struct receiver receiver;
-	struct conn_address address;
-	uint32_t chain; /* the next of the same bucket */
+	uint32_t counted; /* where its source is, 0: nowhere */
+	uint32_t chain;	  /* the next of the same bucket */
 	uint32_t since; /* second of the last receiver's end, or of the last heartbeat */
 	char *queue;	/* a block, while messages wait: an `a` frame without its end */
 	size_t queued;
@@ -62,6 +62,7 @@ static struct {
 	struct polled *polled; /* by session */
 	uint32_t *buckets;     /* of sessions over HTTP */
 	uint32_t bucket_mask;
+	struct sources sources; /* of these */
 	uint32_t fresh, free;
 	uint32_t ended; /* the first of those whose service is to be told */
 	bool lone_seen; /* half a surrogate pair has come from somebody */
@@ -111,6 +112,8 @@ session_place(struct memory *m, const struct session_limits *limits)
 	table.sessions = memory_take(m, sessions, sizeof *table.sessions);
 	table.polled = memory_take(m, sessions, sizeof *table.polled);
 	table.buckets = memory_take(m, buckets, sizeof *table.buckets);
+	sources_place(&table.sources, m, limits->connections, limits->per_address,
+		      limits->key);
 }
 
 const struct session_counters *
@@ -195,7 +198,10 @@ free_session(uint32_t number)
 	struct session *s = &table.sessions[number];
 
 	table.counters.open--;
-	table.counters.polled -= s->kind == POLLED;
+	if (s->kind == POLLED) {
+		table.counters.polled--;
+		source_remove(&table.sources, table.polled[number].counted);
+	}
 	s->state = FREE;
 	s->next = table.free;
 	table.free = number;
@@ -542,21 +548,16 @@ session_close(uint32_t number, unsigned code, const char *reason)
 static uint32_t
 add_polled(const struct service *service, struct span id, uint32_t conn)
 {
-	struct conn_address address = conn_address(conn);
-	uint32_t same = 0;
+	uint32_t counted;
 
-	for (uint32_t i = 1; i <= table.fresh && address.length > 0; i++)
-		same += table.sessions[i].state != FREE &&
-			table.sessions[i].kind == POLLED &&
-			conn_same_address(&table.polled[i].address, &address);
-	if (same >= table.limits.per_address ||
-	    table.counters.polled >= table.limits.connections)
+	if (table.counters.polled >= table.limits.connections ||
+	    !source_add(&table.sources, conn_source(conn), &counted))
 		return 0;
 	uint32_t number = add_session(service, POLLED, conn);
 	struct polled *p = &table.polled[number];
 	struct span peer = conn_peer(conn);
 	uint32_t *bucket = find_bucket(id);
-	*p = (struct polled){ .address = address,
+	*p = (struct polled){ .counted = counted,
 			      .chain = *bucket,
 			      .id_length = (uint8_t)id.length,
 			      .peer_length = (uint8_t)peer.length };

@@ -1,5 +1,7 @@
 /* What is past a limit is refused or closed, and nobody else notices. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
 	Raw, gather, handshake, joined, left, open, packet, request, silence,
 } from './client.mjs';
@@ -151,4 +153,15 @@ test('without a free descriptor others wait, and are served when some have left'
 	await talk('r', ['a', 'b'], clients);
 	await connections(server, 2);
 	await (await open(server)).none();
+});
+
+test('MaxPerAddress: an address other than loopback has its share and no more', async () => {
+	const inside = 'ip link set lo up && ip addr add 192.0.2.1 dev lo && exec "$0" --test elsewhere.mjs';
+	const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', inside, process.execPath],
+		{ cwd: import.meta.dirname, env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
+	const output = [];
+	child.stdout.on('data', data => output.push(data));
+	child.stderr.on('data', data => output.push(data));
+	const [code] = await once(child, 'close');
+	assert.equal(code, 0, Buffer.concat(output).toString());
 });

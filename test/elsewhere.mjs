@@ -1,0 +1,38 @@
+/* Run by limits.test.mjs in a network namespace, where loopback has an address besides its own. */
+import assert from 'node:assert/strict';
+import { Raw, handshake, request } from './client.mjs';
+import { serve, test, until } from './server.mjs';
+
+const conf = { Host: '192.0.2.1', MaxPerAddress: 2 };
+const allow = [/ warn - refused connections: \d+$/];
+
+async function upgraded(server) {
+	const raw = await Raw.connect(server);
+	raw.write(handshake());
+	assert.equal(await raw.status(), 101);
+	return raw;
+}
+
+const left = (server, count) => until(`${count} connections`, () => server.counters(),
+	counters => counters.connections === count);
+
+test('an address has its share of connections, and of sessions over HTTP', async t => {
+	const server = await serve(t, { conf, allow });
+	const first = await upgraded(server);
+	await upgraded(server);
+	const third = await Raw.connect(server);
+	assert.equal(await third.status(), 503);
+	first.destroy();
+	await left(server, 1);
+	const next = await upgraded(server);
+	next.destroy();
+	const statuses = [];
+	for (let i = 0; i < 3; i++) {
+		await left(server, 1);
+		const raw = await Raw.connect(server);
+		raw.write(request(`/echo/0/session${i}/xhr`, { method: 'POST', Connection: 'close' }));
+		statuses.push(await raw.status());
+		raw.destroy();
+	}
+	assert.deepEqual(statuses, [200, 200, 503]);
+});
