@@ -1,0 +1,821 @@
+/* The signalling over each transport, and in rooms where each peer comes over another one. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe } from 'node:test';
+import {
+	OPCODE, Raw, closeFrame, frame, joined, left, members, open, packet, refused, request, silence,
+} from './client.mjs';
+import { serve, test } from './server.mjs';
+import {
+	DELAY, Receiver, ask, batch, begin, cuts, eventually, exists, fresh, kinds, message, polls, quote,
+	receivers, send, streams, take, transports, visit,
+} from './sockjs.mjs';
+
+const { room, first, second, packets } =
+	JSON.parse(await readFile(new URL('call.json', import.meta.url), 'utf8'));
+const users = { first, second };
+
+const REPLACED = { code: 4001, reason: 'replaced' };
+const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
+const ping = (user, room) => packet('ping', user, room, '{}');
+const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
+const overSockjs = transports.filter(kind => kind !== 'plain');
+
+/* Puts peers, as pairs of user and transport, into the room; all that they get is read. */
+async function meet(server, room, ...pairs) {
+	const peers = [];
+	for (const [user, kind] of pairs) {
+		const peer = await visit(server, kind);
+		peers.push(peer);
+		peer.join(user, room);
+		for (const each of peers)
+			await each.gets(joined(user, room, peers.length === 1));
+	}
+	return peers;
+}
+
+/* The same for sessions that the test itself receives for: a poll that has brought the join. */
+async function join(server, room, user, witness) {
+	const session = await begin(server);
+	await send(server, session, packet('connect', user, room, '{}'));
+	const text = joined(user, room, witness === undefined);
+	assert.equal((await take(server, session)).frame, batch(text));
+	await witness?.gets(text);
+	return session;
+}
+
+const none = { connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
+
+/* In the end every table is empty. */
+const emptied = server => eventually('empty tables', () => server.counters(),
+	counters => Object.keys(none).every(name => counters[name] === 0));
+
+for (const kind of overSockjs) {
+	describe(`peers over ${kind}`, () => {
+		const pair = async (t, conf) => {
+			const server = await serve(t, { conf });
+			return [server, ...await meet(server, 'r', ['a', kind], ['b', kind])];
+		};
+
+		test('connect, and are told who is the initiator', async t => {
+			const [server, a, b] = await pair(t);
+			const c = await visit(server, 'plain');
+			c.join('c', 'r');
+			for (const each of [a, b, c])
+				await each.gets(joined('c', 'r', false));
+			b.join('b', 's');
+			await b.gets(joined('b', 's', true));
+			for (const each of [a, c])
+				await each.gets(left('b', 'r'));
+			a.join('a2', 'r');
+			await a.gets(joined('a2', 'r', false));
+			await c.gets(left('a', 'r'), joined('c', 'r', true), joined('a2', 'r', false));
+			await silence(a, b, c);
+		});
+
+		test('broadcast to the others, as it was sent and in order', async t => {
+			const [server, a, b] = await pair(t);
+			const c = await visit(server, kind);
+			c.join('c', 'r');
+			for (const each of [a, b, c])
+				await each.gets(joined('c', 'r', false));
+			const texts = Array.from({ length: 50 }, (_, i) =>
+				`{ "Header" : {"Event":"broadcast","UserId":"a","RoomId":"r"}, "n":${i}, "Payload":` +
+				'{"Type":"Ice Offer","é":"\\u00e9\\n\u2028%<\\ud83d\\ude00😀","x":1.0e0} }');
+			texts.forEach(text => a.send(text));
+			for (const each of [b, c])
+				await each.gets(...texts);
+			await silence(a, b, c);
+		});
+
+		test('ping, and are told who is there', async t => {
+			const [, a, b] = await pair(t);
+			b.send(ping('b', 'r'));
+			await b.gets(members('b', 'r', 'a', 'b'));
+			b.send(ping('b', 'elsewhere'));
+			await b.gets(members('b', 'elsewhere'));
+			await silence(a, b);
+		});
+
+		test('disconnect, and may connect again', async t => {
+			const [, a, b] = await pair(t);
+			b.send(quit('b', 'r'));
+			await a.gets(quit('b', 'r'));
+			await silence(b, a);
+			b.join('b', 'r');
+			await b.gets(joined('b', 'r', false));
+			await a.gets(joined('b', 'r', false));
+		});
+
+		test('get their errors alone, and stay', async t => {
+			const [, a, b] = await pair(t);
+			b.send(broadcast('b', 's', 1));
+			await b.gets(refused('not in this room', 'b', 's'));
+			b.send(packet('Connect', 'b', 'r'));
+			await b.gets(refused('unknown Event "Connect"', 'b', 'r'));
+			b.send('');
+			assert.match(JSON.parse(await b.next()).Payload, /^not JSON at byte \d+$/);
+			b.send('{}');
+			await b.gets(refused('Header is missing'));
+			await silence(b, a);
+			b.send(broadcast('b', 'r', 1));
+			await a.gets(broadcast('b', 'r', 1));
+		});
+
+		test('are replaced with 4001', async t => {
+			const [server, a, b] = await pair(t);
+			const next = await visit(server, kind);
+			next.join('b', 'r');
+			await next.gets(joined('b', 'r', false));
+			await a.gets(left('b', 'r'), joined('b', 'r', false));
+			assert.deepEqual(await b.closed(), REPLACED);
+			b.destroy();
+			await silence(next, a);
+			next.send(ping('b', 'r'));
+			await next.gets(members('b', 'r', 'a', 'b'));
+		});
+
+		for (const way of ['destroy', 'reset']) {
+			test(`are missed at once if their connection ends (${way})`, async t => {
+				const [server, a, b] = await pair(t);
+				const c = await visit(server, 'plain');
+				c.join('c', 'r');
+				for (const each of [a, b, c])
+					await each.gets(joined('c', 'r', false));
+				const from = performance.now();
+				b[way]();
+				for (const each of [a, c])
+					await each.gets(left('b', 'r'));
+				assert(performance.now() - from < DELAY - 500, 'no timer was needed');
+				await silence(await visit(server, kind), a, c);
+			});
+		}
+
+		test('go with 1001 when the server stops, and nobody is told', async t => {
+			const [server, a, b] = await pair(t);
+			server.signal('SIGTERM');
+			for (const each of [a, b]) {
+				const { code } = await each.closed();
+				assert.equal(code, 1001);
+			}
+		});
+
+		test('may send the largest packet, not a byte more, whose session then ends', async t => {
+			const [server, a, b] = await pair(t, { MaxPacket: 5000 });
+			const sized = size => {
+				const text = filler => broadcast('a', 'r', filler);
+				return text('x'.repeat(size - text('').length));
+			};
+			for (let i = 0; i < 2; i++) {
+				a.send(sized(5000));
+				await b.gets(sized(5000));
+			}
+			/* Each byte of it is two when quoted, or six. */
+			const dense = `${broadcast('a', 'r', '')}${'\t'.repeat(5000 - broadcast('a', 'r', '').length)}`;
+			a.send(dense);
+			await b.gets(dense);
+			a.send(sized(5001));
+			await b.gets(left('a', 'r'));
+			/* A sender over HTTP is told by 413, and may see that before its receiver the close. */
+			assert([1009, 1006].includes((await a.closed()).code));
+			await silence(b);
+		});
+
+		test('hear nothing of those in other rooms', async t => {
+			const [server, a, b] = await pair(t);
+			const [c, d] = await meet(server, 's', ['a', kind], ['b', kind]);
+			c.send(broadcast('a', 's', 1));
+			await d.gets(broadcast('a', 's', 1));
+			await silence(c, d, a, b);
+		});
+
+		test('leave nothing behind', async t => {
+			const [server, a, b] = await pair(t);
+			a.send(broadcast('a', 'r', 'x'.repeat(10_000)));
+			await b.next();
+			a.destroy();
+			b.destroy();
+			await emptied(server);
+		});
+	});
+}
+
+describe('rooms of mixed transports', () => {
+	const pairs = transports.map((kind, i) => [`user ${i}`, kind]);
+
+	test('everybody hears everybody, in order', async t => {
+		const server = await serve(t);
+		const peers = await meet(server, 'r', ...pairs);
+		for (const [i, peer] of peers.entries()) {
+			const texts = Array.from({ length: 10 }, (_, n) => broadcast(`user ${i}`, 'r', { n, text: '"é\\😀%<' }));
+			texts.forEach(text => peer.send(text));
+			for (const other of peers)
+				if (other !== peer)
+					await other.gets(...texts);
+		}
+		await silence(...peers);
+	});
+
+	test('everybody is told who goes, by whatever way', async t => {
+		const server = await serve(t);
+		const peers = await meet(server, 'r', ...pairs);
+		while (peers.length > 1) {
+			const i = pairs.length - peers.length;
+			const peer = peers.shift();
+			peer[['destroy', 'reset', 'close'][i % 3]]?.();
+			if (i % 3 === 1 && peer.reset === undefined)
+				peer.destroy();
+			for (const other of peers)
+				await other.gets(left(`user ${i}`, 'r'));
+		}
+		await silence(...peers);
+	});
+
+	for (const kind of transports) {
+		test(`over ${kind} somebody takes over from any other`, async t => {
+			const server = await serve(t);
+			const [witness] = await meet(server, 'r', ['witness', 'plain']);
+			for (const before of transports) {
+				const older = await visit(server, before);
+				older.join('a', 'r');
+				await older.gets(joined('a', 'r', false));
+				await witness.gets(joined('a', 'r', false));
+				const next = await visit(server, kind);
+				next.join('a', 'r');
+				await next.gets(joined('a', 'r', false));
+				await witness.gets(left('a', 'r'), joined('a', 'r', false));
+				assert.deepEqual(await older.closed(), REPLACED);
+				next.destroy();
+				await witness.gets(left('a', 'r'));
+				older.destroy();
+			}
+			await witness.none();
+		});
+	}
+
+	for (const [mine, other] of [...kinds.map((kind, i) => [kind, kinds[(i + 1) % kinds.length]]),
+		['websocket', 'xhr'], ['plain', 'eventsource']]) {
+		test(`a call between ${mine} and ${other}`, async t => {
+			const server = await serve(t);
+			const pages = { first: await visit(server, mine), second: await visit(server, other) };
+			for (const { page, text } of packets) {
+				pages[page].send(text);
+				const { Event } = JSON.parse(text).Header;
+				const answer = joined(users[page], room, page === 'first');
+				if (Event === 'connect')
+					for (const each of page === 'first' ? ['first'] : ['first', 'second'])
+						await pages[each].gets(answer);
+				else if (Event === 'ping')
+					await pages[page].gets(members(users[page], room, first, second));
+				else
+					await pages[page === 'first' ? 'second' : 'first'].gets(text);
+			}
+			await pages.second.none();
+			pages.second.destroy();
+			await pages.first.gets(left(second, room));
+			await pages.first.none();
+		});
+	}
+});
+
+describe('a room is told, once, of a session', { concurrency: true }, () => {
+	for (const kind of kinds) {
+		for (const [name, cut] of Object.entries(cuts)) {
+			test(`whose receiver by ${kind} ends with ${name}`, async t => {
+				const server = await serve(t);
+				const [witness] = await meet(server, 'r', ['witness', 'plain']);
+				for (let i = 0; i < 5; i++) {
+					const session = await join(server, 'r', 'a', witness);
+					const receiver = await Receiver.attach(server, session, kind);
+					const from = performance.now();
+					await cut(receiver.raw);
+					await witness.gets(left('a', 'r'));
+					assert(performance.now() - from < DELAY - 500, 'no timer was needed');
+					assert.equal(await exists(server, session), false);
+				}
+				await witness.none();
+				const { sessions, peers } = await server.counters();
+				assert.deepEqual({ sessions, peers }, { sessions: 1, peers: 1 });
+			});
+		}
+	}
+
+	test('that is cut and comes back: it is another one, in no room', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const receiver = await Receiver.attach(server, session, 'xhr');
+		receiver.destroy();
+		assert.equal((await take(server, session)).frame, 'o');
+		await witness.gets(left('a', 'r'));
+		await send(server, session, broadcast('a', 'r', 1));
+		assert.equal((await take(server, session)).frame, batch(refused('not in this room', 'a', 'r')));
+		await witness.none();
+	});
+
+	test('that is never returned to, after 5 s', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		for (const kind of polls) {
+			const peer = await visit(server, kind);
+			peer.join('a', 'r');
+			await witness.gets(joined('a', 'r', false));
+			await peer.gets(joined('a', 'r', false));
+			peer.leave();
+			/* Ends the poll that may be pending; what comes now waits for nobody. */
+			witness.send(broadcast('witness', 'r', 1));
+			await peer.gets(broadcast('witness', 'r', 1));
+			const from = performance.now();
+			await witness.gets(left('a', 'r'));
+			assert(performance.now() - from > DELAY - 200, 'not too early');
+			await witness.none();
+		}
+	});
+
+	test('whose receiver is cut behind a flood of further requests', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		for (const count of [10, 1000, 5000]) {
+			const session = await join(server, 'r', 'a', witness);
+			const receiver = await Receiver.attach(server, session, 'xhr');
+			receiver.raw.write(request('/echo').repeat(count));
+			await witness.none();
+			receiver.raw.reset();
+			await witness.gets(left('a', 'r'));
+		}
+		await witness.none();
+	});
+
+	test('that sends its last words and goes', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const receiver = await Receiver.attach(server, session, 'xhr_streaming');
+		await send(server, session, quit('a', 'r'));
+		receiver.destroy();
+		await witness.gets(quit('a', 'r'));
+		await witness.none();
+	});
+});
+
+describe('what waits is bounded', () => {
+	/* Sends packets to the room until it is told that `user` has gone. */
+	async function flood(sender, user, size = 60_000) {
+		const filler = 'x'.repeat(size);
+		const gone = left(user, 'r');
+		for (let number = 0; number < 3000; number++) {
+			sender.send(broadcast('witness', 'r', { number, filler }));
+			sender.send(ping('witness', 'x'));
+			const got = await sender.next();
+			if (got === gone) {
+				await sender.gets(members('witness', 'x'));
+				return number;
+			}
+			assert.equal(got, members('witness', 'x'));
+		}
+		return assert.fail(`${user} is still there`);
+	}
+
+	test('for a session without a receiver: it ends, and the room is told', async t => {
+		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const [other] = await meet(server, 's', ['b', 'xhr']);
+		const packets = await flood(witness, 'a');
+		assert(packets >= 2, `${packets} of the largest packets find room`);
+		const { frame } = await take(server, session);
+		assert.match(frame, /^(o$|c\[)/);
+		await silence(witness, other);
+	});
+
+	test('by bytes, so that many small ones end it too', async t => {
+		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		await join(server, 'r', 'a', witness);
+		/* Larger packets, but within the 5 s that such a session has in any case. */
+		await flood(witness, 'a', 5000);
+	});
+
+	test('and what is within the bound arrives, in its largest form', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		for (const kind of kinds)
+			for (const unit of ['x', '\\"', '\u0001', '😀', '\u2028', '%', '<']) {
+				const session = await join(server, 'r', 'a', witness);
+				const text = broadcast('witness', 'r', '');
+				const count = Math.floor((65536 - Buffer.byteLength(text)) / Buffer.byteLength(unit));
+				/* Control characters are JSON only behind the packet, as white space. */
+				const full = unit === '\u0001' ? text + '\t'.repeat(count)
+					: text.replace('""', `"${unit.repeat(count)}"`);
+				witness.send(full);
+				witness.send(full);
+				await witness.none();
+				/* A page's frame holds only one packet of nothing but "<". */
+				const frames = kind === 'htmlfile' && unit === '<'
+					? [batch(full), batch(full)] : [batch(full, full)];
+				let receiver;
+				for (const expected of frames) {
+					receiver = await Receiver.attach(server, session, kind);
+					const got = await receiver.frame();
+					assert(got === expected, `${kind} ${JSON.stringify(unit)}`);
+				}
+				receiver.destroy();
+				if (receiver.streams)
+					await receiver.raw.ended().catch(() => {});
+				await send(server, session, quit('a', 'r')).catch(() => {});
+				const gone = await witness.next();
+				assert([left('a', 'r'), quit('a', 'r')].includes(gone), gone);
+			}
+	});
+
+	for (const kind of streams) {
+		test(`for a receiver by ${kind} that does not read: it ends, the others hear all`, async t => {
+			const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+			const [witness, reader] = await meet(server, 'r', ['witness', 'plain'], ['reader', 'xhr']);
+			const session = await begin(server);
+			const receiver = await Receiver.attach(server, session, kind);
+			receiver.raw.socket.pause();
+			await send(server, session, packet('connect', 'a', 'r', '{}'));
+			for (const each of [witness, reader])
+				await each.gets(joined('a', 'r', false));
+			const filler = 'x'.repeat(60_000);
+			const gone = left('a', 'r');
+			for (let number = 0, told = false; !told; number++) {
+				assert(number < 2000, 'it is still there');
+				const text = broadcast('witness', 'r', { number, filler });
+				witness.send(text);
+				let got = await reader.next();
+				if (got === gone) {
+					told = true;
+					got = await reader.next();
+				}
+				assert(got === text, `packet ${number} arrives`);
+			}
+			await witness.gets(gone);
+			await silence(witness, reader);
+		});
+	}
+});
+
+describe('a message above MaxPacket through a sender over HTTP', () => {
+	const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
+	const long = broadcast('a', 'r', 'x'.repeat(66_000));
+	const json = JSON.stringify([long]);
+	const ways = {
+		xhr_send: [`/xhr_send`, { body: json }],
+		'xhr_send behind a good one': ['/xhr_send', { body: JSON.stringify([broadcast('a', 'r', 1), long]) }],
+		'xhr_send in a chunk': ['/xhr_send',
+			{ 'Transfer-Encoding': 'chunked' }, `${json.length.toString(16)}\r\n${json}\r\n0\r\n\r\n`],
+		jsonp_send: ['/jsonp_send', { body: json }],
+		'jsonp_send in a form': ['/jsonp_send', { body: `d=${encodeURIComponent(json)}`, ...FORM }],
+	};
+	for (const [name, [path, options, body = '']] of Object.entries(ways)) {
+		test(`${name} gets 413, its receiver c[1009,...], its room is told once`, async t => {
+			const server = await serve(t);
+			const [witness] = await meet(server, 'r', ['witness', 'plain']);
+			for (const kind of kinds) {
+				const session = await join(server, 'r', 'a', witness);
+				const receiver = await Receiver.attach(server, session, kind);
+				const raw = await Raw.connect(server);
+				raw.write(message(`/echo${session}${path}`, { method: 'POST', ...options }));
+				raw.write(body);
+				assert.equal((await raw.response()).status, 413);
+				assert.match(await receiver.frame(), /^c\[1009,".+"\]$/);
+				await receiver.ends();
+				assert.match((await take(server, session)).frame, /^c\[1009,".+"\]$/);
+				const told = await witness.next();
+				if (told !== left('a', 'r')) {
+					assert.equal(told, broadcast('a', 'r', 1));
+					await witness.gets(left('a', 'r'));
+				}
+			}
+			await witness.none();
+		});
+	}
+
+	test('is refused before it comes, if its length tells', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		for (const length of ['100000000', '18446744073709551615'.slice(1)]) {
+			const session = await join(server, 'r', 'a', witness);
+			const raw = await Raw.connect(server);
+			raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Content-Length': length }));
+			assert.equal(await raw.status(), 413);
+			await raw.drained();
+			await witness.gets(left('a', 'r'));
+			assert.match((await take(server, session)).frame, /^c\[1009,/);
+		}
+	});
+
+	test('is refused while it comes, if it is chunked', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const raw = await Raw.connect(server);
+		raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Transfer-Encoding': 'chunked' }));
+		const piece = `8000\r\n${'"'.padEnd(0x8000, 'x')}\r\n`;
+		raw.write(piece.replace('"', '[') + piece.repeat(30));
+		assert.equal(await raw.status(), 413);
+		raw.destroy();
+		await witness.gets(left('a', 'r'));
+		assert.match((await take(server, session)).frame, /^c\[1009,/);
+	});
+
+	test('to nobody is an error as well', async t => {
+		const server = await serve(t);
+		const { status } = await ask(server, '/echo/0/nobody/xhr_send', { method: 'POST', body: json });
+		assert([404, 413].includes(status), status);
+	});
+
+	test('counts without what JSON makes of it', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const text = filler => broadcast('a', 'r', filler);
+		const full = text('x'.repeat(65536 - text('').length));
+		const escaped = Array.from(full, char =>
+			`\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+		for (const body of [JSON.stringify([full]), `["${escaped}"]`, `[${' '.repeat(1000)}"${escaped}"]`]) {
+			const { status } = await ask(server, `/echo${session}/xhr_send`, { method: 'POST', body });
+			assert.equal(status, 204);
+			assert(await witness.next() === full);
+		}
+		const form = `d=${Array.from(JSON.stringify([full]), char =>
+			`%${char.charCodeAt(0).toString(16)}`).join('')}`;
+		const { status } = await ask(server, `/echo${session}/jsonp_send`, { method: 'POST', body: form, ...FORM });
+		assert.equal(status, 200);
+		assert(await witness.next() === full);
+	});
+
+	test('does not count what others are with it in one array', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		const session = await join(server, 'r', 'a', witness);
+		const texts = Array.from({ length: 30 }, (_, i) => broadcast('a', 'r', { i, text: 'x'.repeat(3000) }));
+		await send(server, session, ...texts);
+		await witness.gets(...texts);
+	});
+});
+
+describe('text that is no Unicode', () => {
+	/* A room of a sender, whose messages are written out, and one peer a transport. */
+	async function audience(t) {
+		const server = await serve(t);
+		const peers = await meet(server, 'r', ['plain', 'plain'], ['websocket', 'websocket'], ['xhr', 'xhr'],
+			['eventsource', 'eventsource']);
+		const session = await begin(server);
+		await send(server, session, packet('connect', 'a', 'r', '{}'));
+		for (const peer of peers)
+			await peer.gets(joined('a', 'r', false));
+		await take(server, session);
+		return { server, session, plain: peers[0], others: peers.slice(1), peers };
+	}
+
+	test('bytes that are not UTF-8 are replaced on their way in', async t => {
+		const { server, session, peers } = await audience(t);
+		const [before, after] = JSON.stringify([broadcast('a', 'r', 'x!x')]).split('!');
+		const body = Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xe2, 0x82]), Buffer.from(after)]);
+		for (const path of ['xhr_send', 'jsonp_send']) {
+			await ask(server, `/echo${session}/${path}`, { method: 'POST', body });
+			for (const peer of peers)
+				await peer.gets(broadcast('a', 'r', 'x\ufffd\ufffdx'));
+		}
+	});
+
+	test('lone surrogates are kept among SockJS clients, and U+FFFD to a plain WebSocket', async t => {
+		const { server, session, plain, others } = await audience(t);
+		for (const half of ['\ud800', '\udfff', '\udc00\ud800']) {
+			/* The packet itself has the lone surrogate, which only the outer JSON can escape. */
+			const text = broadcast('a', 'r', 'x!x').replace('!', half);
+			await send(server, session, text);
+			for (const peer of others)
+				await peer.gets(text);
+			await plain.gets(text.replaceAll(/[\ud800-\udfff]/g, '\ufffd'));
+		}
+	});
+
+	test('an escape within the packet is its own affair', async t => {
+		const { server, session, peers } = await audience(t);
+		const text = broadcast('a', 'r', '\ud800');
+		assert.match(text, /\\ud800/);
+		await send(server, session, text);
+		for (const peer of peers)
+			await peer.gets(text);
+	});
+
+	test('a lone surrogate in an id is an error, however it is written', async t => {
+		const { server, session, peers } = await audience(t);
+		const reason = 'UserId must be a string of 1 to 128 bytes';
+		for (const user of ['\ud800', 'x\udc00', '\udc00\ud800']) {
+			await send(server, session, `{"Header":{"Event":"ping","UserId":"${user}","RoomId":"r"}}`);
+			assert.equal((await take(server, session)).frame, batch(refused(reason, '', 'r')));
+		}
+		await send(server, session, '{"Header":{"Event":"ping","UserId":"\u{1f600}","RoomId":"none"},"Payload":1}');
+		const { frame } = await take(server, session);
+		assert.equal(frame, batch(members('😀', 'none')));
+		await silence(...peers);
+	});
+
+	test('lone surrogates that an error repeats are escaped as well', async t => {
+		const { server, session, peers } = await audience(t);
+		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
+		await raw.gets('o');
+		const text = '{"Header":{"Event":"x\ud800","UserId":"a","RoomId":"r"}}';
+		raw.text(JSON.stringify([text]));
+		assert.match(JSON.parse((await raw.frame()).text.slice(1))[0], /"Event":"error"/);
+		await send(server, session, text);
+		const { frame } = await take(server, session);
+		assert.match(JSON.parse(JSON.parse(frame.slice(1))[0]).Payload, /^unknown Event "x/);
+		await silence(...peers);
+	});
+
+	test('a high half and a low half, one escaped and one not, are no pair to be made', async t => {
+		const { server, session, others } = await audience(t);
+		const texts = ['\ud83d', '\ude00'].map(half => broadcast('a', 'r', '!').replace('!', half));
+		await send(server, session, ...texts);
+		for (const peer of others)
+			await peer.gets(...texts);
+	});
+});
+
+describe('a binary message over the WebSocket of SockJS', () => {
+	test('is read as text', async t => {
+		const server = await serve(t);
+		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
+		await raw.gets('o');
+		raw.write(frame(OPCODE.binary, JSON.stringify([ping('me', 'x')])));
+		await raw.gets(batch(members('me', 'x')));
+	});
+
+	test('is refused if it is no UTF-8', async t => {
+		const server = await serve(t);
+		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
+		await raw.gets('o');
+		raw.write(frame(OPCODE.binary, Buffer.from('["\xff"]', 'latin1')));
+		await raw.fails(1007);
+	});
+});
+
+describe('a message above MaxPacket over the WebSocket of SockJS', () => {
+	test('ends the session with 1009', async t => {
+		const server = await serve(t);
+		const [witness] = await meet(server, 'r', ['witness', 'plain']);
+		for (const text of [JSON.stringify(['x'.repeat(65537)]), `"${'x'.repeat(65537)}"`,
+			JSON.stringify(['x'.repeat(900_000)])]) {
+			const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
+			await raw.gets('o');
+			raw.text(JSON.stringify([packet('connect', 'a', 'r', '{}')]));
+			await raw.gets(batch(joined('a', 'r', false)));
+			await witness.gets(joined('a', 'r', false));
+			raw.text(text);
+			let got = await raw.frame();
+			if (got.opcode === OPCODE.text) {
+				assert.match(got.text, /^c\[1009,".+"\]$/);
+				got = await raw.frame();
+			} else {
+				assert.equal(got.payload.readUInt16BE(), 1009);
+			}
+			assert.equal(got.opcode, OPCODE.close);
+			raw.write(closeFrame(1000));
+			await witness.gets(left('a', 'r'));
+			raw.destroy();
+		}
+		await witness.none();
+	});
+
+	test('counts without what JSON makes of it', async t => {
+		const server = await serve(t);
+		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
+		await raw.gets('o');
+		const text = filler => packet('ping', 'me', 'x', filler);
+		const full = text('x'.repeat(65536 - text('').length));
+		const escaped = Array.from(full, char =>
+			`\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+		for (const json of [JSON.stringify([full]), `["${escaped}"]`, `"${escaped}"`]) {
+			raw.text(json);
+			await raw.gets(batch(members('me', 'x')));
+		}
+	});
+});
+
+/*
+ * States in which a session may be dropped: each opens one, and leaves it so.  The second
+ * list are those that only the 5 s timer ends.
+ */
+const post = (server, path, body) => ask(server, `/echo${path}`, { method: 'POST', body });
+const enter = (server, session, room = fresh()) =>
+	send(server, session, packet('connect', 'a', room, '{}'));
+
+const dropped = {
+	'a new one, by its first receiver': async (server, kind, cut) => {
+		const { method, path } = receivers[kind];
+		const raw = await Raw.connect(server);
+		raw.write(message(`/echo${fresh()}${path}`, { method }));
+		await cut(raw);
+	},
+	'one that waits': async (server, kind, cut) => {
+		await cut((await Receiver.attach(server, await begin(server), kind)).raw);
+	},
+	'one that waits, in a room': async (server, kind, cut) => {
+		const session = await begin(server);
+		await enter(server, session);
+		await take(server, session);
+		await cut((await Receiver.attach(server, session, kind)).raw);
+	},
+	'one to which much has been sent': async (server, kind, cut) => {
+		const session = await begin(server);
+		const raw = await Raw.connect(server);
+		raw.socket.pause();
+		const { method, path } = receivers[kind];
+		raw.write(message(`/echo${session}${path}`, { method }));
+		for (let i = 0; i < 3; i++)
+			await send(server, session, ping('me', 'x'.repeat(100)), '?');
+		await cut(raw);
+	},
+	'one with a second receiver': async (server, kind, cut) => {
+		const session = await begin(server);
+		const receiver = await Receiver.attach(server, session, kind);
+		await cut((await Receiver.attach(server, session, 'xhr_streaming')).raw);
+		await cut(receiver.raw);
+	},
+	'one with a request behind its receiver': async (server, kind, cut) => {
+		const receiver = await Receiver.attach(server, await begin(server), kind);
+		receiver.raw.write(request('/echo'));
+		await cut(receiver.raw);
+	},
+	'one over a WebSocket, whatever the state': async (server, kind, cut) => {
+		const framed = kinds.indexOf(kind) % 2 === 0;
+		const raw = await Raw.websocket(server, { path: framed ? `/echo${fresh()}/websocket` : '/echo/websocket' });
+		const join = packet('connect', 'a', fresh(), '{}');
+		raw.text(framed ? JSON.stringify([join]) : join);
+		await raw.frame();
+		switch (kinds.indexOf(kind)) {
+		case 0: raw.write(frame(OPCODE.text, '["x', { fin: false })); break;
+		case 1: raw.write(closeFrame(1000)); break;
+		case 2: raw.text('broken'); break;
+		case 3: raw.write(Buffer.from([0x81])); break;
+		default: break;
+		}
+		await cut(raw);
+	},
+};
+
+const abandoned = {
+	'one that is never returned to': async server => {
+		await begin(server);
+	},
+	'one in a room': async server => {
+		await enter(server, await begin(server));
+	},
+	'one for which something waits': async server => {
+		const session = await begin(server);
+		await enter(server, session);
+		await send(server, session, ping('me', 'x'), ping('me', 'x'));
+	},
+	'one that is closing': async server => {
+		const session = await begin(server), room = fresh();
+		await enter(server, session, room);
+		await enter(server, await begin(server), room);
+	},
+	'one that is closing and knows it': async server => {
+		const session = await begin(server);
+		await post(server, `${session}/xhr_send`, JSON.stringify(['x'.repeat(65537)]));
+		await take(server, session);
+	},
+	'one whose sender is cut': async server => {
+		const session = await begin(server);
+		const raw = await Raw.connect(server);
+		raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Content-Length': '1000' }));
+		raw.write('["');
+		raw.destroy();
+	},
+	'one whose response was full': async server => {
+		const session = await begin(server);
+		await enter(server, session);
+		const receiver = await Receiver.attach(server, session, 'xhr');
+		await receiver.frame();
+		receiver.destroy();
+	},
+};
+
+test('a thousand sessions dropped in every state leave every table empty', async t => {
+	const server = await serve(t, { conf: { MaxConnections: 500 } });
+	const ways = Object.values(cuts);
+	let count = 0;
+	while (count < 1000) {
+		const work = [];
+		for (const drop of Object.values(dropped))
+			for (const kind of kinds)
+				work.push(drop(server, kind, ways[(count + work.length) % ways.length]));
+		for (const leave of Object.values(abandoned))
+			work.push(leave(server));
+		await Promise.all(work);
+		count += work.length;
+	}
+	await emptied(server);
+	/* They can all be used again. */
+	const peers = await meet(server, 'r', ...transports.map(kind => [kind, kind]));
+	await silence(...peers);
+	peers.forEach(peer => peer.destroy());
+	await emptied(server);
+});

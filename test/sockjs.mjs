@@ -1,0 +1,552 @@
+/*
+ * SockJS over raw sockets: single requests with their answers, receivers whose every chunk
+ * is checked, and sessions over any transport with the face of a client of client.mjs.
+ */
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import { Raw, members, open, packet, request } from './client.mjs';
+import { bounded, built, serve } from './server.mjs';
+
+export const GO_AWAY = 'c[3000,"Go away!"]';
+export const SECOND = 'c[2010,"Another connection still open"]';
+export const DELAY = 5000; /* milliseconds that a session lives without a receiver */
+export const CALLBACK = '_jp.abc123';
+
+/* The echo service, with a response limit of 4096 bytes; `heartbeat` is in seconds. */
+export const serveEcho = (t, heartbeat) => serve(t, {
+	binary: built('ECHO', 'build/san/echo'),
+	conf: null,
+	args: ['0', ...heartbeat === undefined ? [] : [String(heartbeat)]],
+});
+
+/* Another service of the same server. */
+export const under = (server, prefix) => Object.assign(Object.create(server), { prefix });
+
+/* Asks now and then until the answer is good, for what only time brings about. */
+export async function eventually(what, ask, good) {
+	const wait = async () => {
+		let answer;
+		while (!good(answer = await ask()))
+			await sleep(50);
+		return answer;
+	};
+	return bounded(wait(), what, 30_000);
+}
+
+/* Tests that run beside each other in one process start many servers. */
+process.setMaxListeners(0);
+
+let sessions = 0;
+
+/* The path of a session that nobody has used, below the prefix. */
+export const fresh = () => `/000/session_${++sessions}`;
+
+/*
+ * Text as SockJS quotes it: as JSON does, and certain code units escaped besides, of
+ * surrogate pairs both halves.
+ */
+export const quote = text => JSON.stringify(text).replace(
+	/[\u200c-\u200f\u2028-\u202f\u2060-\u206f\ufff0-\uffff\ud800-\udfff]/g,
+	unit => `\\u${unit.charCodeAt(0).toString(16)}`);
+
+/* The frame of these messages. */
+export const batch = (...messages) => `a[${messages.map(quote).join(',')}]`;
+
+/*
+ * Requests and answers
+ */
+
+/* A request with its body, if it has one. */
+export function message(target, { method = 'GET', body, ...headers } = {}) {
+	const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
+	const head = request(target, { method, ...length, ...headers });
+	return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body ?? '')]);
+}
+
+/* The head of an answer, whose headers come once each. */
+export async function head(raw) {
+	const [first, ...lines] = (await raw.through('\r\n\r\n')).slice(0, -4).split('\r\n');
+	const [, status] = /^HTTP\/1\.1 (\d{3}) \S/.exec(first) ?? assert.fail(first);
+	const headers = {};
+	for (const line of lines) {
+		const [, name, value] = /^([\w-]+): ?(.*)$/.exec(line) ?? assert.fail(line);
+		assert(!(name.toLowerCase() in headers), `${name} comes twice`);
+		headers[name.toLowerCase()] = value;
+	}
+	return { status: Number(status), headers };
+}
+
+/* The bytes of the next chunk; none are the last one's. */
+export async function chunk(raw) {
+	const line = await raw.through('\r\n');
+	assert.match(line, /^[0-9A-Fa-f]+\r\n$/);
+	const data = await raw.read(parseInt(line, 16));
+	assert.equal((await raw.read(2)).toString(), '\r\n', 'the end of a chunk');
+	return data.toString();
+}
+
+/* All that comes until the server closes. */
+async function remainder(raw) {
+	const bytes = [];
+	for (let byte; (byte = await raw.read(1).catch(() => undefined)); )
+		bytes.push(byte);
+	await raw.ended();
+	return Buffer.concat(bytes).toString();
+}
+
+/* The body of an answer that is no stream: its end must be known. */
+async function content(raw, { status, headers }, method) {
+	if (method === 'HEAD' || [100, 101, 204, 304].includes(status))
+		return '';
+	if ('transfer-encoding' in headers) {
+		assert.equal(headers['transfer-encoding'], 'chunked');
+		assert(!('content-length' in headers));
+		let body = '';
+		for (let data; (data = await chunk(raw)) !== ''; )
+			body += data;
+		return body;
+	}
+	if ('content-length' in headers)
+		return (await raw.read(Number(headers['content-length']))).toString();
+	assert.equal(headers.connection, 'close', 'the end of the body can be known');
+	return remainder(raw);
+}
+
+export async function answer(raw, method = 'GET') {
+	const start = await head(raw);
+	return { ...start, body: await content(raw, start, method) };
+}
+
+/* A request on this connection, and its answer. */
+export async function exchange(raw, target, options = {}) {
+	raw.write(message(target, options));
+	return answer(raw, options.method);
+}
+
+export const post = (raw, target, body, headers) =>
+	exchange(raw, target, { method: 'POST', body, ...headers });
+
+/* The same on a connection of its own. */
+export async function ask(server, target, options) {
+	const raw = await Raw.connect(server);
+	try {
+		return await exchange(raw, target, options);
+	} finally {
+		raw.destroy();
+		server.clients.delete(raw);
+	}
+}
+
+/* Hands messages to a session, which takes them. */
+export async function send(server, session, ...messages) {
+	const { status, body } = await ask(server, `${server.prefix}${session}/xhr_send`,
+		{ method: 'POST', body: JSON.stringify(messages) });
+	assert.deepEqual({ status, body }, { status: 204, body: '' });
+}
+
+/* Is it there?  Asks without changing anything. */
+export async function exists(server, session) {
+	const { status } = await ask(server, `${server.prefix}${session}/xhr_send`,
+		{ method: 'POST', body: '[]' });
+	assert([204, 404].includes(status), status);
+	return status === 204;
+}
+
+/*
+ * Receivers
+ */
+
+const HTMLFILE = `<!doctype html>
+<html><head>
+  <meta http-equiv="X-UA-Compatible" content="IE=edge" />
+  <meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />
+</head><body><h2>Don't panic!</h2>
+  <script>
+    document.domain = document.domain;
+    var c = parent.${CALLBACK};
+    c.start();
+    function p(d) {c.message(d);};
+    window.onload = function() {c.stop();};
+  </script>`;
+
+const script = 'application/javascript; charset=UTF-8';
+
+/*
+ * How each transport receives: the request, what a stream begins with, and what becomes of
+ * a frame.
+ */
+export const receivers = {
+	xhr: { method: 'POST', path: '/xhr', type: script, wrap: frame => `${frame}\n` },
+	jsonp: {
+		method: 'GET',
+		path: `/jsonp?c=${CALLBACK}`,
+		type: script,
+		wrap: frame => `/**/${CALLBACK}(${JSON.stringify(frame)});\r\n`,
+	},
+	xhr_streaming: {
+		method: 'POST',
+		path: '/xhr_streaming',
+		type: script,
+		begins: text => assert.equal(text, `${'h'.repeat(2048)}\n`),
+		wrap: frame => `${frame}\n`,
+	},
+	eventsource: {
+		method: 'GET',
+		path: '/eventsource',
+		type: 'text/event-stream',
+		begins: text => assert.equal(text, '\r\n'),
+		wrap: frame => `data: ${frame.replaceAll('%', '%25')}\r\n\r\n`,
+	},
+	htmlfile: {
+		method: 'GET',
+		path: `/htmlfile?c=${CALLBACK}`,
+		type: 'text/html; charset=UTF-8',
+		begins(text) {
+			assert.equal(text.trimEnd(), HTMLFILE);
+			assert(text.length > 1024, 'the page is padded');
+		},
+		wrap: frame =>
+			`<script>\np(${JSON.stringify(frame).replaceAll('<', '\\u003c')});\n</script>\r\n`,
+	},
+};
+export const kinds = Object.keys(receivers);
+export const streams = kinds.filter(kind => 'begins' in receivers[kind]);
+export const polls = kinds.filter(kind => !streams.includes(kind));
+
+/* The frame in what a transport makes of it. */
+function unwrap(kind, text) {
+	const quoted = /\((".*")\);\r?\n/;
+	switch (kind) {
+	case 'xhr':
+	case 'xhr_streaming': return text.slice(0, -1);
+	case 'eventsource': return text.slice(6, -4).replaceAll('%25', '%');
+	default: return JSON.parse((quoted.exec(text) ?? assert.fail(text))[1]);
+	}
+}
+
+/* A request for frames. */
+export class Receiver {
+	#ends; /* it has: a poll with its frame, a stream with its last chunk */
+
+	/* Sent, and seen by the server when this returns. */
+	static async attach(server, session, kind, { raw, prefix = server.prefix, ...headers } = {}) {
+		const receiver = new Receiver(raw ?? await Raw.connect(server), kind);
+		const { method, path } = receivers[kind];
+		const text = message(`${prefix}${session}${path}`, { method, ...headers });
+		if (receiver.streams) {
+			receiver.raw.write(text);
+			await receiver.#begin();
+		} else {
+			/* Of a poll nothing is heard until it ends: the answer to the request before it tells. */
+			receiver.raw.write(Buffer.concat([message('/nowhere'), text]));
+			assert.equal((await answer(receiver.raw)).status, 404);
+		}
+		return receiver;
+	}
+
+	constructor(raw, kind) {
+		Object.assign(this, { raw, kind, streams: streams.includes(kind) });
+	}
+
+	#judge({ status, headers }) {
+		assert.equal(status, 200);
+		assert.equal(headers['content-type'], receivers[this.kind].type);
+	}
+
+	async #begin() {
+		const start = await head(this.raw);
+		this.#judge(start);
+		assert.equal(start.headers['transfer-encoding'], 'chunked');
+		assert(!('content-length' in start.headers));
+		this.headers = start.headers;
+		receivers[this.kind].begins(await chunk(this.raw));
+	}
+
+	/* The next frame, which has a chunk or a body for itself; undefined at the stream's end. */
+	async frame() {
+		assert(!this.#ends, 'a frame is expected of an answer that has ended');
+		let text;
+		if (this.streams) {
+			text = await chunk(this.raw);
+		} else {
+			const whole = await answer(this.raw);
+			this.#judge(whole);
+			text = whole.body;
+			this.headers = whole.headers;
+		}
+		this.#ends = !this.streams || text === '';
+		if (text === '')
+			return assert(this.streams, 'a poll without a frame');
+		const frame = unwrap(this.kind, text);
+		assert.equal(text, receivers[this.kind].wrap(frame));
+		return frame;
+	}
+
+	/* The next frames are exactly these. */
+	async gets(...frames) {
+		for (const frame of frames)
+			assert.equal(await this.frame(), frame);
+	}
+
+	/* The answer is at its end. */
+	async ends() {
+		if (this.streams)
+			assert.equal(await this.frame(), undefined);
+		assert(this.#ends, 'the answer goes on');
+	}
+
+	/* The next one, on the same connection. */
+	again(server, session, kind = this.kind) {
+		return Receiver.attach(server, session, kind, { raw: this.raw });
+	}
+
+	destroy() {
+		this.raw.destroy();
+	}
+}
+
+/* Ways in which a client goes. */
+export const cuts = {
+	'a FIN': raw => raw.destroy(),
+	'a reset': raw => raw.reset(),
+	'a half-close': async raw => {
+		raw.end();
+		await once(raw.socket, 'finish');
+	},
+};
+
+/* What one request for frames brings. */
+export async function take(server, session, kind = 'xhr') {
+	const receiver = await Receiver.attach(server, session, kind);
+	const frame = await receiver.frame();
+	if (!receiver.streams)
+		receiver.destroy();
+	return { frame, receiver };
+}
+
+/* Opens a session and leaves it without a receiver: an ended poll. */
+export async function begin(server, session = fresh()) {
+	const { frame } = await take(server, session);
+	assert.equal(frame, 'o');
+	return session;
+}
+
+/*
+ * Sessions
+ */
+
+let rounds = 0;
+
+class Session {
+	#messages = [];
+	#events = new EventEmitter();
+	#isOpen = false;
+	#end; /* how it ended */
+	heartbeats = 0;
+
+	constructor(server) {
+		this.server = server;
+		this.path = fresh();
+		server.clients.add(this);
+	}
+
+	get isOver() {
+		return this.#end !== undefined;
+	}
+
+	#until(what, condition) {
+		const wait = async () => {
+			while (!condition()) {
+				assert(!this.isOver, `no ${what}, but the end: ${this.#end?.reason}`);
+				await once(this.#events, 'change');
+			}
+		};
+		return bounded(wait(), what);
+	}
+
+	opened() {
+		return this.#until('opening', () => this.#isOpen);
+	}
+
+	take(frame) {
+		switch (frame[0]) {
+		case 'o':
+			assert(!this.#isOpen, 'opened twice');
+			this.#isOpen = true;
+			break;
+		case 'a': this.#messages.push(...JSON.parse(frame.slice(1))); break;
+		case 'h': this.heartbeats++; break;
+		default: {
+			const [code, reason] = JSON.parse(frame.slice(1));
+			this.finish(code, reason);
+		}
+		}
+		this.#events.emit('change');
+	}
+
+	finish(code, reason) {
+		this.#end ??= { code, reason };
+		this.#events.emit('change');
+	}
+
+	send(message) {
+		this.transmit(typeof message === 'string' ? message : JSON.stringify(message));
+	}
+
+	join(user, room) {
+		this.send(packet('connect', user, room, '{}'));
+	}
+
+	async next() {
+		await this.#until('message', () => this.#messages.length > 0);
+		return this.#messages.shift();
+	}
+
+	async gets(...texts) {
+		for (const text of texts)
+			assert.equal(await this.next(), text);
+	}
+
+	async beat() {
+		const before = this.heartbeats;
+		await this.#until('heartbeat', () => this.heartbeats > before);
+	}
+
+	async none() {
+		const room = `nobody is here, ${++rounds}`;
+		this.send(packet('ping', 'me', room, '{}'));
+		await this.gets(members('me', room));
+	}
+
+	/* How it ended. */
+	async closed() {
+		const wait = async () => {
+			while (!this.isOver)
+				await once(this.#events, 'change');
+			return this.#end;
+		};
+		return bounded(wait(), 'the end of a session');
+	}
+}
+
+class HttpSession extends Session {
+	#kind;
+	#receiving;
+	#sending;
+	#outbox = [];
+	#busy = false;
+	#left = false;
+
+	constructor(server, kind) {
+		super(server);
+		this.#kind = kind;
+		this.#receive().catch(error => this.finish(1006, error.message));
+	}
+
+	async #receive() {
+		while (!this.isOver && !this.#left) {
+			const receiver = await Receiver.attach(this.server, this.path, this.#kind,
+				{ raw: this.#receiving });
+			this.#receiving = receiver.raw;
+			do {
+				const frame = await receiver.frame();
+				if (frame === undefined)
+					break;
+				this.take(frame);
+			} while (receiver.streams);
+		}
+	}
+
+	/* One request at a time, with all that has gathered meanwhile, as a browser does it. */
+	async #transmit() {
+		this.#sending ??= await Raw.connect(this.server);
+		while (this.#outbox.length > 0) {
+			const text = JSON.stringify(this.#outbox.splice(0));
+			const [target, body, headers, status] = this.#kind === 'jsonp'
+				? ['jsonp_send', `d=${encodeURIComponent(text)}`,
+					{ 'Content-Type': 'application/x-www-form-urlencoded' }, 200]
+				: ['xhr_send', text, { 'Content-Type': 'text/plain' }, 204];
+			const got = await post(this.#sending,
+				`${this.server.prefix}${this.path}/${target}`, body, headers);
+			assert.equal(got.status, status, got.body);
+		}
+	}
+
+	transmit(text) {
+		this.#outbox.push(text);
+		if (this.#busy)
+			return;
+		this.#busy = true;
+		this.#transmit()
+			.catch(error => this.finish(1006, error.message))
+			.finally(() => this.#busy = false);
+	}
+
+	/* Does not come back when the present poll has ended. */
+	leave() {
+		this.#left = true;
+	}
+
+	close() {
+		this.destroy();
+	}
+
+	destroy() {
+		this.#receiving?.destroy();
+		this.#sending?.destroy();
+	}
+
+	reset() {
+		this.#receiving?.reset();
+	}
+
+	/* No more is read of what comes. */
+	pause() {
+		this.#receiving.socket.pause();
+	}
+}
+
+class SocketSession extends Session {
+	constructor(server) {
+		super(server);
+		this.socket = new WebSocket(
+			`ws://${server.host}:${server.port}${server.prefix}${this.path}/websocket`,
+			{ perMessageDeflate: false });
+		this.socket.on('message', data => this.take(data.toString()));
+		this.socket.on('close', (code, reason) => this.finish(code, reason.toString()));
+		this.socket.on('error', () => {});
+	}
+
+	transmit(text) {
+		this.socket.send(JSON.stringify([text]));
+	}
+
+	close() {
+		this.socket.close();
+	}
+
+	destroy() {
+		this.socket.terminate();
+	}
+
+	reset() {
+		this.socket._socket.resetAndDestroy();
+	}
+
+	pause() {
+		this.socket.pause();
+	}
+}
+
+/* All that a peer may come over; plain is a WebSocket without SockJS. */
+export const transports = [...kinds, 'websocket', 'plain'];
+
+export async function visit(server, kind) {
+	if (kind === 'plain')
+		return open(server);
+	const session = kind === 'websocket' ? new SocketSession(server) : new HttpSession(server, kind);
+	await session.opened();
+	return session;
+}
