@@ -430,7 +430,8 @@ is_named(struct span key, const char *name)
 
 	if (key.length > sizeof plain)
 		return false;
-	return span_is((struct span){ plain, http_unescape(key, plain, true) }, name);
+	size_t length = http_unescape(key, plain, true);
+	return span_is((struct span){ plain, length }, name);
 }
 
 struct span
