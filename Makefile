@@ -15,7 +15,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory source rooms packet log conf conn web frame session sockjs
 UNITS = text json http ws memory source rooms packet log conf frame
-HEADERS = $(FILES:%=%.h)
+HEADERS = $(FILES:%=%.h) test/unit.h
 # A set of objects for each way to build.
 B = build/plain
 

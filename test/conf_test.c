@@ -1,17 +1,9 @@
 /* What a configuration file may say, and how it is told what is wrong with it. */
 #include "conf.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
 
 static char directory[256], path[300];
 static char message[4096]; /* what the last load said */
@@ -404,6 +396,23 @@ assert_string_refused(const char *name, const char *written)
 	assert_refused(text, 2, rule);
 }
 
+/* The good and the bad strings for a key, given without their quotes. */
+static void
+assert_strings(const char *name, const char *const *good, size_t good_count,
+	       const char *const *bad, size_t bad_count)
+{
+	char written[100];
+
+	for (size_t i = 0; i < good_count; i++) {
+		snprintf(written, sizeof written, "\"%s\"", good[i]);
+		assert_string(name, written, good[i]);
+	}
+	for (size_t i = 0; i < bad_count; i++) {
+		snprintf(written, sizeof written, "\"%s\"", bad[i]);
+		assert_string_refused(name, written);
+	}
+}
+
 static void
 a_string_comes_without_its_escapes(void **state)
 {
@@ -481,17 +490,9 @@ a_host_is_an_address(void **state)
 	static const char *const bad[] = { "localhost",	   "127.0.0.256", "127.1",
 					   "127.0.0.1:80", " ::1",	  "[::1]",
 					   ":::",	   "1::2::3",	  "*" };
-	char written[100];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		snprintf(written, sizeof written, "\"%s\"", good[i]);
-		assert_string("Host", written, good[i]);
-	}
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(written, sizeof written, "\"%s\"", bad[i]);
-		assert_string_refused("Host", written);
-	}
+	assert_strings("Host", good, COUNT(good), bad, COUNT(bad));
 }
 
 static void
@@ -501,17 +502,9 @@ a_prefix_is_a_path_or_empty(void **state)
 					    "/%20", "/\xc3\xa4" };
 	static const char *const bad[] = { "/",	  "echo", "/echo/", "/a b", "/a?b",
 					   "/a#", " /a",  "/a ",    "//",   "/a\x7f" };
-	char written[100];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		snprintf(written, sizeof written, "\"%s\"", good[i]);
-		assert_string("Prefix", written, good[i]);
-	}
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(written, sizeof written, "\"%s\"", bad[i]);
-		assert_string_refused("Prefix", written);
-	}
+	assert_strings("Prefix", good, COUNT(good), bad, COUNT(bad));
 }
 
 /* `text` with as many x behind it as make `length`, as a JSON string. */
@@ -564,17 +557,9 @@ a_sockjs_is_a_url_that_a_page_can_hold(void **state)
 					   "/a ",   "/a b",	 "/a'b",    "/a<b",
 					   "/a>b",  "/a\x7f",	 "htt",	    "/\\\"",
 					   "/\\\\", "HTTP://a" };
-	char written[100];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		snprintf(written, sizeof written, "\"%s\"", good[i]);
-		assert_string("SockJS", written, good[i]);
-	}
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(written, sizeof written, "\"%s\"", bad[i]);
-		assert_string_refused("SockJS", written);
-	}
+	assert_strings("SockJS", good, COUNT(good), bad, COUNT(bad));
 	assert_at_most_1000("SockJS", "/");
 	assert_at_most_1000("SockJS", "https://");
 }

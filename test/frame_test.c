@@ -1,18 +1,8 @@
 /* Messages quoted, close frames, and what each transport wraps around a frame. */
 #include "frame.h"
-
 #include "http.h"
 #include "json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
+#include "unit.h"
 
 static const enum transport transports[] = {
 	TRANSPORT_WEBSOCKET,   TRANSPORT_XHR,	   TRANSPORT_XHR_STREAMING,
@@ -21,45 +11,6 @@ static const enum transport transports[] = {
 
 /* A callback's name of the greatest length. */
 static const char longest[] = "_jp.abcdefghijklmnopqrstuvwxyz-0";
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static char *
-copy(const void *data, size_t length)
-{
-	char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
-
-static struct span
-span(const char *string)
-{
-	return (struct span){ string, strlen(string) };
-}
-
-static void
-assert_same(struct span seen, const char *expected, size_t length)
-{
-	char room[1024] = "";
-	struct text t;
-
-	if (seen.length == length && memcmp(seen.data, expected, length) == 0)
-		return;
-	text_init(&t, room, sizeof room - 1);
-	text_escaped(&t, seen.data, seen.length, 100);
-	text_string(&t, " for ");
-	text_escaped(&t, expected, length, 100);
-	fail_msg("%s", room);
-}
-
-static void
-assert_text(const struct text *t, const char *expected)
-{
-	assert_false(t->overflow);
-	assert_same((struct span){ t->data, t->length }, expected, strlen(expected));
-}
 
 /* A character as UTF-8, surrogates in the same manner; returns its length. */
 static size_t
@@ -147,7 +98,7 @@ assert_quoted(const uint32_t *characters, size_t count)
 	frame_put_string(&t, p, length);
 	free(p);
 	assert_false(t.overflow);
-	assert_same((struct span){ seen, t.length }, expected, n);
+	assert_same((struct span){ seen, t.length }, (struct span){ expected, n });
 	assert_true(utf8_check(&u, seen, n) && utf8_complete(&u));
 	json_init(&j, seen, n);
 	assert_true(json_value(&j, &value) && json_finish(&j));
@@ -419,10 +370,11 @@ an_htmlfile_begins_with_a_page_of_more_than_1024_bytes(void **state)
 		frame_put_prelude(&t, TRANSPORT_HTMLFILE, (struct span){ name, n });
 		assert_false(t.overflow);
 		assert_true(t.length > 1024);
-		assert_same((struct span){ room, length }, lines, length);
+		assert_same((struct span){ room, length },
+			    (struct span){ lines, length });
 		for (size_t i = length; i < t.length - 4; i++)
 			assert_int_equal(room[i], ' ');
-		assert_same((struct span){ room + t.length - 4, 4 }, "\r\n\r\n", 4);
+		assert_span((struct span){ room + t.length - 4, 4 }, "\r\n\r\n");
 		assert_int_equal(t.length, 1027 + n);
 		free(name);
 		free(room);
@@ -446,8 +398,8 @@ a_prelude_does_not_depend_on_what_stands_before_it(void **state)
 		u.length = BEFORE;
 		frame_put_prelude(&u, transports[i], span("cb"));
 		assert_false(t.overflow || u.overflow);
-		assert_same((struct span){ behind + BEFORE, u.length - BEFORE }, alone,
-			    t.length);
+		assert_same((struct span){ behind + BEFORE, u.length - BEFORE },
+			    (struct span){ alone, t.length });
 		assert_int_equal(behind[BEFORE - 1], '#');
 	}
 }
@@ -571,9 +523,9 @@ a_wrapping_changes_only_the_bytes_it_must(void **state)
 			sprintf(expected, "x%syy%s%sz", other, other, other);
 			struct span seen =
 			    wrap(transports[i], span(frame), room, sizeof room);
-			assert_same(seen, expected, strlen(expected));
+			assert_span(seen, expected);
 			seen = wrap(transports[i], span(itself), room, sizeof room);
-			assert_same(seen, other, strlen(other));
+			assert_span(seen, other);
 		}
 }
 
@@ -790,7 +742,7 @@ assert_overflows(putter *put, enum transport transport)
 	put(&all, transport);
 	assert_false(all.overflow);
 	for (size_t size = 0; size <= all.length; size++) {
-		char *room = malloc(size > 0 ? size : 1);
+		char *room = allocate(size);
 		struct text t;
 		text_init(&t, room, size);
 		put(&t, transport);

@@ -1,40 +1,6 @@
 /* Heads found and read, chunked bodies decoded, queries and lists taken apart. */
 #include "http.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static char *
-copy(const void *data, size_t length)
-{
-	char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
-
-/* A NULL expects a field that is not there. */
-static void
-assert_span(struct span s, const char *expected)
-{
-	if (expected == NULL) {
-		assert_null(s.data);
-		assert_int_equal(s.length, 0);
-		return;
-	}
-	assert_non_null(s.data);
-	assert_int_equal(s.length, strlen(expected));
-	assert_memory_equal(s.data, expected, s.length);
-}
+#include "unit.h"
 
 /*
  * Scans what comes in two pieces and from then on a step at a time; returns what
@@ -221,11 +187,21 @@ parse(const char *line, const char *fields, struct http_request *r)
 	return http_parse(last_head, (size_t)length, r);
 }
 
+/* The same with a Host in front of the fields. */
+static unsigned
+parse_hosted(const char *line, const char *fields, struct http_request *r)
+{
+	char all[256];
+
+	snprintf(all, sizeof all, "Host: h\r\n%s", fields);
+	return parse(line, all, r);
+}
+
 static void
 assert_line_status(const char *line, unsigned status)
 {
 	struct http_request r;
-	unsigned seen = parse(line, "Host: h\r\n", &r);
+	unsigned seen = parse_hosted(line, "", &r);
 
 	if (seen != status)
 		fail_msg("%u for %s", seen, line);
@@ -236,11 +212,9 @@ static void
 assert_fields_status(unsigned minor, const char *fields, unsigned status)
 {
 	struct http_request r;
-	char all[256];
+	const char *line = minor == 0 ? "POST / HTTP/1.0" : "POST / HTTP/1.1";
+	unsigned seen = parse_hosted(line, fields, &r);
 
-	snprintf(all, sizeof all, "Host: h\r\n%s", fields);
-	unsigned seen =
-	    parse(minor == 0 ? "POST / HTTP/1.0" : "POST / HTTP/1.1", all, &r);
 	if (seen != status)
 		fail_msg("%u for %s", seen, fields);
 }
@@ -268,7 +242,7 @@ methods_are_told_apart_by_case_and_whole(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct http_request r;
-		assert_int_equal(parse(cases[i].line, "Host: h\r\n", &r), 0);
+		assert_int_equal(parse_hosted(cases[i].line, "", &r), 0);
 		assert_int_equal(r.method, cases[i].method);
 	}
 }
@@ -330,7 +304,7 @@ any_version_1_is_spoken(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct http_request r;
-		assert_int_equal(parse(cases[i].line, "Host: h\r\n", &r), 0);
+		assert_int_equal(parse_hosted(cases[i].line, "", &r), 0);
 		assert_int_equal(r.minor, cases[i].minor);
 	}
 }
@@ -370,7 +344,7 @@ assert_target(const char *target, const char *path, const char *query)
 	char line[256];
 
 	snprintf(line, sizeof line, "GET %s HTTP/1.1", target);
-	assert_int_equal(parse(line, "Host: h\r\n", &r), 0);
+	assert_int_equal(parse_hosted(line, "", &r), 0);
 	assert_span(r.path, path);
 	assert_span(r.query, query);
 }
@@ -498,11 +472,9 @@ a_connection_is_kept_as_its_version_and_field_say(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct http_request r;
-		char fields[128];
-		snprintf(fields, sizeof fields, "Host: h\r\n%s", cases[i].fields);
 		const char *line =
 		    cases[i].minor == 0 ? "GET / HTTP/1.0" : "GET / HTTP/1.1";
-		assert_int_equal(parse(line, fields, &r), 0);
+		assert_int_equal(parse_hosted(line, cases[i].fields, &r), 0);
 		if (r.keep_alive != cases[i].keep_alive)
 			fail_msg("1.%u %s", cases[i].minor, cases[i].fields);
 	}
@@ -533,9 +505,7 @@ upgrade_tokens_are_found_in_lists(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct http_request r;
-		char fields[128];
-		snprintf(fields, sizeof fields, "Host: h\r\n%s", cases[i].fields);
-		assert_int_equal(parse("GET / HTTP/1.1", fields, &r), 0);
+		assert_int_equal(parse_hosted("GET / HTTP/1.1", cases[i].fields, &r), 0);
 		if (r.upgrade != cases[i].upgrade || r.websocket != cases[i].websocket)
 			fail_msg("%s", cases[i].fields);
 	}
@@ -916,9 +886,7 @@ doubtful_transfer_codings_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(fields); i++) {
 		struct http_request r;
-		char all[128];
-		snprintf(all, sizeof all, "Host: h\r\n%s", fields[i]);
-		unsigned status = parse("POST / HTTP/1.1", all, &r);
+		unsigned status = parse_hosted("POST / HTTP/1.1", fields[i], &r);
 		if (status != 400 && status != 501)
 			fail_msg("%u for %s", status, fields[i]);
 	}

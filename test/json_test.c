@@ -1,32 +1,6 @@
 /* Which texts are JSON, walking them, and the escapes of their strings. */
 #include "json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static char *
-copy(const void *data, size_t length)
-{
-	char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
-
-static void
-assert_span(struct span s, const char *expected)
-{
-	assert_int_equal(s.length, strlen(expected));
-	assert_memory_equal(s.data, expected, s.length);
-}
+#include "unit.h"
 
 /* Is this one JSON text and nothing else?  `j` tells afterwards where it went wrong. */
 static bool
@@ -795,7 +769,7 @@ members_come_one_by_one_in_order(void **state)
 		assert_true(walk_members(&j, &t));
 		assert_true(json_finish(&j));
 		assert_int_equal(j.depth, 0);
-		assert_span((struct span){ room, t.length }, cases[i].members);
+		assert_text(&t, cases[i].members);
 		free(p);
 	}
 }
@@ -864,7 +838,7 @@ elements_come_one_by_one_in_order(void **state)
 		}
 		assert_true(end);
 		assert_true(json_finish(&j));
-		assert_span((struct span){ room, t.length }, cases[i].elements);
+		assert_text(&t, cases[i].elements);
 		free(p);
 	}
 }
@@ -948,7 +922,7 @@ a_value_can_be_walked_in_its_turn(void **state)
 	assert_true(json_enter(&inner, '{'));
 	assert_true(walk_members(&inner, &t));
 	assert_true(json_finish(&inner));
-	assert_span((struct span){ room, t.length }, "Event=\"ping\";UserId=\"a\";");
+	assert_text(&t, "Event=\"ping\";UserId=\"a\";");
 	assert_true(json_member(&outer, &key, &value, &end));
 	assert_span(key, "Payload");
 	assert_span(value, "[{\"x\":1}]");
@@ -1009,9 +983,9 @@ static void
 contents_are_a_string_without_its_quotes(void **state)
 {
 	(void)state;
-	assert_span(json_contents((struct span){ BYTES("\"a b\"") }), "a b");
-	assert_span(json_contents((struct span){ BYTES("\"\"") }), "");
-	assert_span(json_contents((struct span){ BYTES("\"\\\"\"") }), "\\\"");
+	assert_span(json_contents(SPAN("\"a b\"")), "a b");
+	assert_span(json_contents(SPAN("\"\"")), "");
+	assert_span(json_contents(SPAN("\"\\\"\"")), "\\\"");
 }
 
 static void
@@ -1105,8 +1079,7 @@ static void
 assert_unescaped(const char *contents, bool keep_lone, const char *expected,
 		 size_t length)
 {
-	char *p = copy(contents, strlen(contents)),
-	     *out = malloc(length > 0 ? length : 1);
+	char *p = copy(contents, strlen(contents)), *out = allocate(length);
 	struct span s = { p, strlen(contents) };
 
 	assert_int_equal(json_unescape(s, out, length, keep_lone), length);
@@ -1173,7 +1146,7 @@ a_byte_less_is_no_room(void **state)
 		for (size_t size = 0; size < escapes[i].lone_length; size++) {
 			size_t length = strlen(escapes[i].contents);
 			char *p = copy(escapes[i].contents, length),
-			     *out = malloc(size > 0 ? size : 1);
+			     *out = allocate(size);
 			assert_int_equal(
 			    json_unescape((struct span){ p, length }, out, size, true),
 			    JSON_NO_ROOM);
@@ -1208,8 +1181,7 @@ only_what_must_be_escaped_is(void **state)
 		struct text t;
 		text_init(&t, room, sizeof room);
 		json_escape(&t, p, cases[i].length);
-		assert_false(t.overflow);
-		assert_span((struct span){ room, t.length }, cases[i].escaped);
+		assert_text(&t, cases[i].escaped);
 		free(p);
 	}
 }
@@ -1279,7 +1251,7 @@ an_escape_that_does_not_fit_overflows(void **state)
 
 	(void)state;
 	for (size_t size = 0; size <= escaped; size++) {
-		char *room = malloc(size > 0 ? size : 1);
+		char *room = allocate(size);
 		struct text t;
 		text_init(&t, room, size);
 		json_escape(&t, data, sizeof data - 1);

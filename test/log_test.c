@@ -1,21 +1,13 @@
 /* The form of the log's lines, where they go, files that are full, and logs that fail. */
 #include "log.h"
+#include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
 
 enum { NOBODY = 65534, PATH = 400, TIME = sizeof "2024-02-29T12:34:56.789Z" - 1 };
 

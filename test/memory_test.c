@@ -1,18 +1,12 @@
 /* Dividing one mapping, and the pool of blocks in it. */
 #define _DEFAULT_SOURCE /* mincore */
 #include "memory.h"
+#include "unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 enum { CACHE_LINE = 64 };
 

@@ -1,36 +1,7 @@
 /* Which packets are read, why others are refused, and those that the server makes. */
 #include "packet.h"
-
 #include "json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
-#define SPAN(literal)  ((struct span){ BYTES(literal) })
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static char *
-copy(const void *data, size_t length)
-{
-	char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
-
-static void
-assert_span(struct span s, const char *data, size_t length)
-{
-	assert_non_null(s.data);
-	assert_int_equal(s.length, length);
-	assert_memory_equal(s.data, data, length);
-}
+#include "unit.h"
 
 /* Reads a copy, which is to be freed. */
 static const char *
@@ -75,16 +46,14 @@ static void
 assert_spliced(const struct packet *p, const char *payload, const char *expected)
 {
 	size_t room = p->text.length + strlen(payload) + sizeof ",\"Payload\":";
-	char *data = malloc(room);
+	char *data = allocate(room);
 	struct text t;
 
-	assert_non_null(data);
 	text_init(&t, data, room);
 	packet_before_payload(&t, p);
 	text_string(&t, payload);
 	packet_after_payload(&t, p);
-	assert_false(t.overflow);
-	assert_span((struct span){ t.data, t.length }, expected, strlen(expected));
+	assert_text(&t, expected);
 	assert_json(&t);
 	free(data);
 }
@@ -190,14 +159,14 @@ a_packet_is_read(void **state)
 	for (size_t i = 0; i < COUNT(good); i++) {
 		read_good(&p, good[i].text);
 		assert_int_equal(p.event, good[i].event);
-		assert_span(p.user, good[i].user, strlen(good[i].user));
-		assert_span(p.room, good[i].room, strlen(good[i].room));
+		assert_span(p.user, good[i].user);
+		assert_span(p.room, good[i].room);
 		if (good[i].payload != NULL)
-			assert_span(p.payload, good[i].payload, strlen(good[i].payload));
+			assert_span(p.payload, good[i].payload);
 		else
 			assert_null(p.payload.data);
 		/* It keeps its text. */
-		assert_span(p.text, good[i].text, strlen(good[i].text));
+		assert_span(p.text, good[i].text);
 		release(&p);
 	}
 }
@@ -221,8 +190,8 @@ a_zero_byte_is_one_of_an_id_like_any_other(void **state)
 	(void)state;
 	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\\u0000b\","
 		      "\"RoomId\":\"\\u0000\"}}");
-	assert_span(p.user, BYTES("a\0b"));
-	assert_span(p.room, BYTES("\0"));
+	assert_same(p.user, SPAN("a\0b"));
+	assert_same(p.room, SPAN("\0"));
 	release(&p);
 	/* Neither does it end a name. */
 	const char *wrong = read_copy(&p, BYTES("{\"Header\":{\"Event\":\"ping\\u0000\","
@@ -246,8 +215,8 @@ without_ids_they_are_empty_and_not_those_of_before(void **state)
 	char *text = copy("{}", 2);
 	release(&p);
 	assert_string_equal(packet_read(&p, text, 2), "Header is missing");
-	assert_span(p.user, "", 0);
-	assert_span(p.room, "", 0);
+	assert_span(p.user, "");
+	assert_span(p.room, "");
 	assert_null(p.payload.data);
 	release(&p);
 }
@@ -304,13 +273,13 @@ an_id_of_128_bytes_is_accepted_and_no_longer_one(void **state)
 		struct span longer = { t.data, t.length };
 		assert_string_equal(read_ids(&p, longer, longest),
 				    "UserId must be a string of 1 to 128 bytes");
-		assert_span(p.user, "", 0);
+		assert_span(p.user, "");
 		assert_int_equal(p.room.length, PACKET_ID);
 		release(&p);
 		assert_string_equal(read_ids(&p, longest, longer),
 				    "RoomId must be a string of 0 to 128 bytes");
 		assert_int_equal(p.user.length, PACKET_ID);
-		assert_span(p.room, "", 0);
+		assert_span(p.room, "");
 		release(&p);
 	}
 }
@@ -329,13 +298,13 @@ half_a_surrogate_pair_is_no_part_of_an_id(void **state)
 		struct span half = { halves[i], strlen(halves[i]) };
 		assert_string_equal(read_ids(&p, half, SPAN("r")),
 				    "UserId must be a string of 1 to 128 bytes");
-		assert_span(p.user, "", 0);
-		assert_span(p.room, "r", 1);
+		assert_span(p.user, "");
+		assert_span(p.room, "r");
 		release(&p);
 		assert_string_equal(read_ids(&p, SPAN("a"), half),
 				    "RoomId must be a string of 0 to 128 bytes");
-		assert_span(p.user, "a", 1);
-		assert_span(p.room, "", 0);
+		assert_span(p.user, "a");
+		assert_span(p.room, "");
 		release(&p);
 	}
 }
@@ -354,18 +323,18 @@ neither_is_one_that_is_not_escaped(void **state)
 		struct span half = { halves[i], strlen(halves[i]) };
 		assert_string_equal(read_ids(&p, half, SPAN("r")),
 				    "UserId must be a string of 1 to 128 bytes");
-		assert_span(p.user, "", 0);
+		assert_span(p.user, "");
 		release(&p);
 		assert_string_equal(read_ids(&p, SPAN("a"), half),
 				    "RoomId must be a string of 0 to 128 bytes");
-		assert_span(p.room, "", 0);
+		assert_span(p.room, "");
 		release(&p);
 	}
 	/* What is only carried along may hold any. */
 	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xed\x9f\xbf\","
 		      "\"RoomId\":\"\"},\"Payload\":\"\xed\xa0\x80\"}");
-	assert_span(p.user, "\xed\x9f\xbf", 3);
-	assert_span(p.payload, "\"\xed\xa0\x80\"", 5);
+	assert_span(p.user, "\xed\x9f\xbf");
+	assert_span(p.payload, "\"\xed\xa0\x80\"");
 	release(&p);
 }
 
@@ -496,8 +465,8 @@ a_refused_packet_tells_why_and_whose_it_is(void **state)
 		if (strcmp(wrong, refused[i].reason) != 0)
 			print_error("%s\n", refused[i].text);
 		assert_string_equal(wrong, refused[i].reason);
-		assert_span(p.user, refused[i].user, strlen(refused[i].user));
-		assert_span(p.room, refused[i].room, strlen(refused[i].room));
+		assert_span(p.user, refused[i].user);
+		assert_span(p.room, refused[i].room);
 		release(&p);
 	}
 }
@@ -641,8 +610,8 @@ thirty_two_levels_are_accepted_and_no_more(void **state)
 	assert_int_equal(p.payload.length, 62);
 	release(&p);
 	assert_string_equal(read_nested(&p, 32), "nested too deep");
-	assert_span(p.user, "a", 1);
-	assert_span(p.room, "r", 1);
+	assert_span(p.user, "a");
+	assert_span(p.room, "r");
 	release(&p);
 	assert_string_equal(read_nested(&p, 5000), "nested too deep");
 	release(&p);
@@ -771,8 +740,8 @@ a_comma_too_many_is_not_passed_on(void **state)
 
 	(void)state;
 	assert_null(read_copy(&p, BYTES(sent)));
-	assert_span(p.text, BYTES(relayed));
-	assert_span(p.payload, BYTES("{\"a\":[1,2 ],\"b\":{\"c\":\",}\" } }"));
+	assert_same(p.text, SPAN(relayed));
+	assert_same(p.payload, SPAN("{\"a\":[1,2 ],\"b\":{\"c\":\",}\" } }"));
 	assert_spliced(
 	    &p, "1",
 	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\" },"
@@ -794,9 +763,8 @@ a_splice_that_does_not_fit_overflows(void **state)
 		size_t needed = i == 0 ? p.text.length + sizeof payload - 2
 				       : p.text.length + sizeof payload + 10;
 		for (size_t size = 0; size <= needed; size++) {
-			char *data = malloc(size > 0 ? size : 1);
+			char *data = allocate(size);
 			struct text t;
-			assert_non_null(data);
 			text_init(&t, data, size);
 			packet_before_payload(&t, &p);
 			text_string(&t, payload);
@@ -824,14 +792,12 @@ a_packet_of_the_servers_own_is_put(void **state)
 	(void)state;
 	text_init(&t, data, sizeof data);
 	packet_put(&t, "disconnect", SPAN("a\"\xc3\xa4"), SPAN("\0"), "{}");
-	assert_span((struct span){ t.data, t.length }, BYTES(expected));
+	assert_text(&t, expected);
 	text_init(&t, data, sizeof data);
-	packet_put(&t, "error", (struct span){ "", 0 }, (struct span){ "", 0 },
-		   "Header is missing");
-	assert_span(
-	    (struct span){ t.data, t.length },
-	    BYTES("{\"Header\":{\"Event\":\"error\",\"UserId\":\"\",\"RoomId\":\"\"},"
-		  "\"Payload\":\"Header is missing\"}"));
+	packet_put(&t, "error", span(""), span(""), "Header is missing");
+	assert_text(&t,
+		    "{\"Header\":{\"Event\":\"error\",\"UserId\":\"\",\"RoomId\":\"\"},"
+		    "\"Payload\":\"Header is missing\"}");
 }
 
 /* An id of that length that begins at that byte and goes on with the next ones, all
@@ -860,9 +826,9 @@ any_ids_come_back_from_a_packet_that_is_put(void **state)
 		assert_false(t.overflow);
 		assert_null(read_copy(&p, t.data, t.length));
 		assert_int_equal(p.event, CONNECT);
-		assert_span(p.user, user.data, user.length);
-		assert_span(p.room, room.data, room.length);
-		assert_span(p.payload, BYTES("\"true\""));
+		assert_same(p.user, user);
+		assert_same(p.room, room);
+		assert_same(p.payload, SPAN("\"true\""));
 		release(&p);
 	}
 }
@@ -892,8 +858,8 @@ the_largest_packet_of_the_servers_own_fits(void **state)
 	packet_put(&t, "connect", (struct span){ id, PACKET_ID },
 		   (struct span){ id, PACKET_ID }, "true");
 	assert_null(read_copy(&p, t.data, t.length));
-	assert_span(p.user, id, PACKET_ID);
-	assert_span(p.room, id, PACKET_ID);
+	assert_same(p.user, (struct span){ id, PACKET_ID });
+	assert_same(p.room, (struct span){ id, PACKET_ID });
 	release(&p);
 }
 
@@ -923,14 +889,13 @@ any_reason_is_told_within_the_largest_packet(void **state)
 static void
 assert_user_comes_back(struct span user)
 {
-	char *data = malloc(PACKET_USER), string[PACKET_USER + 2], once[PACKET_USER],
+	char *data = allocate(PACKET_USER), string[PACKET_USER + 2], once[PACKET_USER],
 	     twice[PACKET_ID];
 	struct span value;
 	struct text t;
 	struct json j;
 	long length;
 
-	assert_non_null(data);
 	text_init(&t, data, PACKET_USER);
 	packet_put_user(&t, user);
 	assert_false(t.overflow);
@@ -948,7 +913,7 @@ assert_user_comes_back(struct span user)
 	assert_int_equal(value.data[0], '"');
 	length = json_unescape(json_contents(value), twice, sizeof twice, false);
 	assert_true(length >= 0);
-	assert_span(user, twice, (size_t)length);
+	assert_same(user, (struct span){ twice, (size_t)length });
 	free(data);
 }
 
@@ -980,14 +945,14 @@ a_user_in_a_list_is_put_as_the_page_says(void **state)
 	(void)state;
 	text_init(&t, data, sizeof data);
 	packet_put_user(&t, SPAN("peer1"));
-	assert_span((struct span){ t.data, t.length }, BYTES("\\\"peer1\\\""));
+	assert_text(&t, "\\\"peer1\\\"");
 	text_init(&t, data, sizeof data);
 	packet_put_user(&t, SPAN("\"\\\x01"));
-	assert_span((struct span){ t.data, t.length }, BYTES("\\\""
-							     "\\\\\\\""
-							     "\\\\\\\\"
-							     "\\\\u0001"
-							     "\\\""));
+	assert_text(&t, "\\\""
+			"\\\\\\\""
+			"\\\\\\\\"
+			"\\\\u0001"
+			"\\\"");
 }
 
 static void

@@ -1,18 +1,10 @@
 /* Who is in which room, in which order, who began it, and what a look-up costs. */
 #include "rooms.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) ((struct span){ (literal), sizeof(literal) - 1 })
 
 /* Rooms in a mapping of their own. */
 struct fixture {
@@ -43,12 +35,6 @@ unplace(struct fixture *f)
 	assert_int_equal(munmap(f->base, f->mapped), 0);
 }
 
-static struct span
-span(const char *string)
-{
-	return (struct span){ string, strlen(string) };
-}
-
 /* An id of its own for each number. */
 static struct span
 numbered(uint32_t number, char data[16])
@@ -62,13 +48,6 @@ static bool
 same(struct span a, struct span b)
 {
 	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
-}
-
-static void
-assert_same(struct span a, struct span b)
-{
-	assert_int_equal(a.length, b.length);
-	assert_memory_equal(a.data, b.data, a.length);
 }
 
 /* These peers, and no others, are in the room in this order, read both ways. */
@@ -96,8 +75,8 @@ nobody_is_anywhere_at_first(void **state)
 
 	(void)state;
 	place(&f, 4, 1, 2);
-	assert_int_equal(room_find(&f.r, BYTES("")), 0);
-	assert_int_equal(room_find(&f.r, BYTES("a")), 0);
+	assert_int_equal(room_find(&f.r, SPAN("")), 0);
+	assert_int_equal(room_find(&f.r, SPAN("a")), 0);
 	assert_int_equal(f.r.open, 0);
 	assert_int_equal(f.r.present, 0);
 	for (uint32_t peer = 1; peer <= 4; peer++)
@@ -219,17 +198,17 @@ ids_are_compared_byte_by_byte(void **state)
 	other[ROOM_NAME - 1] = 'y';
 	const struct span ids[] = {
 		{ "", 0 },
-		BYTES("\0"),
-		BYTES("\0\0"),
-		BYTES("a"),
-		BYTES("a\0"),
-		BYTES("a\0b"),
-		BYTES("a\0c"),
-		BYTES("A"),
-		BYTES("\xc3\xa4"),
-		BYTES("a\xcc\x88"),
-		BYTES("__proto__"),
-		BYTES("constructor"),
+		SPAN("\0"),
+		SPAN("\0\0"),
+		SPAN("a"),
+		SPAN("a\0"),
+		SPAN("a\0b"),
+		SPAN("a\0c"),
+		SPAN("A"),
+		SPAN("\xc3\xa4"),
+		SPAN("a\xcc\x88"),
+		SPAN("__proto__"),
+		SPAN("constructor"),
 		{ longest, ROOM_NAME },
 		{ longest, ROOM_NAME - 1 },
 		{ other, ROOM_NAME },
@@ -238,7 +217,7 @@ ids_are_compared_byte_by_byte(void **state)
 	place(&f, COUNT(ids), 1, 2);
 	for (uint32_t i = 0; i < COUNT(ids); i++) {
 		assert_int_equal(room_find(&f.r, ids[i]), 0);
-		rooms[i] = room_join(&f.r, i + 1, ids[i], BYTES("u"));
+		rooms[i] = room_join(&f.r, i + 1, ids[i], SPAN("u"));
 	}
 	for (uint32_t i = 0; i < COUNT(ids); i++) {
 		assert_int_equal(room_find(&f.r, ids[i]), rooms[i]);
@@ -259,29 +238,29 @@ users_are_compared_byte_by_byte(void **state)
 	memset(other, 'x', sizeof other);
 	other[ROOM_NAME - 1] = 'y';
 	const struct span users[] = {
-		BYTES("\0"),
-		BYTES("a"),
-		BYTES("a\0"),
-		BYTES("a\0b"),
-		BYTES("a\0c"),
-		BYTES("ab"),
+		SPAN("\0"),
+		SPAN("a"),
+		SPAN("a\0"),
+		SPAN("a\0b"),
+		SPAN("a\0c"),
+		SPAN("ab"),
 		{ longest, ROOM_NAME },
 		{ longest, ROOM_NAME - 1 },
 		{ other, ROOM_NAME },
 	};
 	place(&f, COUNT(users), 1, 2);
 	for (uint32_t i = 0; i < COUNT(users); i++) {
-		uint32_t room = room_find(&f.r, BYTES("r"));
+		uint32_t room = room_find(&f.r, SPAN("r"));
 		assert_true(i == 0 || room_member(&f.r, room, users[i]) == 0);
-		room_join(&f.r, i + 1, BYTES("r"), users[i]);
+		room_join(&f.r, i + 1, SPAN("r"), users[i]);
 	}
-	uint32_t room = room_find(&f.r, BYTES("r"));
+	uint32_t room = room_find(&f.r, SPAN("r"));
 	for (uint32_t i = 0; i < COUNT(users); i++) {
 		assert_int_equal(room_member(&f.r, room, users[i]), i + 1);
 		assert_same(room_user(&f.r, i + 1), users[i]);
 	}
-	assert_int_equal(room_member(&f.r, room, BYTES("")), 0);
-	assert_int_equal(room_member(&f.r, room, BYTES("b")), 0);
+	assert_int_equal(room_member(&f.r, room, SPAN("")), 0);
+	assert_int_equal(room_member(&f.r, room, SPAN("b")), 0);
 	unplace(&f);
 }
 
@@ -314,9 +293,9 @@ names_are_copied(void **state)
 	uint32_t room = room_join(&f.r, 1, span(id), span(user));
 	memset(id, '-', sizeof id);
 	memset(user, '-', sizeof user);
-	assert_same(room_id(&f.r, room), BYTES("room"));
-	assert_same(room_user(&f.r, 1), BYTES("user"));
-	assert_int_equal(room_find(&f.r, BYTES("room")), room);
+	assert_same(room_id(&f.r, room), SPAN("room"));
+	assert_same(room_user(&f.r, 1), SPAN("user"));
+	assert_int_equal(room_find(&f.r, SPAN("room")), room);
 	unplace(&f);
 }
 

@@ -1,11 +1,8 @@
 /* Which address counts for whom, and how many each may have. */
 #include "source.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <cmocka.h>
 
 enum { MOST = 1000 };
 

@@ -1,44 +1,8 @@
 /* Spans, bounded texts, numbers, addresses, moments, UTF-8 and the hash. */
 #include "text.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static char *
-copy(const void *data, size_t length)
-{
-	char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
-
-static struct span
-span(const char *string)
-{
-	return (struct span){ string, strlen(string) };
-}
-
-static void
-assert_text(const struct text *t, const char *expected)
-{
-	char *built = calloc(1, t->length + 1);
-
-	assert_non_null(built);
-	memcpy(built, t->data, t->length);
-	assert_string_equal(built, expected);
-	assert_false(t->overflow);
-	free(built);
-}
 
 static void
 a_span_is_its_bytes_and_no_prefix_of_them(void **state)
@@ -478,7 +442,7 @@ a_moment_that_does_not_fit_overflows(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)
 		for (size_t size = 0; size <= strlen(cases[i].text); size++) {
-			char *room = malloc(size > 0 ? size : 1);
+			char *room = allocate(size);
 			struct text t;
 			text_init(&t, room, size);
 			cases[i].put(&t, 784111777);
@@ -943,7 +907,7 @@ a_repair_that_does_not_fit_overflows(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(repairs); i++)
 		for (size_t size = 0; size < strlen(repairs[i].repaired); size++) {
-			char *room = malloc(size > 0 ? size : 1);
+			char *room = allocate(size);
 			struct utf8 u = { 0 };
 			struct text t;
 			text_init(&t, room, size);

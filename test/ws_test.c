@@ -1,26 +1,6 @@
 /* The opening handshake, frame headers, masks, and what a client sends. */
 #include "ws.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define BYTES(literal) (literal), sizeof(literal) - 1
-
-/* An exactly sized copy, so that a sanitizer sees any read past its end. */
-static unsigned char *
-copy(const void *data, size_t length)
-{
-	unsigned char *p = malloc(length > 0 ? length : 1);
-
-	assert_non_null(p);
-	memcpy(p, data, length);
-	return p;
-}
+#include "unit.h"
 
 /* Parses a request of this line and these fields, and judges it as a handshake. */
 static unsigned
@@ -31,7 +11,7 @@ shake(const char *line, const char *fields, char accept[WS_ACCEPT])
 	int length = snprintf(head, sizeof head, "%s\r\nHost: h\r\n%s\r\n", line, fields);
 
 	assert_in_range(length, 4, sizeof head - 1);
-	char *p = (char *)copy(head, (size_t)length);
+	char *p = copy(head, (size_t)length);
 	assert_int_equal(http_parse(p, (size_t)length, &r), 0);
 	unsigned status = ws_handshake(&r, accept);
 	free(p);
