@@ -17,10 +17,12 @@ enum {
 	TURNED_AWAY = 8, /* places besides the limit, to refuse a connection politely */
 	ACCEPTS = 64,	 /* a turn, so that a flood does not hold up those inside */
 	BACKLOG = 512,
-	READ = 65536,	/* bytes a turn, of one connection */
-	LINGER = 2,	/* seconds for a peer to close after we have */
-	ADDRESS = 16,	/* bytes, at most */
-	FULL_POLL = 10, /* milliseconds within which everybody is polled */
+	READ = 65536,	  /* bytes a turn, of one connection */
+	LINGER = 2,	  /* seconds for a peer to close after we have */
+	ADDRESS = 16,	  /* bytes, at most */
+	SHORTAGE = 60000, /* milliseconds between words about it */
+	SIGNALS = 10,	  /* milliseconds within which signals are let in */
+	FULL_POLL = 10,	  /* milliseconds within which everybody is polled */
 	STAYS_BUSY =
 	    100 /* milliseconds after its last byte that a connection is "busy" */
 };
@@ -40,6 +42,7 @@ struct conn {
 	uint32_t next;	   /* of those to be settled, or of the free ones */
 	bool listed;	   /* is to be settled */
 	bool resumed;	   /* the handler wants to see again what it kept */
+	bool turned_away;  /* takes one of the places for that */
 	bool closed_told;  /* the handler knows, or never knew, of it */
 	uint8_t length;	   /* of the address */
 	uint16_t port;	   /* the peer's */
@@ -81,6 +84,9 @@ static struct {
 	uint64_t last_full_poll;
 	uint64_t stop_at; /* 0: not stopping */
 	bool accept_paused;
+	uint64_t shortage_said; /* when, 0: never */
+	uint64_t signals_let_in;
+	uint32_t turned_away;  /* connections that are being refused */
 	uint64_t refused_said; /* `counters.refused` when it was last logged */
 	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
@@ -249,7 +255,10 @@ add_conn(int fd, const struct sockaddr_storage *from)
 	else
 		number = ++loop.fresh;
 	struct conn *c = &loop.conns[number];
-	*c = (struct conn){ .fd = fd, .slot = loop.used++, .busy = (uint32_t)loop.now };
+	*c = (struct conn){ .fd = fd,
+			    .state = LINGERING,
+			    .slot = loop.used++,
+			    .busy = (uint32_t)loop.now };
 	c->length = read_address(from, c->address, &c->port);
 	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	loop.owners[c->slot] = number;
@@ -257,7 +266,10 @@ add_conn(int fd, const struct sockaddr_storage *from)
 	return number;
 }
 
-/* Tells a newcomer that there is no room, and hangs up as a polite server does. */
+/*
+ * Tells a newcomer that there is no room, and hangs up as a polite server does; past a
+ * few at a time just hangs up, for they must not take the places of others.
+ */
 static void
 turn_away(uint32_t number, const char *why)
 {
@@ -272,6 +284,12 @@ turn_away(uint32_t number, const char *why)
 	loop.counters.refused++;
 	c->closed_told = true;
 	log_line(LEVEL_DEBUG, conn_peer(number), why);
+	if (loop.turned_away == TURNED_AWAY) {
+		conn_abort(number);
+		return;
+	}
+	c->turned_away = true;
+	loop.turned_away++;
 	send(c->fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
 	shutdown(c->fd, SHUT_WR);
 	c->state = LINGERING;
@@ -323,6 +341,23 @@ pause_accepting(bool pause)
 		loop.polled[i].events = pause ? 0 : POLLIN;
 }
 
+/* Why nobody is accepted: said once in a while, however often somebody leaves. */
+static void
+say_shortage(void)
+{
+	int error = errno;
+
+	if (loop.shortage_said != 0 && loop.now - loop.shortage_said < SHORTAGE)
+		return;
+	loop.shortage_said = loop.now;
+	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+	if (t != NULL) {
+		text_string(t, "cannot accept: ");
+		text_string(t, strerror(error));
+		log_end();
+	}
+}
+
 static void
 accept_ready(int listener)
 {
@@ -334,12 +369,7 @@ accept_ready(int listener)
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			       errno == ENOMEM)) {
 			/* It stays in the backlog until something closes. */
-			struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
-			if (t != NULL) {
-				text_string(t, "cannot accept: ");
-				text_string(t, strerror(errno));
-				log_end();
-			}
+			say_shortage();
 			pause_accepting(true);
 			return;
 		}
@@ -569,6 +599,7 @@ free_conn(uint32_t number)
 	c->next = loop.free;
 	loop.free = number;
 	loop.held--;
+	loop.turned_away -= c->turned_away;
 	loop.sweep_on = true;
 	if (loop.accept_paused)
 		pause_accepting(false);
@@ -782,11 +813,28 @@ wait_for_events(const sigset_t *mask)
 	return n > 0 ? loop.used : 0;
 }
 
+/*
+ * Linux does not deliver a signal while it finds something ready, so those who keep it
+ * busy would keep signals out.
+ */
+static void
+let_signals_in(const sigset_t *waiting)
+{
+	sigset_t blocked;
+
+	if (loop.now - loop.signals_let_in < SIGNALS)
+		return;
+	loop.signals_let_in = loop.now;
+	sigprocmask(SIG_SETMASK, waiting, &blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
 static void
 turn(const sigset_t *waiting, void (*woken)(void))
 {
 	uint32_t slots = wait_for_events(waiting);
 
+	let_signals_in(waiting);
 	woken();
 	for (uint32_t slot = 0; slot < slots; slot++) {
 		short events = loop.polled[slot].revents;

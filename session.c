@@ -645,10 +645,11 @@ session_judge(char *data, size_t length)
 		return PAYLOAD_NO_ARRAY;
 	json_init(&j, data, length);
 	json_enter(&j, '[');
-	while (json_element(&j, &value, &end))
+	size_t count = 0;
+	for (; json_element(&j, &value, &end); count++)
 		if (*value.data != '"')
 			return PAYLOAD_BROKEN;
-	return PAYLOAD_GOOD;
+	return count <= SESSION_MESSAGES ? PAYLOAD_GOOD : PAYLOAD_TOO_MANY;
 }
 
 /* Hands a message up; false if it is too big, and with that the session is over. */
@@ -700,6 +701,10 @@ receive_framed(uint32_t number, char *data, size_t length)
 	enum payload judged = session_judge(data, length);
 	if (judged == PAYLOAD_GOOD) {
 		session_receive(number, data, length);
+		return;
+	}
+	if (judged == PAYLOAD_TOO_MANY) {
+		session_close(number, WS_TOO_BIG, "too many messages");
 		return;
 	}
 	json_init(&j, data, length);

@@ -92,9 +92,11 @@ struct receiver {
 bool session_attach(const struct service *, struct span id, const struct receiver *,
 		    struct span fields);
 
-enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY };
+enum { SESSION_MESSAGES = 1024 }; /* in one payload, at most */
 
-/* Is this JSON an array of strings? */
+enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY, PAYLOAD_TOO_MANY };
+
+/* Is this JSON an array of strings, and not of too many? */
 enum payload session_judge(char *data, size_t length);
 /*
  * Hands up each message of a good payload, which is changed; false if one was too big:

@@ -341,8 +341,11 @@ accept_payload(const struct exchange *x, const struct text *fields, struct span 
 
 	if (payload.length == 0) {
 		answer(x->conn, 500, plain, fields, "Payload expected.");
-	} else if ((judged = session_judge((char *)payload.data, payload.length)) !=
-		   PAYLOAD_GOOD) {
+	} else if ((judged = session_judge((char *)payload.data, payload.length)) ==
+		   PAYLOAD_TOO_MANY) {
+		session_close(number, WS_TOO_BIG, "too many messages");
+		answer(x->conn, 413, plain, fields, "too many messages");
+	} else if (judged != PAYLOAD_GOOD) {
 		answer(x->conn, 500, plain, fields,
 		       judged == PAYLOAD_BROKEN ? "Broken JSON encoding."
 						: "Payload expected.");

@@ -585,8 +585,11 @@ raise_file_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
 		return;
-	if (limit.rlim_max < wanted)
-		limit.rlim_max = getuid() == 0 ? wanted : limit.rlim_max;
+	struct rlimit raised = { wanted,
+				 limit.rlim_max < wanted ? wanted : limit.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		return;
+	/* Only root may raise the hard limit, and not in every container. */
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
 		log_line(LEVEL_WARN, (struct span){ 0 },
@@ -651,6 +654,18 @@ map_memory(void)
 	}
 }
 
+/* Started without them, a client's socket would become what stderr is. */
+static void
+fill_standard_files(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -658,6 +673,7 @@ main(int argc, char **argv)
 	bool found;
 	sigset_t waiting;
 
+	fill_standard_files();
 	if (argc > 0)
 		read_options(argv, &options);
 	read_conf(&options, &found);

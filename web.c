@@ -256,6 +256,7 @@ await_request(uint32_t conn)
 
 	ch->state = HEAD;
 	ch->idle = true;
+	ch->bodiless = false;
 	ch->http.scanned = 0;
 	conn_deadline(conn, 2 * web.limits.heartbeat);
 }

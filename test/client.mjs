@@ -181,8 +181,9 @@ export class Raw {
 	#discards = false;
 	#events = new EventEmitter();
 
-	static async connect(server) {
+	static async connect(server, options = {}) {
 		const raw = new Raw(net.connect({
+			...options,
 			port: server.port,
 			host: server.host.replace(/[[\]]/g, ''),
 			allowHalfOpen: true,

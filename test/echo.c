@@ -29,8 +29,11 @@ on_signal(int signal)
 static void
 woken(void)
 {
-	if (stop_wanted)
+	static bool stopping;
+
+	if (stop_wanted && !stopping)
 		conn_stop(GRACE);
+	stopping = stop_wanted;
 }
 
 static void

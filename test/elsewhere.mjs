@@ -36,3 +36,17 @@ test('an address has its share of connections, and of sessions over HTTP', async
 	}
 	assert.deepEqual(statuses, [200, 200, 503]);
 });
+
+test('an address past its share does not take the places of the others', async t => {
+	const server = await serve(t, { conf: { ...conf, MaxConnections: 20 }, allow });
+	const first = await upgraded(server);
+	await upgraded(server);
+	const refused = await Promise.all(Array.from({ length: 60 }, () =>
+		Raw.connect(server).catch(() => null)));
+	const other = await Raw.connect(server, { localAddress: '192.0.2.2' });
+	other.write(handshake());
+	assert.equal(await other.status(), 101);
+	for (const raw of refused)
+		raw?.destroy();
+	first.destroy();
+});

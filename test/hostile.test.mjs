@@ -201,3 +201,24 @@ hostile('a thousand who come and go', async (server, talk) => {
 		await talk();
 	}
 });
+
+test('clients that keep the server busy do not keep signals out', async t => {
+	const server = await serve(t);
+	const pongs = Buffer.concat(Array.from({ length: 10_000 }, () => frame(OPCODE.pong, '')));
+	for (let i = 0; i < 3; i++) {
+		const { socket } = await Raw.websocket(server);
+		const flood = () => {
+			while (!socket.destroyed && socket.write(pongs))
+				;
+		};
+		socket.on('drain', flood);
+		flood();
+	}
+	await server.counters();
+	const from = Date.now();
+	server.child.kill('SIGTERM');
+	assert.deepEqual(await server.exited, [0, null]);
+	/* The server's own time, for this process is busy as well. */
+	const [stopped] = server.stderr.split('\n').filter(line => line.endsWith(' - stopped'));
+	assert(Date.parse(stopped.split(' ')[0]) - from < 2000, 'within a second, and some for the machine');
+});

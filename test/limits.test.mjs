@@ -156,7 +156,8 @@ test('without a free descriptor others wait, and are served when some have left'
 });
 
 test('MaxPerAddress: an address other than loopback has its share and no more', async () => {
-	const inside = 'ip link set lo up && ip addr add 192.0.2.1 dev lo && exec "$0" --test elsewhere.mjs';
+	const inside = 'ip link set lo up && ip addr add 192.0.2.1 dev lo && ip addr add 192.0.2.2 dev lo '
+		+ '&& exec "$0" --test elsewhere.mjs';
 	const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', inside, process.execPath],
 		{ cwd: import.meta.dirname, env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
 	const output = [];
