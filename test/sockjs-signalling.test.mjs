@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, closeFrame, frame, joined, left, members, open, packet, refused, request, silence,
+	OPCODE, Raw, frame, joined, left, members, packet, refused, request, silence,
 } from './client.mjs';
 import { serve, test } from './server.mjs';
 import {
-	DELAY, Receiver, ask, batch, begin, cuts, eventually, exists, fresh, kinds, message, polls, quote,
-	receivers, send, streams, take, transports, visit,
+	DELAY, Receiver, ask, batch, begin, cuts, emptied, exists, join, kinds, meet, polls, send,
+	take, transports, visit,
 } from './sockjs.mjs';
 
 const { room, first, second, packets } =
@@ -20,35 +20,6 @@ const broadcast = (user, room, payload) => packet('broadcast', user, room, paylo
 const ping = (user, room) => packet('ping', user, room, '{}');
 const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 const overSockjs = transports.filter(kind => kind !== 'plain');
-
-/* Puts peers, as pairs of user and transport, into the room; all that they get is read. */
-async function meet(server, room, ...pairs) {
-	const peers = [];
-	for (const [user, kind] of pairs) {
-		const peer = await visit(server, kind);
-		peers.push(peer);
-		peer.join(user, room);
-		for (const each of peers)
-			await each.gets(joined(user, room, peers.length === 1));
-	}
-	return peers;
-}
-
-/* The same for sessions that the test itself receives for: a poll that has brought the join. */
-async function join(server, room, user, witness) {
-	const session = await begin(server);
-	await send(server, session, packet('connect', user, room, '{}'));
-	const text = joined(user, room, witness === undefined);
-	assert.equal((await take(server, session)).frame, batch(text));
-	await witness?.gets(text);
-	return session;
-}
-
-const none = { connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
-
-/* In the end every table is empty. */
-const emptied = server => eventually('empty tables', () => server.counters(),
-	counters => Object.keys(none).every(name => counters[name] === 0));
 
 for (const kind of overSockjs) {
 	describe(`peers over ${kind}`, () => {
@@ -142,6 +113,7 @@ for (const kind of overSockjs) {
 				c.join('c', 'r');
 				for (const each of [a, b, c])
 					await each.gets(joined('c', 'r', false));
+				await b.attached();
 				const from = performance.now();
 				b[way]();
 				for (const each of [a, c])
@@ -153,11 +125,11 @@ for (const kind of overSockjs) {
 
 		test('go with 1001 when the server stops, and nobody is told', async t => {
 			const [server, a, b] = await pair(t);
+			for (const each of [a, b])
+				await each.attached();
 			server.signal('SIGTERM');
-			for (const each of [a, b]) {
-				const { code } = await each.closed();
-				assert.equal(code, 1001);
-			}
+			for (const each of [a, b])
+				assert.equal((await each.closed()).code, 1001);
 		});
 
 		test('may send the largest packet, not a byte more, whose session then ends', async t => {
@@ -207,7 +179,8 @@ describe('rooms of mixed transports', () => {
 		const server = await serve(t);
 		const peers = await meet(server, 'r', ...pairs);
 		for (const [i, peer] of peers.entries()) {
-			const texts = Array.from({ length: 10 }, (_, n) => broadcast(`user ${i}`, 'r', { n, text: '"é\\😀%<' }));
+			const texts = Array.from({ length: 10 }, (_, n) =>
+				broadcast(`user ${i}`, 'r', { n, text: '"é\\😀%<' }));
 			texts.forEach(text => peer.send(text));
 			for (const other of peers)
 				if (other !== peer)
@@ -358,205 +331,6 @@ describe('a room is told, once, of a session', { concurrency: true }, () => {
 	});
 });
 
-describe('what waits is bounded', () => {
-	/* Sends packets to the room until it is told that `user` has gone. */
-	async function flood(sender, user, size = 60_000) {
-		const filler = 'x'.repeat(size);
-		const gone = left(user, 'r');
-		for (let number = 0; number < 3000; number++) {
-			sender.send(broadcast('witness', 'r', { number, filler }));
-			sender.send(ping('witness', 'x'));
-			const got = await sender.next();
-			if (got === gone) {
-				await sender.gets(members('witness', 'x'));
-				return number;
-			}
-			assert.equal(got, members('witness', 'x'));
-		}
-		return assert.fail(`${user} is still there`);
-	}
-
-	test('for a session without a receiver: it ends, and the room is told', async t => {
-		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		const session = await join(server, 'r', 'a', witness);
-		const [other] = await meet(server, 's', ['b', 'xhr']);
-		const packets = await flood(witness, 'a');
-		assert(packets >= 2, `${packets} of the largest packets find room`);
-		const { frame } = await take(server, session);
-		assert.match(frame, /^(o$|c\[)/);
-		await silence(witness, other);
-	});
-
-	test('by bytes, so that many small ones end it too', async t => {
-		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		await join(server, 'r', 'a', witness);
-		/* Larger packets, but within the 5 s that such a session has in any case. */
-		await flood(witness, 'a', 5000);
-	});
-
-	test('and what is within the bound arrives, in its largest form', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		for (const kind of kinds)
-			for (const unit of ['x', '\\"', '\u0001', '😀', '\u2028', '%', '<']) {
-				const session = await join(server, 'r', 'a', witness);
-				const text = broadcast('witness', 'r', '');
-				const count = Math.floor((65536 - Buffer.byteLength(text)) / Buffer.byteLength(unit));
-				/* Control characters are JSON only behind the packet, as white space. */
-				const full = unit === '\u0001' ? text + '\t'.repeat(count)
-					: text.replace('""', `"${unit.repeat(count)}"`);
-				witness.send(full);
-				witness.send(full);
-				await witness.none();
-				/* A page's frame holds only one packet of nothing but "<". */
-				const frames = kind === 'htmlfile' && unit === '<'
-					? [batch(full), batch(full)] : [batch(full, full)];
-				let receiver;
-				for (const expected of frames) {
-					receiver = await Receiver.attach(server, session, kind);
-					const got = await receiver.frame();
-					assert(got === expected, `${kind} ${JSON.stringify(unit)}`);
-				}
-				receiver.destroy();
-				if (receiver.streams)
-					await receiver.raw.ended().catch(() => {});
-				await send(server, session, quit('a', 'r')).catch(() => {});
-				const gone = await witness.next();
-				assert([left('a', 'r'), quit('a', 'r')].includes(gone), gone);
-			}
-	});
-
-	for (const kind of streams) {
-		test(`for a receiver by ${kind} that does not read: it ends, the others hear all`, async t => {
-			const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
-			const [witness, reader] = await meet(server, 'r', ['witness', 'plain'], ['reader', 'xhr']);
-			const session = await begin(server);
-			const receiver = await Receiver.attach(server, session, kind);
-			receiver.raw.socket.pause();
-			await send(server, session, packet('connect', 'a', 'r', '{}'));
-			for (const each of [witness, reader])
-				await each.gets(joined('a', 'r', false));
-			const filler = 'x'.repeat(60_000);
-			const gone = left('a', 'r');
-			for (let number = 0, told = false; !told; number++) {
-				assert(number < 2000, 'it is still there');
-				const text = broadcast('witness', 'r', { number, filler });
-				witness.send(text);
-				let got = await reader.next();
-				if (got === gone) {
-					told = true;
-					got = await reader.next();
-				}
-				assert(got === text, `packet ${number} arrives`);
-			}
-			await witness.gets(gone);
-			await silence(witness, reader);
-		});
-	}
-});
-
-describe('a message above MaxPacket through a sender over HTTP', () => {
-	const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
-	const long = broadcast('a', 'r', 'x'.repeat(66_000));
-	const json = JSON.stringify([long]);
-	const ways = {
-		xhr_send: [`/xhr_send`, { body: json }],
-		'xhr_send behind a good one': ['/xhr_send', { body: JSON.stringify([broadcast('a', 'r', 1), long]) }],
-		'xhr_send in a chunk': ['/xhr_send',
-			{ 'Transfer-Encoding': 'chunked' }, `${json.length.toString(16)}\r\n${json}\r\n0\r\n\r\n`],
-		jsonp_send: ['/jsonp_send', { body: json }],
-		'jsonp_send in a form': ['/jsonp_send', { body: `d=${encodeURIComponent(json)}`, ...FORM }],
-	};
-	for (const [name, [path, options, body = '']] of Object.entries(ways)) {
-		test(`${name} gets 413, its receiver c[1009,...], its room is told once`, async t => {
-			const server = await serve(t);
-			const [witness] = await meet(server, 'r', ['witness', 'plain']);
-			for (const kind of kinds) {
-				const session = await join(server, 'r', 'a', witness);
-				const receiver = await Receiver.attach(server, session, kind);
-				const raw = await Raw.connect(server);
-				raw.write(message(`/echo${session}${path}`, { method: 'POST', ...options }));
-				raw.write(body);
-				assert.equal((await raw.response()).status, 413);
-				assert.match(await receiver.frame(), /^c\[1009,".+"\]$/);
-				await receiver.ends();
-				assert.match((await take(server, session)).frame, /^c\[1009,".+"\]$/);
-				const told = await witness.next();
-				if (told !== left('a', 'r')) {
-					assert.equal(told, broadcast('a', 'r', 1));
-					await witness.gets(left('a', 'r'));
-				}
-			}
-			await witness.none();
-		});
-	}
-
-	test('is refused before it comes, if its length tells', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		for (const length of ['100000000', '18446744073709551615'.slice(1)]) {
-			const session = await join(server, 'r', 'a', witness);
-			const raw = await Raw.connect(server);
-			raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Content-Length': length }));
-			assert.equal(await raw.status(), 413);
-			await raw.drained();
-			await witness.gets(left('a', 'r'));
-			assert.match((await take(server, session)).frame, /^c\[1009,/);
-		}
-	});
-
-	test('is refused while it comes, if it is chunked', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		const session = await join(server, 'r', 'a', witness);
-		const raw = await Raw.connect(server);
-		raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Transfer-Encoding': 'chunked' }));
-		const piece = `8000\r\n${'"'.padEnd(0x8000, 'x')}\r\n`;
-		raw.write(piece.replace('"', '[') + piece.repeat(30));
-		assert.equal(await raw.status(), 413);
-		raw.destroy();
-		await witness.gets(left('a', 'r'));
-		assert.match((await take(server, session)).frame, /^c\[1009,/);
-	});
-
-	test('to nobody is an error as well', async t => {
-		const server = await serve(t);
-		const { status } = await ask(server, '/echo/0/nobody/xhr_send', { method: 'POST', body: json });
-		assert([404, 413].includes(status), status);
-	});
-
-	test('counts without what JSON makes of it', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		const session = await join(server, 'r', 'a', witness);
-		const text = filler => broadcast('a', 'r', filler);
-		const full = text('x'.repeat(65536 - text('').length));
-		const escaped = Array.from(full, char =>
-			`\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
-		for (const body of [JSON.stringify([full]), `["${escaped}"]`, `[${' '.repeat(1000)}"${escaped}"]`]) {
-			const { status } = await ask(server, `/echo${session}/xhr_send`, { method: 'POST', body });
-			assert.equal(status, 204);
-			assert(await witness.next() === full);
-		}
-		const form = `d=${Array.from(JSON.stringify([full]), char =>
-			`%${char.charCodeAt(0).toString(16)}`).join('')}`;
-		const { status } = await ask(server, `/echo${session}/jsonp_send`, { method: 'POST', body: form, ...FORM });
-		assert.equal(status, 200);
-		assert(await witness.next() === full);
-	});
-
-	test('does not count what others are with it in one array', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		const session = await join(server, 'r', 'a', witness);
-		const texts = Array.from({ length: 30 }, (_, i) => broadcast('a', 'r', { i, text: 'x'.repeat(3000) }));
-		await send(server, session, ...texts);
-		await witness.gets(...texts);
-	});
-});
-
 describe('text that is no Unicode', () => {
 	/* A room of a sender, whose messages are written out, and one peer a transport. */
 	async function audience(t) {
@@ -574,7 +348,8 @@ describe('text that is no Unicode', () => {
 	test('bytes that are not UTF-8 are replaced on their way in', async t => {
 		const { server, session, peers } = await audience(t);
 		const [before, after] = JSON.stringify([broadcast('a', 'r', 'x!x')]).split('!');
-		const body = Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xe2, 0x82]), Buffer.from(after)]);
+		const body = Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xe2, 0x82]),
+			Buffer.from(after)]);
 		for (const path of ['xhr_send', 'jsonp_send']) {
 			await ask(server, `/echo${session}/${path}`, { method: 'POST', body });
 			for (const peer of peers)
@@ -610,7 +385,7 @@ describe('text that is no Unicode', () => {
 			await send(server, session, `{"Header":{"Event":"ping","UserId":"${user}","RoomId":"r"}}`);
 			assert.equal((await take(server, session)).frame, batch(refused(reason, '', 'r')));
 		}
-		await send(server, session, '{"Header":{"Event":"ping","UserId":"\u{1f600}","RoomId":"none"},"Payload":1}');
+		await send(server, session, ping('\u{1f600}', 'none'));
 		const { frame } = await take(server, session);
 		assert.equal(frame, batch(members('😀', 'none')));
 		await silence(...peers);
@@ -654,168 +429,4 @@ describe('a binary message over the WebSocket of SockJS', () => {
 		raw.write(frame(OPCODE.binary, Buffer.from('["\xff"]', 'latin1')));
 		await raw.fails(1007);
 	});
-});
-
-describe('a message above MaxPacket over the WebSocket of SockJS', () => {
-	test('ends the session with 1009', async t => {
-		const server = await serve(t);
-		const [witness] = await meet(server, 'r', ['witness', 'plain']);
-		for (const text of [JSON.stringify(['x'.repeat(65537)]), `"${'x'.repeat(65537)}"`,
-			JSON.stringify(['x'.repeat(900_000)])]) {
-			const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
-			await raw.gets('o');
-			raw.text(JSON.stringify([packet('connect', 'a', 'r', '{}')]));
-			await raw.gets(batch(joined('a', 'r', false)));
-			await witness.gets(joined('a', 'r', false));
-			raw.text(text);
-			let got = await raw.frame();
-			if (got.opcode === OPCODE.text) {
-				assert.match(got.text, /^c\[1009,".+"\]$/);
-				got = await raw.frame();
-			} else {
-				assert.equal(got.payload.readUInt16BE(), 1009);
-			}
-			assert.equal(got.opcode, OPCODE.close);
-			raw.write(closeFrame(1000));
-			await witness.gets(left('a', 'r'));
-			raw.destroy();
-		}
-		await witness.none();
-	});
-
-	test('counts without what JSON makes of it', async t => {
-		const server = await serve(t);
-		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
-		await raw.gets('o');
-		const text = filler => packet('ping', 'me', 'x', filler);
-		const full = text('x'.repeat(65536 - text('').length));
-		const escaped = Array.from(full, char =>
-			`\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
-		for (const json of [JSON.stringify([full]), `["${escaped}"]`, `"${escaped}"`]) {
-			raw.text(json);
-			await raw.gets(batch(members('me', 'x')));
-		}
-	});
-});
-
-/*
- * States in which a session may be dropped: each opens one, and leaves it so.  The second
- * list are those that only the 5 s timer ends.
- */
-const post = (server, path, body) => ask(server, `/echo${path}`, { method: 'POST', body });
-const enter = (server, session, room = fresh()) =>
-	send(server, session, packet('connect', 'a', room, '{}'));
-
-const dropped = {
-	'a new one, by its first receiver': async (server, kind, cut) => {
-		const { method, path } = receivers[kind];
-		const raw = await Raw.connect(server);
-		raw.write(message(`/echo${fresh()}${path}`, { method }));
-		await cut(raw);
-	},
-	'one that waits': async (server, kind, cut) => {
-		await cut((await Receiver.attach(server, await begin(server), kind)).raw);
-	},
-	'one that waits, in a room': async (server, kind, cut) => {
-		const session = await begin(server);
-		await enter(server, session);
-		await take(server, session);
-		await cut((await Receiver.attach(server, session, kind)).raw);
-	},
-	'one to which much has been sent': async (server, kind, cut) => {
-		const session = await begin(server);
-		const raw = await Raw.connect(server);
-		raw.socket.pause();
-		const { method, path } = receivers[kind];
-		raw.write(message(`/echo${session}${path}`, { method }));
-		for (let i = 0; i < 3; i++)
-			await send(server, session, ping('me', 'x'.repeat(100)), '?');
-		await cut(raw);
-	},
-	'one with a second receiver': async (server, kind, cut) => {
-		const session = await begin(server);
-		const receiver = await Receiver.attach(server, session, kind);
-		await cut((await Receiver.attach(server, session, 'xhr_streaming')).raw);
-		await cut(receiver.raw);
-	},
-	'one with a request behind its receiver': async (server, kind, cut) => {
-		const receiver = await Receiver.attach(server, await begin(server), kind);
-		receiver.raw.write(request('/echo'));
-		await cut(receiver.raw);
-	},
-	'one over a WebSocket, whatever the state': async (server, kind, cut) => {
-		const framed = kinds.indexOf(kind) % 2 === 0;
-		const raw = await Raw.websocket(server, { path: framed ? `/echo${fresh()}/websocket` : '/echo/websocket' });
-		const join = packet('connect', 'a', fresh(), '{}');
-		raw.text(framed ? JSON.stringify([join]) : join);
-		await raw.frame();
-		switch (kinds.indexOf(kind)) {
-		case 0: raw.write(frame(OPCODE.text, '["x', { fin: false })); break;
-		case 1: raw.write(closeFrame(1000)); break;
-		case 2: raw.text('broken'); break;
-		case 3: raw.write(Buffer.from([0x81])); break;
-		default: break;
-		}
-		await cut(raw);
-	},
-};
-
-const abandoned = {
-	'one that is never returned to': async server => {
-		await begin(server);
-	},
-	'one in a room': async server => {
-		await enter(server, await begin(server));
-	},
-	'one for which something waits': async server => {
-		const session = await begin(server);
-		await enter(server, session);
-		await send(server, session, ping('me', 'x'), ping('me', 'x'));
-	},
-	'one that is closing': async server => {
-		const session = await begin(server), room = fresh();
-		await enter(server, session, room);
-		await enter(server, await begin(server), room);
-	},
-	'one that is closing and knows it': async server => {
-		const session = await begin(server);
-		await post(server, `${session}/xhr_send`, JSON.stringify(['x'.repeat(65537)]));
-		await take(server, session);
-	},
-	'one whose sender is cut': async server => {
-		const session = await begin(server);
-		const raw = await Raw.connect(server);
-		raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Content-Length': '1000' }));
-		raw.write('["');
-		raw.destroy();
-	},
-	'one whose response was full': async server => {
-		const session = await begin(server);
-		await enter(server, session);
-		const receiver = await Receiver.attach(server, session, 'xhr');
-		await receiver.frame();
-		receiver.destroy();
-	},
-};
-
-test('a thousand sessions dropped in every state leave every table empty', async t => {
-	const server = await serve(t, { conf: { MaxConnections: 500 } });
-	const ways = Object.values(cuts);
-	let count = 0;
-	while (count < 1000) {
-		const work = [];
-		for (const drop of Object.values(dropped))
-			for (const kind of kinds)
-				work.push(drop(server, kind, ways[(count + work.length) % ways.length]));
-		for (const leave of Object.values(abandoned))
-			work.push(leave(server));
-		await Promise.all(work);
-		count += work.length;
-	}
-	await emptied(server);
-	/* They can all be used again. */
-	const peers = await meet(server, 'r', ...transports.map(kind => [kind, kind]));
-	await silence(...peers);
-	peers.forEach(peer => peer.destroy());
-	await emptied(server);
 });

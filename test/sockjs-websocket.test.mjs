@@ -282,7 +282,8 @@ describe('heartbeats over WebSocket (sections 13.2, 19)', { concurrency: true },
 describe('WebSocket without SockJS (section 13.3)', () => {
 	test('messages are themselves, both ways', async t => {
 		const raw = await open(t, '/websocket');
-		for (const text of ['x', '', '[]', '["a"]', '{', 'o', '\uffff', '\u2028\ufffd\0', 'é😀%<', 'x'.repeat(5000)]) {
+		for (const text of ['x', '', '[]', '["a"]', '{', 'o', '\uffff', '\u2028\ufffd\0', 'é😀%<',
+			'x'.repeat(5000)]) {
 			raw.text(text);
 			await raw.gets(text);
 		}

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { Raw, members, open, packet, request } from './client.mjs';
+import { Raw, joined, members, open, packet, request } from './client.mjs';
 import { bounded, built, serve } from './server.mjs';
 
 export const GO_AWAY = 'c[3000,"Go away!"]';
@@ -153,6 +153,32 @@ export async function exists(server, session) {
 	assert([204, 404].includes(status), status);
 	return status === 204;
 }
+
+/* A request for each kind of answer: the path below the prefix, S for that of a session. */
+export const requests = {
+	greeting: ['', {}],
+	'404': ['/nowhere', {}],
+	iframe: ['/iframe.html', {}],
+	info: ['/info', {}],
+	'OPTIONS of info': ['/info', { method: 'OPTIONS' }],
+	xhr: ['S/xhr', { method: 'POST' }],
+	xhr_send: ['S/xhr_send', { method: 'POST', body: '["x"]' }],
+	'xhr_send of nothing': ['S/xhr_send', { method: 'POST' }],
+	'xhr_send of no JSON': ['S/xhr_send', { method: 'POST', body: '["x' }],
+	'xhr_send to nobody': ['/0/nobody/xhr_send', { method: 'POST', body: '["x"]' }],
+	xhr_streaming: ['S/xhr_streaming', { method: 'POST' }],
+	'OPTIONS of xhr': ['S/xhr', { method: 'OPTIONS' }],
+	'OPTIONS of xhr_send': ['S/xhr_send', { method: 'OPTIONS' }],
+	'OPTIONS of xhr_streaming': ['S/xhr_streaming', { method: 'OPTIONS' }],
+	eventsource: ['S/eventsource', {}],
+	htmlfile: ['S/htmlfile?c=cb', {}],
+	'htmlfile without a callback': ['S/htmlfile', {}],
+	jsonp: ['S/jsonp?c=cb', {}],
+	'jsonp without a callback': ['S/jsonp', {}],
+	jsonp_send: ['S/jsonp_send', { method: 'POST', body: '["x"]' }],
+	'jsonp_send of nothing': ['S/jsonp_send', { method: 'POST' }],
+	'jsonp_send to nobody': ['/0/nobody/jsonp_send', { method: 'POST', body: '["x"]' }],
+};
 
 /*
  * Receivers
@@ -433,6 +459,7 @@ class Session {
 
 class HttpSession extends Session {
 	#kind;
+	#attaching;
 	#receiving;
 	#sending;
 	#outbox = [];
@@ -447,8 +474,9 @@ class HttpSession extends Session {
 
 	async #receive() {
 		while (!this.isOver && !this.#left) {
-			const receiver = await Receiver.attach(this.server, this.path, this.#kind,
+			this.#attaching = Receiver.attach(this.server, this.path, this.#kind,
 				{ raw: this.#receiving });
+			const receiver = await this.#attaching;
 			this.#receiving = receiver.raw;
 			do {
 				const frame = await receiver.frame();
@@ -482,6 +510,11 @@ class HttpSession extends Session {
 		this.#transmit()
 			.catch(error => this.finish(1006, error.message))
 			.finally(() => this.#busy = false);
+	}
+
+	/* The server knows of the present receiver. */
+	async attached() {
+		await this.#attaching;
 	}
 
 	/* Does not come back when the present poll has ended. */
@@ -519,6 +552,8 @@ class SocketSession extends Session {
 		this.socket.on('error', () => {});
 	}
 
+	async attached() {}
+
 	transmit(text) {
 		this.socket.send(JSON.stringify([text]));
 	}
@@ -550,3 +585,36 @@ export async function visit(server, kind) {
 	await session.opened();
 	return session;
 }
+
+/*
+ * The signaller
+ */
+
+/* Puts peers, as pairs of user and transport, into the room; all that they get is read. */
+export async function meet(server, room, ...pairs) {
+	const peers = [];
+	for (const [user, kind] of pairs) {
+		const peer = await visit(server, kind);
+		peers.push(peer);
+		peer.join(user, room);
+		for (const each of peers)
+			await each.gets(joined(user, room, peers.length === 1));
+	}
+	return peers;
+}
+
+/* A session in a room, left without a receiver: an ended poll has brought the join. */
+export async function join(server, room, user, witness) {
+	const session = await begin(server);
+	await send(server, session, packet('connect', user, room, '{}'));
+	const text = joined(user, room, witness === undefined);
+	assert.equal((await take(server, session)).frame, batch(text));
+	await witness?.gets(text);
+	return session;
+}
+
+const none = { connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
+
+/* In the end every table is empty. */
+export const emptied = server => eventually('empty tables', () => server.counters(),
+	counters => Object.keys(none).every(name => counters[name] === 0));
