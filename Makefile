@@ -9,12 +9,12 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' $(WARNINGS) -I. \
 	$(if $(BEARSSL),-I$(BEARSSL)/inc) $(CFLAGS)
-LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-lbearssl)
+LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory source rooms packet log conf conn web frame session sockjs
-UNITS = text json http ws memory source rooms packet log conf frame
+FILES = text json http ws memory source rooms packet log conf cert selfsign conn web frame session sockjs
+UNITS = text json http ws memory source rooms packet log conf cert frame
 HEADERS = $(FILES:%=%.h) test/unit.h
 # A set of objects for each way to build.
 B = build/plain
@@ -31,6 +31,9 @@ $(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o)
@@ -52,7 +55,7 @@ build/noalloc.so: test/noalloc.c
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ test/noalloc.c
 
 sanitized:
-	$(SANITIZED) build/san/videre build/san/echo $(UNITS:%=build/san/%_test)
+	$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
 
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done

@@ -49,6 +49,32 @@ memory_map(struct memory *m)
 	return true;
 }
 
+/* Linux drops private pages at once; where that cannot be had they just stay. */
+void
+memory_drop(void *start, size_t length)
+{
+#ifdef __linux__
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)start + page - 1) / page * page;
+	uintptr_t end = ((uintptr_t)start + length) / page * page;
+	if (first < end)
+		madvise((char *)start + (first - (uintptr_t)start), end - first,
+			MADV_DONTNEED);
+#else
+	(void)start;
+	(void)length;
+#endif
+}
+
+void
+memory_wipe(void *data, size_t length)
+{
+	volatile unsigned char *p = data;
+
+	while (length-- > 0)
+		*p++ = 0;
+}
+
 static struct {
 	char *blocks;
 	uint32_t *idle;	     /* a stack of those given back */
@@ -107,23 +133,11 @@ block_taken(void)
 	return pool.fresh - pool.idle_count;
 }
 
-/* Linux drops private pages at once; where that cannot be had they just stay. */
-static void
-drop_pages(char *start, size_t length)
-{
-#ifdef __linux__
-	madvise(start, length, MADV_DONTNEED);
-#else
-	(void)start;
-	(void)length;
-#endif
-}
-
 bool
 block_sweep(void)
 {
 	for (; pool.trimmed < pool.low; pool.trimmed++)
-		drop_pages(pool.blocks + pool.size * pool.idle[pool.trimmed], pool.size);
+		memory_drop(pool.blocks + pool.size * pool.idle[pool.trimmed], pool.size);
 	pool.low = pool.idle_count;
 	return pool.trimmed < pool.idle_count;
 }

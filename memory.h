@@ -25,6 +25,12 @@ void *memory_take(struct memory *, size_t count, size_t size);
 /* Maps what has been counted, for the second time through.  False with errno set. */
 bool memory_map(struct memory *);
 
+/* The contents are wanted no more: whole pages of it go back to the system. */
+void memory_drop(void *start, size_t length);
+
+/* Zeros memory that nothing reads afterwards, which memset may leave undone. */
+void memory_wipe(void *, size_t length);
+
 /*
  * A pool of equal blocks, the one given back last taken first, so that a few hot
  * ones serve everybody.  `size` is rounded up to whole pages.

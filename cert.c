@@ -1,0 +1,431 @@
+#include "cert.h"
+
+#include "memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A file's text, with a byte to see that there is more of it. */
+static char file_text[CERT_FILE + 1];
+static size_t file_used; /* bytes of it that may hold something */
+
+/* FILE: why.  Always false. */
+static bool
+fail(struct text *error, const char *file, const char *why)
+{
+	text_string(error, file);
+	text_string(error, ": ");
+	text_string(error, why);
+	return false;
+}
+
+/*
+ * PEM
+ */
+
+/* A block of a PEM file: -----BEGIN LABEL-----, the body, -----END LABEL-----. */
+struct block {
+	struct span label;
+	struct span body;
+	bool whole; /* it has its beginning and its own end */
+};
+
+static bool
+starts(struct span s, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return s.length >= length && memcmp(s.data, prefix, length) == 0;
+}
+
+static bool
+ends(struct span s, const char *suffix)
+{
+	size_t length = strlen(suffix);
+
+	return s.length >= length &&
+	       memcmp(s.data + s.length - length, suffix, length) == 0;
+}
+
+static struct span
+skip(struct span s, size_t length)
+{
+	return (struct span){ s.data + length, s.length - length };
+}
+
+/* Either half of CR LF ends a line: that makes empty lines, which mean nothing. */
+static struct span
+take_line(struct span *rest)
+{
+	struct span line = { rest->data, 0 };
+
+	while (line.length < rest->length && line.data[line.length] != '\n' &&
+	       line.data[line.length] != '\r')
+		line.length++;
+	*rest = skip(*rest, line.length + (line.length < rest->length));
+	while (line.length > 0 &&
+	       (line.data[line.length - 1] == ' ' || line.data[line.length - 1] == '\t'))
+		line.length--;
+	return line;
+}
+
+/* The label of a line that is `mark`, a label and five dashes. */
+static bool
+read_label(struct span line, const char *mark, struct span *label)
+{
+	if (!starts(line, mark))
+		return false;
+	*label = skip(line, strlen(mark));
+	if (!ends(*label, "-----"))
+		return false;
+	label->length -= 5;
+	return true;
+}
+
+static bool
+next_block(struct span *rest, struct block *b)
+{
+	static const char begin[] = "-----BEGIN ", end[] = "-----END ";
+	struct span line, label;
+
+	*b = (struct block){ 0 };
+	do {
+		if (rest->length == 0)
+			return false;
+		line = take_line(rest);
+	} while (!starts(line, begin) && !starts(line, end));
+	if (!read_label(line, begin, &b->label))
+		return true;
+	b->body.data = rest->data;
+	do {
+		if (rest->length == 0)
+			return true;
+		line = take_line(rest);
+	} while (!starts(line, "-----"));
+	b->body.length = (size_t)(line.data - b->body.data);
+	b->whole = read_label(line, end, &label) && label.length == b->label.length &&
+		   memcmp(label.data, b->label.data, label.length) == 0;
+	return true;
+}
+
+static int
+base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+enum { BASE64_TOO_LONG = -2, BASE64_BAD = -1 };
+
+/*
+ * Decodes to at most `size` bytes at `out`, which may be the text's own place.  Returns
+ * how many there are, or what is wrong.
+ */
+static long
+decode_base64(struct span s, unsigned char *out, size_t size)
+{
+	size_t length = 0;
+	uint32_t bits = 0;
+	unsigned digits = 0, padding = 0;
+
+	for (size_t i = 0; i < s.length; i++) {
+		int value = base64_value(s.data[i]);
+		if (memchr(" \t\r\n", s.data[i], 4) != NULL)
+			continue;
+		if (s.data[i] == '=')
+			value = ++padding <= 2 ? 0 : -1;
+		else if (padding > 0)
+			value = -1;
+		if (value < 0)
+			return BASE64_BAD;
+		bits = bits << 6 | (uint32_t)value;
+		if (++digits % 4 != 0)
+			continue;
+		if (size - length < 3 - padding)
+			return BASE64_TOO_LONG;
+		for (unsigned j = 0; j < 3 - padding; j++)
+			out[length++] = (unsigned char)(bits >> (16 - 8 * j));
+	}
+	return digits % 4 == 0 ? (long)length : BASE64_BAD;
+}
+
+/* Is this one DER SEQUENCE (X.690 section 8.1) of just that length? */
+static bool
+is_sequence(const unsigned char *der, size_t length)
+{
+	size_t content = 0, head = 2;
+
+	if (length < 2 || der[0] != 0x30)
+		return false;
+	if (der[1] < 0x80)
+		return der[1] == length - head;
+	head += der[1] & 0x7fU;
+	if (head > 5 || length < head)
+		return false;
+	for (size_t i = 2; i < head; i++)
+		content = content << 8 | der[i];
+	return content == length - head;
+}
+
+/*
+ * Loading
+ */
+
+/* All of a file, or false with an error said. */
+static bool
+read_file(const char *file, struct span *text, struct text *error)
+{
+	size_t length = 0;
+	ssize_t n;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return fail(error, file, strerror(errno));
+	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
+		length += (size_t)n;
+	int wrong = errno;
+	close(fd);
+	*text = (struct span){ file_text, length };
+	file_used = length > file_used ? length : file_used;
+	if (n < 0)
+		return fail(error, file, strerror(wrong));
+	if (length > CERT_FILE)
+		return fail(error, file, "longer than 131072 bytes");
+	if (length == 0)
+		return fail(error, file, "empty");
+	/* Editors that put a byte order mark there mean nothing by it. */
+	if (starts(*text, "\xef\xbb\xbf"))
+		*text = skip(*text, 3);
+	return true;
+}
+
+static bool
+is_certificate(struct span label)
+{
+	return span_is(label, "CERTIFICATE") || span_is(label, "X509 CERTIFICATE");
+}
+
+static bool
+is_key(struct span label)
+{
+	return ends(label, "PRIVATE KEY");
+}
+
+static const char damaged_block[] =
+    "damaged: a -----BEGIN or -----END line without the other";
+
+/* Why a decoder would not have a key or a certificate. */
+static const char *
+decoder_reason(int code)
+{
+	switch (code) {
+	case BR_ERR_X509_UNSUPPORTED:
+	case BR_ERR_X509_WRONG_KEY_TYPE:
+	case BR_ERR_X509_LIMIT_EXCEEDED:
+		return "a kind or size of key that is not supported: RSA of 2048 to 4096 "
+		       "bits and EC P-256, P-384 and P-521 are";
+	default: return "damaged: not what it is labelled as";
+	}
+}
+
+static bool
+add_certificate(struct cert *c, struct span body, size_t *used, const char *file,
+		struct text *error)
+{
+	unsigned char *der = c->data + *used;
+
+	if (c->count == CERT_COUNT)
+		return fail(error, file, "more than 8 certificates in it");
+	long length = decode_base64(body, der, sizeof c->data - *used);
+	if (length == BASE64_TOO_LONG)
+		return fail(error, file, "more than 65536 bytes of certificates in it");
+	if (length < 0 || !is_sequence(der, (size_t)length))
+		return fail(error, file, "damaged: a certificate in it cannot be read");
+	c->chain[c->count++] = (br_x509_certificate){ der, (size_t)length };
+	*used += (size_t)length;
+	return true;
+}
+
+static bool
+read_chain(struct cert *c, const char *file, struct text *error)
+{
+	struct span rest;
+	struct block b;
+	size_t used = 0;
+	bool key = false;
+
+	if (!read_file(file, &rest, error))
+		return false;
+	while (next_block(&rest, &b)) {
+		if (!b.whole)
+			return fail(error, file, damaged_block);
+		if (is_certificate(b.label) &&
+		    !add_certificate(c, b.body, &used, file, error))
+			return false;
+		key = key || is_key(b.label);
+	}
+	return c->count > 0 ||
+	       fail(error, file,
+		    key ? "a private key and no certificate in it: are the two files "
+			  "swapped?"
+			: "no certificate (-----BEGIN CERTIFICATE-----) in it");
+}
+
+static bool
+check_rsa_size(size_t bits, const char *file, struct text *error)
+{
+	if (bits >= CERT_RSA_LOW && bits <= CERT_RSA_HIGH)
+		return true;
+	fail(error, file, "an RSA key of ");
+	text_number(error, bits);
+	text_string(error, " bits: 2048 to 4096 are supported");
+	return false;
+}
+
+/* The key's numbers stay in the decoder. */
+static bool
+decode_key(struct cert *c, const unsigned char *der, size_t length, const char *file,
+	   struct text *error)
+{
+	br_skey_decoder_context *d = &c->decoder;
+
+	br_skey_decoder_init(d);
+	br_skey_decoder_push(d, der, length);
+	int code = br_skey_decoder_last_error(d);
+	if (code != 0)
+		return fail(error, file, decoder_reason(code));
+	c->key_type = br_skey_decoder_key_type(d);
+	if (c->key_type == BR_KEYTYPE_EC) {
+		c->key.ec = *br_skey_decoder_get_ec(d);
+		return true;
+	}
+	c->key.rsa = *br_skey_decoder_get_rsa(d);
+	return check_rsa_size(c->key.rsa.n_bitlen, file, error);
+}
+
+static bool
+take_key(struct cert *c, const struct block *b, const char *file, struct text *error)
+{
+	unsigned char *der = (unsigned char *)file_text + (b->body.data - file_text);
+
+	if (span_is(b->label, "ENCRYPTED PRIVATE KEY") || starts(b->body, "Proc-Type:"))
+		return fail(error, file,
+			    "the key is encrypted: it is needed without a passphrase");
+	if (!span_is(b->label, "PRIVATE KEY") && !span_is(b->label, "RSA PRIVATE KEY") &&
+	    !span_is(b->label, "EC PRIVATE KEY"))
+		return fail(error, file, decoder_reason(BR_ERR_X509_UNSUPPORTED));
+	long length = decode_base64(b->body, der, b->body.length);
+	if (length < 0 || !is_sequence(der, (size_t)length))
+		return fail(error, file, "damaged: the key in it cannot be read");
+	return decode_key(c, der, (size_t)length, file, error);
+}
+
+static bool
+read_key(struct cert *c, const char *file, struct text *error)
+{
+	struct span rest;
+	struct block b;
+	bool certificate = false;
+
+	if (!read_file(file, &rest, error))
+		return false;
+	while (next_block(&rest, &b)) {
+		if (!b.whole)
+			return fail(error, file, damaged_block);
+		if (is_key(b.label))
+			return take_key(c, &b, file, error);
+		certificate = certificate || is_certificate(b.label);
+	}
+	return fail(error, file,
+		    certificate ? "a certificate and no private key in it: are the two "
+				  "files swapped?"
+				: "no private key (-----BEGIN PRIVATE KEY-----) in it");
+}
+
+static bool
+rsa_fits(const br_rsa_private_key *key, const br_rsa_public_key *public)
+{
+	static const unsigned char hash[br_sha256_SIZE] = { 1 };
+	unsigned char signature[CERT_RSA_HIGH / 8], found[br_sha256_SIZE];
+
+	return (key->n_bitlen + 7) / 8 == public->nlen &&
+	       br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, sizeof hash, key,
+					       signature) == 1 &&
+	       br_rsa_pkcs1_vrfy_get_default()(signature, public->nlen,
+					       BR_HASH_OID_SHA256, sizeof found, public,
+					       found) == 1 &&
+	       memcmp(hash, found, sizeof hash) == 0;
+}
+
+static bool
+ec_fits(const br_ec_private_key *key, const br_ec_public_key *public)
+{
+	static const unsigned char hash[br_sha256_SIZE] = { 1 };
+	const br_ec_impl *ec = br_ec_get_default();
+	unsigned char signature[160];
+
+	if (key->curve != public->curve)
+		return false;
+	size_t length =
+	    br_ecdsa_sign_asn1_get_default()(ec, &br_sha256_vtable, hash, key, signature);
+	return length > 0 && br_ecdsa_vrfy_asn1_get_default()(
+				 ec, hash, sizeof hash, public, signature, length) == 1;
+}
+
+/* Looks at the first certificate, whose public key must be the key's. */
+static bool
+check_pair(struct cert *c, const char *cert_file, const char *key_file,
+	   struct text *error)
+{
+	br_x509_decoder_context decoder;
+	const br_x509_pkey *public;
+
+	br_x509_decoder_init(&decoder, NULL, NULL);
+	br_x509_decoder_push(&decoder, c->chain[0].data, c->chain[0].data_len);
+	int code = br_x509_decoder_last_error(&decoder);
+	public = br_x509_decoder_get_pkey(&decoder);
+	if (code != 0 || public == NULL)
+		return fail(error, cert_file, decoder_reason(code));
+	c->issuer_key_type = br_x509_decoder_get_signer_key_type(&decoder);
+	if (public->key_type == BR_KEYTYPE_RSA &&
+	    !check_rsa_size(8 * public->key.rsa.nlen, cert_file, error))
+		return false;
+	if (public->key_type == c->key_type &&
+	    (c->key_type == BR_KEYTYPE_EC ? ec_fits(&c->key.ec, &public->key.ec)
+					  : rsa_fits(&c->key.rsa, &public->key.rsa)))
+		return true;
+	fail(error, key_file, "not the key of the (first) certificate in ");
+	text_string(error, cert_file);
+	return false;
+}
+
+void
+cert_wipe(struct cert *c)
+{
+	c->count = 0;
+	c->key_type = 0;
+	c->issuer_key_type = 0;
+	memory_wipe(&c->key, sizeof c->key);
+	memory_wipe(&c->decoder, sizeof c->decoder);
+}
+
+bool
+cert_load(struct cert *c, const char *cert_file, const char *key_file, struct text *error)
+{
+	cert_wipe(c);
+	bool good = read_chain(c, cert_file, error) && read_key(c, key_file, error);
+	/* Either may have held the key. */
+	memory_wipe(file_text, file_used);
+	file_used = 0;
+	if (good && check_pair(c, cert_file, key_file, error))
+		return true;
+	cert_wipe(c);
+	return false;
+}

@@ -1,0 +1,348 @@
+/* Loading what was made, whole and damaged; what stays of a key.  More is tested with
+ * OpenSSL's files (cert.test.mjs). */
+#include "cert.h"
+#include "selfsign.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { PEM = 4096 };
+
+struct file {
+	char path[300];
+	char data[PEM];
+	size_t length;
+};
+
+static char directory[256];
+static char message[2048];			    /* what the last call said */
+static struct file cert_file, key_file, other_file; /* the last is written by tests */
+static struct cert cert;
+
+static void
+set_path(struct file *f, const char *name)
+{
+	snprintf(f->path, sizeof f->path, "%s/%s", directory, name);
+}
+
+static void
+read_back(struct file *f)
+{
+	FILE *file = fopen(f->path, "r");
+
+	assert_non_null(file);
+	f->length = fread(f->data, 1, sizeof f->data, file);
+	assert_int_equal(fclose(file), 0);
+	assert_in_range(f->length, 100, sizeof f->data - 1);
+}
+
+static void
+write_other(const char *data, size_t length)
+{
+	FILE *file = fopen(other_file.path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(data, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
+}
+
+static bool
+load(const struct file *chain, const struct file *key)
+{
+	struct text error;
+
+	text_init(&error, message, sizeof message - 1);
+	bool good = cert_load(&cert, chain->path, key->path, &error);
+	assert_false(error.overflow);
+	assert_int_equal(error.length == 0, good);
+	message[error.length] = '\0';
+	return good;
+}
+
+static void
+make(char *name)
+{
+	struct text said;
+
+	text_init(&said, message, sizeof message - 1);
+	int status = selfsign_make(cert_file.path, key_file.path, &name, 1, &said);
+	message[said.length] = '\0';
+	if (status != 0)
+		fail_msg("%s", message);
+}
+
+static int
+make_pair(void **state)
+{
+	const char *where = getenv("TMPDIR");
+	char name[] = "example.org";
+
+	(void)state;
+	snprintf(directory, sizeof directory, "%s/cert_test.XXXXXX",
+		 where != NULL ? where : "/tmp");
+	if (mkdtemp(directory) == NULL)
+		return -1;
+	set_path(&cert_file, "cert");
+	set_path(&key_file, "key");
+	set_path(&other_file, "other");
+	make(name);
+	assert_int_equal(strlen(message), SELFSIGN_PRINT);
+	read_back(&cert_file);
+	read_back(&key_file);
+	return 0;
+}
+
+static int
+remove_pair(void **state)
+{
+	(void)state;
+	unlink(cert_file.path);
+	unlink(key_file.path);
+	unlink(other_file.path);
+	return rmdir(directory);
+}
+
+static bool
+is_zero(const void *data, size_t length)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < length; i++)
+		if (p[i] != 0)
+			return false;
+	return true;
+}
+
+static void
+assert_nothing_loaded(void)
+{
+	assert_int_equal(cert.count, 0);
+	assert_int_equal(cert.key_type, 0);
+	assert_true(is_zero(&cert.key, sizeof cert.key));
+	assert_true(is_zero(&cert.decoder, sizeof cert.decoder));
+}
+
+static void
+what_was_made_loads(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(load(&cert_file, &key_file));
+		assert_int_equal(cert.count, 1);
+		assert_ptr_equal(cert.chain[0].data, cert.data);
+		assert_int_equal(cert.key_type, BR_KEYTYPE_EC);
+		assert_int_equal(cert.issuer_key_type, BR_KEYTYPE_EC);
+		assert_int_equal(cert.key.ec.curve, BR_EC_secp256r1);
+		assert_int_equal(cert.key.ec.xlen, 32);
+	}
+}
+
+static void
+a_pair_that_fails_leaves_nothing_of_the_one_before(void **state)
+{
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	assert_false(load(&cert_file, &cert_file));
+	assert_nothing_loaded();
+	assert_true(load(&cert_file, &key_file));
+	assert_false(load(&other_file, &key_file));
+	assert_nothing_loaded();
+	assert_true(load(&cert_file, &key_file));
+	cert_wipe(&cert);
+	assert_nothing_loaded();
+}
+
+/* The message may have no place; all is as with it. */
+static void
+an_error_without_room_is_an_error(void **state)
+{
+	char data[4];
+	struct text error;
+
+	(void)state;
+	text_init(&error, data, sizeof data);
+	assert_false(cert_load(&cert, key_file.path, cert_file.path, &error));
+	assert_true(error.overflow);
+	assert_nothing_loaded();
+}
+
+extern const char __bss_start[], _end[];
+
+/* How often bytes stand in this program's static memory, the holes that the sanitizer
+ * makes in it included. */
+__attribute__((no_sanitize("address"))) static unsigned
+count_static(const char *needle, size_t length)
+{
+	unsigned count = 0;
+
+	for (const char *p = __bss_start; p + length <= _end; p++) {
+		size_t i = 0;
+		while (i < length && p[i] == needle[i])
+			i++;
+		count += i == length;
+	}
+	return count;
+}
+
+static void
+the_keys_text_does_not_stay_in_memory(void **state)
+{
+	const char *line = strchr(key_file.data, '\n') + 1;
+
+	(void)state;
+	/* One is this test's own. */
+	assert_int_equal(count_static(line, 40), 1);
+	assert_true(load(&cert_file, &key_file));
+	assert_int_equal(count_static(line, 40), 1);
+	assert_true(count_static((const char *)cert.key.ec.x, 32) == 1);
+	/* The key in the file for certificates. */
+	assert_false(load(&key_file, &key_file));
+	assert_int_equal(count_static(line, 40), 1);
+}
+
+static void
+no_beginning_of_a_file_loads(void **state)
+{
+	(void)state;
+	/* The last two bytes are a dash, without which it is damaged, and a line end. */
+	for (size_t i = 0; i < cert_file.length - 1; i++) {
+		write_other(cert_file.data, i);
+		assert_false(load(&other_file, &key_file));
+	}
+	for (size_t i = 0; i < key_file.length - 1; i++) {
+		write_other(key_file.data, i);
+		assert_false(load(&cert_file, &other_file));
+		assert_nothing_loaded();
+	}
+	write_other(key_file.data, key_file.length - 1);
+	assert_true(load(&cert_file, &other_file));
+}
+
+static uint32_t
+next_random(void)
+{
+	static uint32_t x = 2463534242;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return x;
+}
+
+/* Changes up to four bytes, anywhere. */
+static size_t
+damage(char *out, const struct file *f)
+{
+	memcpy(out, f->data, f->length);
+	for (uint32_t i = next_random() % 4 + 1; i > 0; i--)
+		out[next_random() % f->length] = (char)next_random();
+	return f->length;
+}
+
+/* What is left of the key is the key, or it does not load. */
+static void
+a_damaged_key_does_not_load_as_another(void **state)
+{
+	char changed[PEM];
+	unsigned char x[32];
+
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	memcpy(x, cert.key.ec.x, sizeof x);
+	for (unsigned i = 0; i < 3000; i++) {
+		write_other(changed, damage(changed, &key_file));
+		if (load(&cert_file, &other_file)) {
+			assert_int_equal(cert.key.ec.xlen, sizeof x);
+			assert_memory_equal(cert.key.ec.x, x, sizeof x);
+		} else {
+			assert_nothing_loaded();
+		}
+	}
+}
+
+/* Its signature is for clients to check, but nothing reads past it. */
+static void
+a_damaged_certificate_does_no_harm(void **state)
+{
+	char changed[PEM];
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		write_other(changed, damage(changed, &cert_file));
+		if (load(&other_file, &key_file)) {
+			assert_int_equal(cert.count, 1);
+			assert_in_range(cert.chain[0].data_len, 200, PEM);
+		}
+	}
+}
+
+/* A block that is no more than its own bytes, at the very end of a file. */
+static void
+any_bytes_in_a_block_do_no_harm(void **state)
+{
+	static const char *const labels[] = { "CERTIFICATE", "PRIVATE KEY",
+					      "EC PRIVATE KEY", "RSA PRIVATE KEY" };
+	unsigned char der[256];
+	char pem[1024];
+
+	(void)state;
+	for (unsigned i = 0; i < 4000; i++) {
+		const char *label = labels[i % 4];
+		size_t length = next_random() % sizeof der;
+		for (size_t j = 0; j < length; j++)
+			der[j] = (unsigned char)next_random();
+		if (length > 4) {
+			der[0] = 0x30;
+			der[1] = 0x82;
+			der[2] = (unsigned char)((length - 4) >> 8);
+			der[3] = (unsigned char)(length - 4);
+		}
+		if (length > 8 && i % 8 < 4)
+			memcpy(der + 4, "\2\1\0\x30", 4);
+		size_t written = br_pem_encode(pem, der, length, label, 0);
+		write_other(pem, written - 1);
+		assert_false(load(&other_file, i % 4 == 0 ? &key_file : &other_file));
+		assert_false(load(&cert_file, &other_file));
+	}
+}
+
+static void
+one_that_was_made_is_never_overwritten(void **state)
+{
+	char name[] = "example.org", *names[] = { name }, text[PEM];
+	struct text said;
+	size_t length = key_file.length;
+
+	(void)state;
+	memcpy(text, key_file.data, length);
+	text_init(&said, message, sizeof message);
+	assert_int_equal(selfsign_make(cert_file.path, key_file.path, names, 1, &said),
+			 1);
+	read_back(&key_file);
+	assert_int_equal(key_file.length, length);
+	assert_memory_equal(key_file.data, text, length);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_made_loads),
+		cmocka_unit_test(a_pair_that_fails_leaves_nothing_of_the_one_before),
+		cmocka_unit_test(an_error_without_room_is_an_error),
+		cmocka_unit_test(the_keys_text_does_not_stay_in_memory),
+		cmocka_unit_test(no_beginning_of_a_file_loads),
+		cmocka_unit_test(a_damaged_key_does_not_load_as_another),
+		cmocka_unit_test(a_damaged_certificate_does_no_harm),
+		cmocka_unit_test(any_bytes_in_a_block_do_no_harm),
+		cmocka_unit_test(one_that_was_made_is_never_overwritten),
+	};
+
+	return cmocka_run_group_tests_name("cert", tests, make_pair, remove_pair);
+}

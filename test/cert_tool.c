@@ -1,0 +1,77 @@
+/*
+ * What cert.c does, for tests that make their files elsewhere:
+ *
+ *     cert_tool load CERT KEY ...         a line for each pair: "RSA 2048 RSA", the key
+ *         and its issuer's kind, and the SHA-256 of each certificate; or "error", and why
+ *     cert_tool make CERT KEY [NAME...]   what cert_make says, at the time $NOW if set
+ */
+#include "cert.h"
+#include "selfsign.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* In place of libc's, to be at any time. */
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	const char *set = getenv("NOW");
+
+	(void)clock;
+	*now = (struct timespec){ .tv_sec = set != NULL ? atoll(set) : time(NULL) };
+	return 0;
+}
+
+static const char *
+kind(int type)
+{
+	return type == BR_KEYTYPE_RSA ? "RSA" : type == BR_KEYTYPE_EC ? "EC" : "other";
+}
+
+static void
+print(const struct cert *c)
+{
+	br_sha256_context context;
+	unsigned char hash[br_sha256_SIZE];
+	unsigned size = c->key_type == BR_KEYTYPE_RSA ? (unsigned)c->key.rsa.n_bitlen
+						      : (unsigned)c->key.ec.curve;
+
+	printf("%s %u %s", kind(c->key_type), size, kind(c->issuer_key_type));
+	for (size_t i = 0; i < c->count; i++) {
+		br_sha256_init(&context);
+		br_sha256_update(&context, c->chain[i].data, c->chain[i].data_len);
+		br_sha256_out(&context, hash);
+		putchar(' ');
+		for (size_t j = 0; j < sizeof hash; j++)
+			printf("%02x", hash[j]);
+	}
+	putchar('\n');
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct cert cert;
+	static char data[16384];
+	struct text said;
+
+	if (argc < 4)
+		return 2;
+	if (strcmp(argv[1], "make") == 0) {
+		text_init(&said, data, sizeof data);
+		int status =
+		    selfsign_make(argv[2], argv[3], argv + 4, (size_t)(argc - 4), &said);
+		printf("%.*s\n", (int)said.length, data);
+		return status;
+	}
+	for (int i = 2; i + 1 < argc; i += 2) {
+		text_init(&said, data, sizeof data);
+		if (cert_load(&cert, argv[i], argv[i + 1], &said))
+			print(&cert);
+		else
+			printf("error %.*s\n", (int)said.length, data);
+	}
+	return 0;
+}
