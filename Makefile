@@ -4,18 +4,21 @@ VERSION = 0.1.0
 CC = cc
 CFLAGS = -O2 -g
 BEARSSL =
+# 0 leaves TLS out.
+TLS = 1
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' $(WARNINGS) -I. \
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. \
 	$(if $(BEARSSL),-I$(BEARSSL)/inc) $(CFLAGS)
 LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
+TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory source rooms packet log conf cert selfsign conn web frame session sockjs
+FILES = text json http ws memory source rooms packet log conf socket $(TLS_FILES) conn web frame session sockjs
 UNITS = text json http ws memory source rooms packet log conf cert frame
-HEADERS = $(FILES:%=%.h) test/unit.h
+HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h
 # A set of objects for each way to build.
 B = build/plain
 

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HAVE_TLS = 0 }; /* what the flag may be */
+#ifndef HAVE_TLS
+#define HAVE_TLS 1
+#endif
 
 enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS };
 

@@ -1,11 +1,11 @@
-#define _GNU_SOURCE /* ppoll, accept4 */
+#define _GNU_SOURCE /* ppoll */
 #include "conn.h"
 
 #include "log.h"
+#include "socket.h"
+#include "tls.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,18 +13,16 @@
 #include <unistd.h>
 
 enum {
-	LISTENERS = 2,	 /* IPv4 and IPv6 */
-	TURNED_AWAY = 8, /* places besides the limit, to refuse a connection politely */
-	ACCEPTS = 64,	 /* a turn, so that a flood does not hold up those inside */
-	BACKLOG = 512,
+	LISTENERS = 2,	  /* IPv4 and IPv6 */
+	TURNED_AWAY = 8,  /* places besides the limit, to refuse a connection politely */
+	ACCEPTS = 64,	  /* a turn, so that a flood does not hold up those inside */
 	READ = 65536,	  /* bytes a turn, of one connection */
 	LINGER = 2,	  /* seconds for a peer to close after we have */
-	ADDRESS = 16,	  /* bytes, at most */
+	RESTS = 1000,	  /* milliseconds without a byte after which a connection rests */
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
 	FULL_POLL = 10,	  /* milliseconds within which everybody is polled */
-	STAYS_BUSY =
-	    100 /* milliseconds after its last byte that a connection is "busy" */
+	STAYS_BUSY = 100  /* milliseconds after a byte that a connection is "busy" */
 };
 
 enum state {
@@ -43,9 +41,8 @@ struct conn {
 	bool listed;	   /* is to be settled */
 	bool resumed;	   /* the handler wants to see again what it kept */
 	bool turned_away;  /* takes one of the places for that */
+	bool finished;	   /* TLS has been told that nothing more will be written */
 	bool closed_told;  /* the handler knows, or never knew, of it */
-	uint8_t length;	   /* of the address */
-	uint16_t port;	   /* the peer's */
 	uint32_t counted;  /* where its address is counted, 0: nowhere */
 	uint32_t deadline; /* millisecond modulo 2^32, 0: none */
 	uint32_t moved; /* second in which unsent bytes last went out or began to wait */
@@ -54,7 +51,7 @@ struct conn {
 	uint32_t out_start, out_end; /* the unsent bytes of its block */
 	char *in;		     /* blocks, held only while they hold something */
 	char *out;
-	uint8_t address[ADDRESS];
+	struct socket_address peer;
 };
 
 static struct {
@@ -87,6 +84,7 @@ static struct {
 	uint64_t shortage_said; /* when, 0: never */
 	uint64_t signals_let_in;
 	uint32_t turned_away;  /* connections that are being refused */
+	bool handshaken;       /* this turn has had its step of a handshake */
 	uint64_t refused_said; /* `counters.refused` when it was last logged */
 	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
@@ -139,15 +137,15 @@ struct span
 conn_peer(uint32_t number)
 {
 	static char data[64];
-	const struct conn *c = &loop.conns[number];
+	const struct socket_address *peer = &loop.conns[number].peer;
+	bool brackets = peer->length == 16;
 	struct text t;
 
 	text_init(&t, data, sizeof data);
-	if (c->length == ADDRESS)
-		text_char(&t, '[');
-	text_address(&t, c->address, c->length);
-	text_string(&t, c->length == ADDRESS ? "]:" : ":");
-	text_number(&t, c->port);
+	text_string(&t, brackets ? "[" : "");
+	text_address(&t, peer->bytes, peer->length);
+	text_string(&t, brackets ? "]:" : ":");
+	text_number(&t, peer->port);
 	return (struct span){ data, t.length };
 }
 
@@ -155,75 +153,26 @@ conn_peer(uint32_t number)
  * Listening
  */
 
-static socklen_t
-make_address(struct sockaddr_storage *to, const uint8_t *address, size_t length,
-	     uint16_t port)
-{
-	memset(to, 0, sizeof *to);
-	if (length == 4) {
-		struct sockaddr_in *in = (struct sockaddr_in *)to;
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		memcpy(&in->sin_addr, address, length);
-		return sizeof *in;
-	}
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	memcpy(&in6->sin6_addr, address, length);
-	return sizeof *in6;
-}
-
-/* The other way round; returns the address's length. */
-static uint8_t
-read_address(const struct sockaddr_storage *from, uint8_t address[ADDRESS],
-	     uint16_t *port)
-{
-	if (from->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-		*port = ntohs(in->sin_port);
-		memcpy(address, &in->sin_addr, 4);
-		return 4;
-	}
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-	*port = ntohs(in6->sin6_port);
-	memcpy(address, &in6->sin6_addr, 16);
-	return 16;
-}
-
 int
 conn_listen(const uint8_t *address, size_t length, uint16_t port)
 {
-	int on = 1, type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	struct sockaddr_storage at;
-	socklen_t size = make_address(&at, address, length, port);
-	int fd = socket(at.ss_family, type, 0);
-	uint8_t bound[ADDRESS];
+	struct socket_address at = { .length = (uint8_t)length, .port = port };
 	unsigned slot = loop.polled[0].fd < 0 ? 0 : 1;
 
+	memcpy(at.bytes, address, length);
+	int fd = socket_listen(&at);
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    (length == 16 &&
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
-	    bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
-		int error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
 	loop.polled[slot].fd = fd;
-	read_address(&at, bound, &port);
-	return port;
+	return at.port;
 }
 
 struct source
 conn_source(uint32_t number)
 {
-	const struct conn *c = &loop.conns[number];
+	const struct socket_address *peer = &loop.conns[number].peer;
 
-	return source_of(c->address, c->length);
+	return source_of(peer->bytes, peer->length);
 }
 
 static void
@@ -246,7 +195,7 @@ is_late(const struct conn *c)
 }
 
 static uint32_t
-add_conn(int fd, const struct sockaddr_storage *from)
+add_conn(int fd, const struct socket_address *peer)
 {
 	uint32_t number = loop.free;
 
@@ -259,7 +208,7 @@ add_conn(int fd, const struct sockaddr_storage *from)
 			    .state = LINGERING,
 			    .slot = loop.used++,
 			    .busy = (uint32_t)loop.now };
-	c->length = read_address(from, c->address, &c->port);
+	c->peer = *peer;
 	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	loop.owners[c->slot] = number;
 	loop.held++;
@@ -296,31 +245,12 @@ turn_away(uint32_t number, const char *why)
 	set_deadline(c, LINGER);
 }
 
-/*
- * A peer behind a cut cable does not answer; Linux ends a connection that has had bytes
- * unacknowledged for so long, others after their own time.
- */
 static void
-limit_silence(int fd, uint32_t seconds)
+admit(int fd, const struct socket_address *peer)
 {
-#ifdef TCP_USER_TIMEOUT
-	unsigned milliseconds = seconds * 1000;
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
-#else
-	(void)fd;
-	(void)seconds;
-#endif
-}
-
-static void
-admit(int fd, const struct sockaddr_storage *from)
-{
-	int on = 1;
-	uint32_t number = add_conn(fd, from);
+	uint32_t number = add_conn(fd, peer);
 	struct conn *c = &loop.conns[number];
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	limit_silence(fd, loop.limits.stall);
 	if (loop.counters.open >= loop.limits.connections) {
 		turn_away(number, "refused: too many connections");
 	} else if (!source_add(&loop.sources, conn_source(number), &c->counted)) {
@@ -329,6 +259,7 @@ admit(int fd, const struct sockaddr_storage *from)
 		c->state = OPEN;
 		loop.counters.accepted++;
 		loop.counters.open++;
+		tls_open(number);
 		loop.handler->opened(number);
 	}
 }
@@ -362,10 +293,8 @@ static void
 accept_ready(int listener)
 {
 	for (unsigned i = 0; i < ACCEPTS; i++) {
-		struct sockaddr_storage from;
-		socklen_t size = sizeof from;
-		int fd = accept4(listener, (struct sockaddr *)&from, &size,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct socket_address peer;
+		int fd = socket_accept(listener, &peer, loop.limits.stall);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			       errno == ENOMEM)) {
 			/* It stays in the backlog until something closes. */
@@ -378,7 +307,7 @@ accept_ready(int listener)
 		if (fd < 0)
 			continue; /* that one is gone already */
 		if (loop.held < conn_most(&loop.limits)) {
-			admit(fd, &from);
+			admit(fd, &peer);
 		} else {
 			loop.counters.refused++;
 			close(fd);
@@ -432,15 +361,28 @@ conn_abort(uint32_t number)
 		leave(number, DOOMED);
 }
 
+static bool
+would_wait(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static bool
+is_unsent(uint32_t number)
+{
+	return loop.conns[number].out != NULL || tls_unsent(number);
+}
+
 /* Sends what the socket takes. */
 static void
 flush(uint32_t number)
 {
 	struct conn *c = &loop.conns[number];
+	size_t length = c->out != NULL ? c->out_end - c->out_start : 0;
 	ssize_t n =
-	    send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL);
+	    tls_write(number, c->fd, c->out != NULL ? c->out + c->out_start : "", length);
 
-	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+	if (n < 0 && !would_wait()) {
 		conn_abort(number);
 		return;
 	}
@@ -449,13 +391,11 @@ flush(uint32_t number)
 		c->moved = loop.second;
 		loop.counters.bytes_out += (uint64_t)n;
 	}
-	if (c->out_start < c->out_end) {
-		watch(c, POLLIN | POLLOUT);
-		return;
+	if (c->out != NULL && c->out_start == c->out_end) {
+		block_give(c->out);
+		c->out = NULL;
 	}
-	watch(c, POLLIN);
-	block_give(c->out);
-	c->out = NULL;
+	watch(c, is_unsent(number) ? POLLIN | POLLOUT : POLLIN);
 }
 
 char *
@@ -508,26 +448,6 @@ conn_write(uint32_t number, const void *data, size_t length)
 	memcpy(room, data, length);
 	conn_commit(number, length);
 	return true;
-}
-
-static bool
-would_wait(void)
-{
-	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
-bool
-conn_check(uint32_t number)
-{
-	char byte;
-
-	if (loop.conns[number].state != OPEN)
-		return false;
-	ssize_t n = recv(loop.conns[number].fd, &byte, 1, MSG_PEEK);
-	if (n > 0 || (n < 0 && would_wait()))
-		return true;
-	conn_abort(number);
-	return false;
 }
 
 void
@@ -589,6 +509,7 @@ free_conn(uint32_t number)
 	if (c->out != NULL)
 		block_give(c->out);
 	source_remove(&loop.sources, c->counted);
+	tls_close(number);
 	close(c->fd);
 	if (hole < loop.busy_end) {
 		swap_slots(hole, --loop.busy_end);
@@ -632,9 +553,14 @@ settle_conn(uint32_t number)
 		c->closed_told = true;
 		loop.handler->closed(number);
 	}
-	if (c->state != DOOMED && c->out != NULL)
+	if (c->state != DOOMED && is_unsent(number))
 		flush(number);
-	if (c->state == FINISHING && c->out == NULL) {
+	if (c->state == FINISHING && c->out == NULL && !c->finished) {
+		c->finished = true;
+		tls_finish(number);
+		flush(number);
+	}
+	if (c->state == FINISHING && !is_unsent(number)) {
 		/* A close with unread bytes would be a reset, which can overtake
 		 * what was sent last: so the peer closes first, within a time. */
 		shutdown(c->fd, SHUT_WR);
@@ -676,6 +602,31 @@ discard(uint32_t number)
 		watch(&loop.conns[number], POLLOUT);
 }
 
+/* What cannot be answered any more, or not in the way of TLS: the peer is to close. */
+static void
+end_here(uint32_t number)
+{
+	shutdown(loop.conns[number].fd, SHUT_WR);
+	leave(number, LINGERING);
+	set_deadline(&loop.conns[number], LINGER);
+}
+
+/* Somebody who speaks plain HTTP to TLS is told in plain HTTP. */
+static void
+refuse_plain(uint32_t number)
+{
+	static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+				     "Content-Type: text/plain; charset=UTF-8\r\n"
+				     "Content-Length: 36\r\n"
+				     "Connection: close\r\n"
+				     "\r\n"
+				     "This port speaks TLS: use https: URL";
+
+	log_line(LEVEL_DEBUG, conn_peer(number), "plain HTTP where TLS is spoken");
+	send(loop.conns[number].fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+	end_here(number);
+}
+
 static void
 receive(uint32_t number)
 {
@@ -688,7 +639,8 @@ receive(uint32_t number)
 		return;
 	}
 	size_t room = block_size() - c->in_length;
-	ssize_t n = recv(c->fd, c->in + c->in_length, room < READ ? room : READ, 0);
+	ssize_t n =
+	    tls_read(number, c->fd, c->in + c->in_length, room < READ ? room : READ);
 	if (n > 0) {
 		loop.counters.bytes_in += (uint64_t)n;
 		hand_up(number, c->in_length + (size_t)n);
@@ -696,10 +648,25 @@ receive(uint32_t number)
 	}
 	if (n == 0)
 		conn_finish(number);
+	else if (errno == EPROTO)
+		refuse_plain(number);
+	else if (errno == ECONNABORTED)
+		end_here(number);
 	else if (!would_wait())
 		conn_abort(number);
 	if (c->in_length == 0 || c->state != OPEN)
 		drop_input(c);
+	/* The handshake may have come on, and have something to say. */
+	if (is_unsent(number))
+		list(number);
+}
+
+bool
+conn_check(uint32_t number)
+{
+	if (loop.conns[number].state == OPEN)
+		receive(number);
+	return loop.conns[number].state == OPEN;
 }
 
 static void
@@ -711,16 +678,23 @@ serve(uint32_t slot, short events)
 	c->busy = (uint32_t)loop.now;
 	if (slot >= loop.busy_end)
 		swap_slots(slot, loop.busy_end++);
-	if ((events & POLLOUT) != 0 && c->out != NULL && c->state != DOOMED)
+	if ((events & POLLOUT) != 0 && c->state != DOOMED && is_unsent(number))
 		list(number);
 	if (c->state == DOOMED)
 		return;
 	if ((events & (POLLIN | POLLHUP | POLLERR)) == 0)
 		return;
-	if (c->state == OPEN)
-		receive(number);
-	else
+	if (c->state != OPEN) {
 		discard(number);
+		return;
+	}
+	/* A handshake costs a private-key operation: one a turn, for those who talk. */
+	if (tls_in_handshake(number) && loop.handshaken)
+		return;
+	loop.handshaken |= tls_in_handshake(number);
+	do
+		receive(number);
+	while (c->state == OPEN && tls_readable(number));
 }
 
 /*
@@ -733,7 +707,9 @@ sweep(void)
 	for (uint32_t slot = LISTENERS; slot < loop.used; slot++) {
 		uint32_t number = loop.owners[slot];
 		struct conn *c = &loop.conns[number];
-		if (c->out != NULL && loop.second - c->moved > loop.limits.stall) {
+		if ((uint32_t)loop.now - c->busy > RESTS)
+			tls_rest(number);
+		if (is_unsent(number) && loop.second - c->moved > loop.limits.stall) {
 			conn_abort(number);
 		} else if (is_late(c)) {
 			c->deadline = 0;
@@ -836,6 +812,7 @@ turn(const sigset_t *waiting, void (*woken)(void))
 
 	let_signals_in(waiting);
 	woken();
+	loop.handshaken = false;
 	for (uint32_t slot = 0; slot < slots; slot++) {
 		short events = loop.polled[slot].revents;
 		loop.polled[slot].revents = 0;

@@ -79,8 +79,8 @@ void conn_finish(uint32_t conn);
 void conn_abort(uint32_t conn);
 
 /*
- * Is the peer still there, as far as TCP can tell?  If not, the connection is closing
- * now, though its turn to be read may only come.
+ * Is the peer still there?  Reads what has come from it, and calls `received`, out of its
+ * turn; if it has closed, the connection is closing now.
  */
 bool conn_check(uint32_t conn);
 

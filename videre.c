@@ -3,10 +3,13 @@
  * packets of two browsers that want to call each other do.
  */
 #define _GNU_SOURCE /* setgroups */
+#include "cert.h"
 #include "conf.h"
 #include "packet.h"
 #include "rooms.h"
+#include "selfsign.h"
 #include "sockjs.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -342,13 +345,41 @@ log_counters(void)
 	for (unsigned i = 0; i < PACKET_EVENTS; i++)
 		put_counter(t, packet_events[i], counters.packets[i]);
 	put_counter(t, "packet_errors", counters.errors);
+	put_counter(t, "handshakes", tls_count()->handshakes);
+	put_counter(t, "handshake_failures", tls_count()->failures);
 	log_end();
+}
+
+/* The pair in use, and one to load the next into. */
+static struct cert certs[2];
+
+/* Loads the files again; if they are bad, what is in use stays. */
+static void
+renew_cert(void)
+{
+	static unsigned in_use;
+	char data[512];
+	struct text error;
+
+	text_init(&error, data, sizeof data);
+	if (cert_load(&certs[!in_use], conf.cert, conf.key, &error)) {
+		in_use = !in_use;
+		tls_renew(&certs[in_use]);
+		log_line(LEVEL_INFO, (struct span){ 0 }, "certificate loaded");
+		return;
+	}
+	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+	if (t != NULL) {
+		text_string(t, "the old certificate stays: ");
+		text_put(t, error.data, error.length);
+		log_end();
+	}
 }
 
 static void
 woken(void)
 {
-	static bool stopping;
+	static bool stopping, renew_wanted;
 
 	if (stop_signals > 0 && !stopping) {
 		stopping = true;
@@ -359,6 +390,11 @@ woken(void)
 		reopen_wanted = 0;
 		log_reopen();
 		log_line(LEVEL_INFO, (struct span){ 0 }, "log reopened");
+		renew_wanted = conf.tls;
+	}
+	if (renew_wanted && tls_may_renew()) {
+		renew_wanted = false;
+		renew_cert();
 	}
 	if (counters_wanted) {
 		counters_wanted = 0;
@@ -418,12 +454,16 @@ struct options {
 	bool check;
 };
 
-static const char usage[] = "usage: videre [-c FILE] [-n] [-p PORT] [-V] [-h]\n"
-			    "  -c FILE  the configuration (conf.json, if there is one)\n"
-			    "  -n       check it, and exit\n"
-			    "  -p PORT  listen there instead (0: any free port)\n"
-			    "  -V       print the version\n"
-			    "  -h       print this";
+static const char usage[] =
+    "usage: videre [-c FILE] [-n] [-p PORT] [-V] [-h]\n"
+    "       videre -k CERT KEY [NAME...]\n"
+    "  -c FILE  the configuration (conf.json, if there is one)\n"
+    "  -n       check it, and exit\n"
+    "  -p PORT  listen there instead (0: any free port)\n"
+    "  -k       make a key and a certificate for these names and addresses\n"
+    "           (this host's, if there are none), in files of these names\n"
+    "  -V       print the version\n"
+    "  -h       print this";
 
 static void
 print_and_exit(const char *message)
@@ -453,6 +493,25 @@ usage_error(const char *what, const char *argument)
 	_exit(1);
 }
 
+/* -k CERT KEY [NAME...] */
+static void
+make_cert(char **arguments)
+{
+	char data[2048];
+	struct text said;
+	size_t names = 0;
+
+	if (arguments[0] == NULL || arguments[1] == NULL)
+		usage_error("-k takes the names of two files", "");
+	while (arguments[2 + names] != NULL)
+		names++;
+	text_init(&said, data, sizeof data - 1);
+	int status =
+	    selfsign_make(arguments[0], arguments[1], arguments + 2, names, &said);
+	print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &said);
+	_exit(status == 0 ? 0 : 1);
+}
+
 static void
 read_options(char **argv, struct options *o)
 {
@@ -465,6 +524,8 @@ read_options(char **argv, struct options *o)
 				print_and_exit(usage);
 			if (*letter == 'V')
 				print_and_exit("videre " VIDERE_VERSION);
+			if (*letter == 'k' && letter[1] == '\0')
+				make_cert(argv + 1);
 			if (*letter == 'n') {
 				o->check = true;
 				continue;
@@ -632,10 +693,14 @@ map_memory(void)
 
 	services[0] = service;
 	services[0].prefix = conf.prefix;
+	uint8_t seed[TLS_SEED];
 	get_random(keys, sizeof keys);
+	get_random(seed, sizeof seed);
 	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		conn_place(&memory, &limits, keys);
+		if (conf.tls)
+			tls_place(&memory, conn_most(&limits));
 		sockjs_place(&memory, &sockjs, services, 1);
 		rooms_place(&rooms, &memory, session_most(&sockjs.session), keys + 2);
 		block_place(&memory, blocks, session_block(&sockjs.session));
@@ -652,6 +717,26 @@ map_memory(void)
 			fatal("memory: these limits need more than can be mapped: ",
 			      strerror(errno));
 	}
+	if (conf.tls)
+		tls_start(&certs[0], seed);
+}
+
+/* A certificate that does not load is never a reason to speak plain text. */
+static void
+load_cert(void)
+{
+	char data[512];
+	struct text error;
+
+	text_init(&error, data, sizeof data - 1);
+	if (!conf.tls)
+		return;
+	if (*conf.cert == '\0' || *conf.key == '\0')
+		text_string(&error, "TLS needs Cert and Key: the names of two PEM files");
+	else if (cert_load(&certs[0], conf.cert, conf.key, &error))
+		return;
+	print(STDERR_FILENO, &error);
+	_exit(1);
 }
 
 /* Started without them, a client's socket would become what stderr is. */
@@ -677,6 +762,7 @@ main(int argc, char **argv)
 	if (argc > 0)
 		read_options(argv, &options);
 	read_conf(&options, &found);
+	load_cert();
 	if (options.check)
 		print_and_exit("the configuration is good");
 	log_open(conf.log, (enum log_level)conf.log_level, conf.log_size);

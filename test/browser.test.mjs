@@ -5,14 +5,16 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import { joined, left, open } from './client.mjs';
-import { start, test } from './server.mjs';
+import { run, start, test } from './server.mjs';
 
 const PATIENCE = 20_000; /* milliseconds that a page has to get where it is expected */
 
@@ -32,6 +34,9 @@ const withinFront = name => () => ({
 const toFront = name => () => ({
 	origin: pages, signaller: `${address('http', front)}/echo`, transport: name,
 });
+const toSecure = (scheme, path, transport) => () => ({
+	origin: pages, signaller: `${address(scheme, secure)}${path}`, transport,
+});
 const ways = {
 	'plain WebSocket': () => ({
 		origin: pages, signaller: `${address('ws', server)}/echo/websocket`, transport: '',
@@ -46,6 +51,10 @@ const ways = {
 	'iframe-eventsource': toFront('iframe-eventsource'),
 	'iframe-htmlfile': toFront('iframe-htmlfile'),
 	'iframe-xhr-polling': toFront('iframe-xhr-polling'),
+	'plain WebSocket over TLS': toSecure('wss', '/echo/websocket', ''),
+	'websocket over TLS': toSecure('https', '/echo', 'websocket'),
+	'xhr-streaming over TLS': toSecure('https', '/echo', 'xhr-streaming'),
+	'xhr-polling over TLS': toSecure('https', '/echo', 'xhr-polling'),
 };
 
 const browserOptions = {
@@ -61,6 +70,8 @@ const browserOptions = {
 		'--autoplay-policy=no-user-gesture-required',
 		'--use-fake-device-for-media-stream',
 		'--use-fake-ui-for-media-stream',
+		/* Nobody but itself has signed the certificate that videre -k makes. */
+		'--ignore-certificate-errors',
 		/* Candidates bear plain addresses, the loopback's among them: no network is needed ... */
 		'--disable-features=WebRtcHideLocalIpsWithMdns',
 		'--allow-loopback-in-peer-connection',
@@ -77,8 +88,8 @@ const files = {
 		new URL('dist/sockjs.min.js', import.meta.resolve('sockjs-client/package.json'))],
 };
 
-async function serveFile(path, response) {
-	const [type, file] = files[path];
+async function serveFile(pathname, response) {
+	const [type, file] = files[pathname];
 	response.writeHead(200, { 'Content-Type': type }).end(await readFile(file));
 }
 
@@ -87,8 +98,8 @@ function handOn(request, response) {
 	const headers = { ...request.headers };
 	delete headers.connection;
 	const { host, port } = server;
-	const { method, url: path } = request;
-	const onward = http.request({ host, port, method, path, headers, agent: false }, answer => {
+	const { method, url } = request;
+	const onward = http.request({ host, port, method, path: url, headers, agent: false }, answer => {
 		const { connection, 'keep-alive': alive, ...rest } = answer.headers;
 		response.writeHead(answer.statusCode, rest);
 		response.flushHeaders();
@@ -126,10 +137,18 @@ async function openOrigin() {
 
 const address = (scheme, { host, port }) => `${scheme}://${host}:${port}`;
 
-let server, pages, front, browser;
+let server, secure, pages, front, browser, directory;
+
+/* One that speaks TLS, with the certificate that it makes itself. */
+async function startSecure() {
+	directory = await mkdtemp(path.join(tmpdir(), 'videre-browser-'));
+	const [Cert, Key] = ['cert.pem', 'key.pem'].map(name => path.join(directory, name));
+	assert.equal((await run(['-k', Cert, Key, '127.0.0.1'])).code, 0);
+	return start({ conf: { TLS: true, Cert, Key } });
+}
 
 before(async () => {
-	server = await start({ conf: { SockJS: '/sockjs.js' } });
+	[server, secure] = await Promise.all([start({ conf: { SockJS: '/sockjs.js' } }), startSecure()]);
 	[pages, front] = await Promise.all([openOrigin(), openOrigin()]);
 	browser = await chromium.launch(browserOptions);
 });
@@ -140,7 +159,9 @@ after(async () => {
 		origin?.close();
 		origin?.closeAllConnections();
 	}
-	await server?.stop();
+	await Promise.all([server?.stop(), secure?.stop()]);
+	if (directory !== undefined)
+		await rm(directory, { recursive: true });
 });
 
 /* Opens the page in a browser context of its own. */
@@ -168,7 +189,10 @@ async function until(page, what, condition, argument) {
 
 /* The transport that a page has come to use; null for a plain WebSocket. */
 const expected = { 'plain WebSocket': null, SockJS: 'websocket' };
-const wanted = way => Object.hasOwn(expected, way) ? expected[way] : way;
+function wanted(way) {
+	const plain = way.replace(' over TLS', '');
+	return Object.hasOwn(expected, plain) ? expected[plain] : plain;
+}
 
 /* The page is there, by the transport that was meant. */
 async function isInRoom(page, way) {
@@ -275,7 +299,7 @@ describe('in a browser', { concurrency: AT_ONCE }, () => {
 	])
 		test(`a page on ${alices} calls one on ${bobs}`, t => call(t, alices, bobs));
 
-	for (const way of Object.keys(ways))
+	for (const way of Object.keys(ways).filter(name => !name.endsWith('TLS')))
 		for (const [how, leave] of Object.entries(partings))
 			test(`a page on ${way} that ${how} is missed, once`, t => part(t, way, leave));
 

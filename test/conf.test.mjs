@@ -146,15 +146,15 @@ describe('the configuration', () => {
 			['5', 'true', 'null', '["x"]', '{}', '"a\\u0000b"', '"a\\nb"', '"\\ud800"']));
 
 	test('TLS is no number and no string', t =>
-		wrongType(t, 'TLS', ['1', '"true"', 'null', '[]'], 'false'));
+		wrongType(t, 'TLS', ['1', '"true"', 'null', '[]'], 'true or false'));
 
-	test('TLS is refused, not ignored, as long as it is not there', async t => {
+	test('TLS without a certificate is an error, never plain text', async t => {
 		for (const args of [['-n'], []]) {
 			const cwd = await scratch(t);
 			await writeFile(path.join(cwd, 'test.json'), member('TLS', 'true'));
 			const { code, stderr } = await run([...args, '-c', 'test.json'], { cwd });
 			assert.equal(code, 1);
-			assert.match(stderr, /TLS/);
+			assert.match(stderr, /TLS needs Cert and Key/);
 			assert.doesNotMatch(stderr, /listening/);
 		}
 	});

@@ -319,15 +319,16 @@ anything_but_a_whole_number_is_refused(void **state)
  */
 
 static void
-tls_is_refused_and_never_ignored(void **state)
+tls_is_a_flag(void **state)
 {
-	static const char rule[] = "TLS must be false: TLS is not in this build";
+	static const char rule[] = "TLS must be true or false";
 	struct conf c;
 
 	(void)state;
 	load_good(&c, "{\"TLS\":false}");
 	assert_false(c.tls);
-	assert_refused("{\"TLS\":true}", 1, rule);
+	load_good(&c, "{\"TLS\":true}");
+	assert_true(c.tls);
 	assert_refused("{\n\"TLS\": 0}", 2, rule);
 	assert_refused("{\"TLS\":1}", 1, rule);
 	assert_refused("{\"TLS\":null}", 1, rule);
@@ -1011,7 +1012,7 @@ main(void)
 		cmocka_unit_test(a_number_may_be_at_its_limits),
 		cmocka_unit_test(a_number_past_its_limits_is_refused),
 		cmocka_unit_test(anything_but_a_whole_number_is_refused),
-		cmocka_unit_test(tls_is_refused_and_never_ignored),
+		cmocka_unit_test(tls_is_a_flag),
 		cmocka_unit_test(a_string_comes_without_its_escapes),
 		cmocka_unit_test(anything_but_a_string_is_refused),
 		cmocka_unit_test(control_characters_are_refused),

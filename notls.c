@@ -1,0 +1,122 @@
+/* In place of tls.c and cert.c where the build leaves TLS out (make TLS=0): plain
+ * sockets. */
+#include "selfsign.h"
+#include "tls.h"
+
+#include <sys/socket.h>
+
+bool
+cert_load(struct cert *cert, const char *cert_file, const char *key_file,
+	  struct text *error)
+{
+	(void)cert;
+	(void)cert_file;
+	(void)key_file;
+	text_string(error, "TLS is not in this build");
+	return false;
+}
+
+int
+selfsign_make(const char *cert_file, const char *key_file, char *const *names,
+	      size_t count, struct text *said)
+{
+	(void)cert_file;
+	(void)key_file;
+	(void)names;
+	(void)count;
+	text_string(said, "TLS is not in this build");
+	return 1;
+}
+
+void
+tls_place(struct memory *m, uint32_t connections)
+{
+	(void)m;
+	(void)connections;
+}
+
+void
+tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
+{
+	(void)cert;
+	(void)seed;
+}
+
+void
+tls_renew(const struct cert *cert)
+{
+	(void)cert;
+}
+
+bool
+tls_may_renew(void)
+{
+	return true;
+}
+
+void
+tls_close(uint32_t conn)
+{
+	(void)conn;
+}
+
+void
+tls_open(uint32_t conn)
+{
+	(void)conn;
+}
+
+ssize_t
+tls_read(uint32_t conn, int fd, void *data, size_t length)
+{
+	(void)conn;
+	return recv(fd, data, length, 0);
+}
+
+ssize_t
+tls_write(uint32_t conn, int fd, const void *data, size_t length)
+{
+	(void)conn;
+	return send(fd, data, length, MSG_NOSIGNAL);
+}
+
+bool
+tls_readable(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+bool
+tls_unsent(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+bool
+tls_in_handshake(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+void
+tls_finish(uint32_t conn)
+{
+	(void)conn;
+}
+
+void
+tls_rest(uint32_t conn)
+{
+	(void)conn;
+}
+
+const struct tls_counters *
+tls_count(void)
+{
+	static const struct tls_counters none;
+
+	return &none;
+}

@@ -1,0 +1,102 @@
+#define _GNU_SOURCE /* accept4, SOCK_NONBLOCK, TCP_USER_TIMEOUT */
+#include "socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 512 };
+
+static socklen_t
+to_system(struct sockaddr_storage *to, const struct socket_address *address)
+{
+	memset(to, 0, sizeof *to);
+	if (address->length == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)to;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(address->port);
+		memcpy(&in->sin_addr, address->bytes, 4);
+		return sizeof *in;
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(address->port);
+	memcpy(&in6->sin6_addr, address->bytes, 16);
+	return sizeof *in6;
+}
+
+static void
+from_system(const struct sockaddr_storage *from, struct socket_address *address)
+{
+	if (from->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+		address->length = 4;
+		address->port = ntohs(in->sin_port);
+		memcpy(address->bytes, &in->sin_addr, 4);
+		return;
+	}
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+	address->length = 16;
+	address->port = ntohs(in6->sin6_port);
+	memcpy(address->bytes, &in6->sin6_addr, 16);
+}
+
+int
+socket_listen(struct socket_address *address)
+{
+	int on = 1;
+	struct sockaddr_storage at;
+	socklen_t size = to_system(&at, address);
+	int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+	    (address->length == 16 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
+	    bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	from_system(&at, address);
+	return fd;
+}
+
+/*
+ * A peer behind a cut cable does not answer; Linux ends a connection that has had bytes
+ * unacknowledged for so long, others after their own time.
+ */
+static void
+limit_silence(int fd, uint32_t seconds)
+{
+#ifdef TCP_USER_TIMEOUT
+	unsigned milliseconds = seconds * 1000;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+#else
+	(void)fd;
+	(void)seconds;
+#endif
+}
+
+int
+socket_accept(int listener, struct socket_address *peer, uint32_t silence)
+{
+	int on = 1;
+	struct sockaddr_storage from;
+	socklen_t size = sizeof from;
+	int fd = accept4(listener, (struct sockaddr *)&from, &size,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	limit_silence(fd, silence);
+	from_system(&from, peer);
+	return fd;
+}

@@ -1,0 +1,408 @@
+#include "tls.h"
+
+#include "log.h"
+
+#include <bearssl.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+	/* Bytes of records on their way out: a turn's worth of small packets, and short
+	 * certificate chains in one. */
+	OUTPUT = 4096 + 85,
+	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
+	SMALL = 4096,	  /* bytes of `input` that stay */
+	RECORD_HEADER = 5,
+	HANDSHAKE_RECORD = 22 /* the first byte of whoever speaks TLS */
+};
+
+struct engine {
+	br_ssl_server_context context;
+	const struct cert *cert; /* what its handshake uses; NULL once that is over */
+	bool open;		 /* a connection has it */
+	bool begun;		 /* a first byte has come */
+	bool established;
+	bool reported; /* its failure has been counted */
+	bool large;    /* a record has filled more of `input` than one page */
+	unsigned char output[OUTPUT];
+	unsigned char input[BR_SSL_BUFSIZE_INPUT];
+};
+
+static struct {
+	struct engine *engines; /* by connection; NULL: plain sockets */
+	const struct cert *cert;
+	br_hmac_drbg_context random;
+	br_ssl_session_cache_lru cache;
+	unsigned char *sessions;
+	uint32_t handshakes; /* under way, ... */
+	uint32_t outdated;   /* ... and of these with a certificate that was renewed */
+	struct tls_counters counters;
+} tls;
+
+const struct tls_counters *
+tls_count(void)
+{
+	return &tls.counters;
+}
+
+void
+tls_place(struct memory *m, uint32_t connections)
+{
+	tls.engines = memory_take(m, (size_t)connections + 1, sizeof *tls.engines);
+	tls.sessions = memory_take(m, 1, SESSIONS);
+}
+
+void
+tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
+{
+	br_hmac_drbg_init(&tls.random, &br_sha256_vtable, seed, TLS_SEED);
+	br_ssl_session_cache_lru_init(&tls.cache, tls.sessions, SESSIONS);
+	tls.cert = cert;
+}
+
+void
+tls_renew(const struct cert *cert)
+{
+	tls.outdated = tls.handshakes;
+	tls.cert = cert;
+}
+
+bool
+tls_may_renew(void)
+{
+	return tls.outdated == 0;
+}
+
+/* NULL: a plain socket. */
+static struct engine *
+engine_of(uint32_t conn)
+{
+	return tls.engines != NULL && tls.engines[conn].open ? &tls.engines[conn] : NULL;
+}
+
+/* A handshake is over, in whatever way: it needs its certificate no more. */
+static void
+drop_cert(struct engine *e)
+{
+	if (e->cert == NULL)
+		return;
+	tls.handshakes--;
+	tls.outdated -= e->cert != tls.cert;
+	e->cert = NULL;
+}
+
+/* AES goes first where the processor has it; elsewhere ChaCha20 costs a sixth. */
+static void
+set_suites(br_ssl_engine_context *engine)
+{
+	static const uint16_t aes_first[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
+	};
+	static const uint16_t chacha_first[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
+	};
+	bool hardware =
+	    br_aes_x86ni_ctr_get_vtable() != NULL || br_aes_pwr8_ctr_get_vtable() != NULL;
+
+	br_ssl_engine_set_suites(engine, hardware ? aes_first : chacha_first,
+				 sizeof aes_first / sizeof *aes_first);
+}
+
+static void
+set_algorithms(br_ssl_engine_context *engine)
+{
+	br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+	br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
+	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
+	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
+	br_ssl_engine_set_ec(engine, br_ec_get_default());
+	br_ssl_engine_set_default_aes_gcm(engine);
+	br_ssl_engine_set_default_chapol(engine);
+	br_ssl_engine_set_default_aes_ccm(engine);
+}
+
+void
+tls_open(uint32_t conn)
+{
+	static const char *protocols[] = { "http/1.1" };
+	struct engine *e = tls.engines != NULL ? &tls.engines[conn] : NULL;
+	unsigned char seed[TLS_SEED];
+
+	if (e == NULL)
+		return;
+	br_ssl_server_context *c = &e->context;
+	e->cert = tls.cert;
+	tls.handshakes++;
+	e->open = true;
+	e->begun = e->established = e->reported = e->large = false;
+	br_ssl_server_zero(c);
+	br_ssl_engine_set_versions(&c->eng, BR_TLS12, BR_TLS12);
+	set_suites(&c->eng);
+	set_algorithms(&c->eng);
+	br_ssl_engine_add_flags(&c->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES |
+					     BR_OPT_NO_RENEGOTIATION);
+	br_ssl_engine_set_protocol_names(&c->eng, protocols, 1);
+	br_ssl_server_set_cache(c, &tls.cache.vtable);
+	if (tls.cert->key_type == BR_KEYTYPE_EC)
+		br_ssl_server_set_single_ec(
+		    c, tls.cert->chain, tls.cert->count, &tls.cert->key.ec,
+		    BR_KEYTYPE_SIGN, (unsigned)tls.cert->issuer_key_type,
+		    br_ec_get_default(), br_ecdsa_sign_asn1_get_default());
+	else
+		br_ssl_server_set_single_rsa(c, tls.cert->chain, tls.cert->count,
+					     &tls.cert->key.rsa, BR_KEYTYPE_SIGN,
+					     br_rsa_private_get_default(),
+					     br_rsa_pkcs1_sign_get_default());
+	br_ssl_engine_set_buffers_bidi(&c->eng, e->input, sizeof e->input, e->output,
+				       sizeof e->output);
+	/* From our own generator: the system's would be opened for each handshake, which
+	 * fails when no file can be. */
+	br_hmac_drbg_generate(&tls.random, seed, sizeof seed);
+	br_ssl_engine_inject_entropy(&c->eng, seed, sizeof seed);
+	c->eng.rng_os_rand_done = 1;
+	br_ssl_server_reset(c);
+	/* An alert that comes before a version is agreed on would bear none. */
+	c->eng.version_out = BR_TLS12;
+}
+
+void
+tls_close(uint32_t conn)
+{
+	struct engine *e = engine_of(conn);
+
+	if (e == NULL)
+		return;
+	drop_cert(e);
+	e->open = false;
+}
+
+/* Sends what records there are.  False if the socket failed; what it did not take stays.
+ */
+static bool
+push_records(struct engine *e, int fd)
+{
+	br_ssl_engine_context *engine = &e->context.eng;
+
+	while (br_ssl_engine_current_state(engine) & BR_SSL_SENDREC) {
+		size_t length;
+		const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &length);
+		ssize_t n = send(fd, record, length, MSG_NOSIGNAL);
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+		br_ssl_engine_sendrec_ack(engine, (size_t)n);
+	}
+	return true;
+}
+
+/* Receives what the engine has room for: recv's result. */
+static ssize_t
+pull_records(struct engine *e, int fd)
+{
+	br_ssl_engine_context *engine = &e->context.eng;
+	size_t length;
+	unsigned char *room = br_ssl_engine_recvrec_buf(engine, &length);
+	ssize_t n = recv(fd, room, length, 0);
+
+	if (n <= 0)
+		return n;
+	if (!e->begun && room[0] != HANDSHAKE_RECORD) {
+		errno = EPROTO;
+		return -1;
+	}
+	e->begun = true;
+	e->large |= room + n > e->input + SMALL;
+	br_ssl_engine_recvrec_ack(engine, (size_t)n);
+	return n;
+}
+
+/* The handshake is done as soon as the engine would take our bytes. */
+static void
+note_handshake(struct engine *e)
+{
+	if (e->established ||
+	    (br_ssl_engine_current_state(&e->context.eng) & BR_SSL_SENDAPP) == 0)
+		return;
+	e->established = true;
+	drop_cert(e);
+	tls.counters.handshakes++;
+}
+
+/* Why an engine has closed: 0 for close_notify; else a failure, which is said once. */
+static ssize_t
+end_of(struct engine *e)
+{
+	int error = br_ssl_engine_last_error(&e->context.eng);
+	struct text *t;
+
+	if (error == BR_ERR_OK)
+		return 0;
+	if (!e->reported) {
+		e->reported = true;
+		tls.counters.failures++;
+		if ((t = log_begin(LEVEL_DEBUG, (struct span){ 0 })) != NULL) {
+			text_string(t, "TLS failed: BearSSL error ");
+			text_number(t, (uint64_t)error);
+			log_end();
+		}
+	}
+	errno = ECONNABORTED;
+	return -1;
+}
+
+static size_t
+take_plain(struct engine *e, unsigned char *data, size_t length)
+{
+	br_ssl_engine_context *engine = &e->context.eng;
+	size_t available;
+	const unsigned char *plain = br_ssl_engine_recvapp_buf(engine, &available);
+	size_t n = available < length ? available : length;
+
+	memcpy(data, plain, n);
+	br_ssl_engine_recvapp_ack(engine, n);
+	return n;
+}
+
+ssize_t
+tls_read(uint32_t conn, int fd, void *data, size_t length)
+{
+	struct engine *e = engine_of(conn);
+	unsigned char *to = data;
+	size_t taken = 0;
+
+	if (e == NULL)
+		return recv(fd, data, length, 0);
+	while (taken < length) {
+		unsigned state = br_ssl_engine_current_state(&e->context.eng);
+		if (state == BR_SSL_CLOSED)
+			return taken > 0 ? (ssize_t)taken : end_of(e);
+		if (!push_records(e, fd))
+			return taken > 0 ? (ssize_t)taken : -1;
+		if (state & BR_SSL_RECVAPP) {
+			taken += take_plain(e, to + taken, length - taken);
+			continue;
+		}
+		if ((state & BR_SSL_RECVREC) == 0)
+			break; /* it has to send first */
+		ssize_t n = pull_records(e, fd);
+		note_handshake(e);
+		if (n > 0)
+			continue;
+		if (taken > 0)
+			return (ssize_t)taken;
+		if (n == 0)
+			errno = ECONNRESET; /* cut off: no close_notify */
+		return -1;
+	}
+	if (taken > 0)
+		return (ssize_t)taken;
+	errno = EAGAIN;
+	return -1;
+}
+
+ssize_t
+tls_write(uint32_t conn, int fd, const void *data, size_t length)
+{
+	struct engine *e = engine_of(conn);
+	const unsigned char *from = data;
+	size_t taken = 0;
+
+	if (e == NULL)
+		return send(fd, data, length, MSG_NOSIGNAL);
+	for (;;) {
+		br_ssl_engine_context *engine = &e->context.eng;
+		size_t room;
+		if (br_ssl_engine_current_state(engine) == BR_SSL_CLOSED)
+			return taken > 0 ? (ssize_t)taken : (errno = ECONNRESET, -1);
+		if (!push_records(e, fd))
+			return taken > 0 ? (ssize_t)taken : -1;
+		unsigned char *to = br_ssl_engine_sendapp_buf(engine, &room);
+		if (taken == length || to == NULL ||
+		    (br_ssl_engine_current_state(engine) & BR_SSL_SENDREC))
+			break;
+		size_t n = length - taken < room ? length - taken : room;
+		memcpy(to, from + taken, n);
+		br_ssl_engine_sendapp_ack(engine, n);
+		taken += n;
+		if (taken == length)
+			br_ssl_engine_flush(engine, 0);
+	}
+	if (taken > 0 || length == 0)
+		return (ssize_t)taken;
+	errno = EAGAIN;
+	return -1;
+}
+
+static bool
+is_in(uint32_t conn, unsigned state)
+{
+	const struct engine *e = engine_of(conn);
+
+	return e != NULL && (br_ssl_engine_current_state(&e->context.eng) & state) != 0;
+}
+
+bool
+tls_readable(uint32_t conn)
+{
+	return is_in(conn, BR_SSL_RECVAPP);
+}
+
+bool
+tls_unsent(uint32_t conn)
+{
+	return is_in(conn, BR_SSL_SENDREC);
+}
+
+bool
+tls_in_handshake(uint32_t conn)
+{
+	const struct engine *e = engine_of(conn);
+
+	return e != NULL && !e->established;
+}
+
+void
+tls_finish(uint32_t conn)
+{
+	struct engine *e = engine_of(conn);
+
+	if (e != NULL)
+		br_ssl_engine_close(&e->context.eng);
+}
+
+void
+tls_rest(uint32_t conn)
+{
+	struct engine *e = engine_of(conn);
+	size_t wanted;
+
+	if (e == NULL || !e->large)
+		return;
+	br_ssl_engine_context *engine = &e->context.eng;
+	/* Only between two records is there nothing in it. */
+	if ((br_ssl_engine_current_state(engine) & (BR_SSL_RECVREC | BR_SSL_RECVAPP)) !=
+		BR_SSL_RECVREC ||
+	    br_ssl_engine_recvrec_buf(engine, &wanted) == NULL || wanted != RECORD_HEADER)
+		return;
+	e->large = false;
+	memory_drop(e->input + SMALL, sizeof e->input - SMALL);
+}
