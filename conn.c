@@ -692,9 +692,10 @@ serve(uint32_t slot, short events)
 	if (tls_in_handshake(number) && loop.handshaken)
 		return;
 	loop.handshaken |= tls_in_handshake(number);
-	do
+	receive(number);
+	/* A record may hold more than there was room for. */
+	if (c->state == OPEN && tls_readable(number))
 		receive(number);
-	while (c->state == OPEN && tls_readable(number));
 }
 
 /*

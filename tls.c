@@ -13,6 +13,7 @@ enum {
 	OUTPUT = 4096 + 85,
 	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
 	SMALL = 4096,	  /* bytes of `input` that stay */
+	RECORD = 16384,	  /* bytes in one, at most */
 	RECORD_HEADER = 5,
 	HANDSHAKE_RECORD = 22 /* the first byte of whoever speaks TLS */
 };
@@ -303,6 +304,8 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		}
 		if ((state & BR_SSL_RECVREC) == 0)
 			break; /* it has to send first */
+		if (taken > 0 && length - taken < RECORD)
+			break; /* nothing stays that poll() does not know of */
 		ssize_t n = pull_records(e, fd);
 		note_handshake(e);
 		if (n > 0)
