@@ -65,6 +65,10 @@ unit-test: sanitized
 
 test: videre unit-test build/noalloc.so
 	cd test && node --test *.test.mjs
+	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
+
+# What is tested once more over TLS.
+OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
 
 lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \

@@ -39,6 +39,8 @@ if [ "$what" = test ]; then
 	need cppcheck cppcheck
 	need chromium chromium
 	need ip iproute2
+	need openssl openssl
+	need curl curl
 	need unshare util-linux
 	need_package libcmocka-dev
 fi

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
+import tls from 'node:tls';
 import { WebSocket } from 'ws';
 import { bounded } from './server.mjs';
 
@@ -19,12 +20,30 @@ export const refused = (reason, user = '', room = '') => packet('error', user, r
 
 let rounds = 0;
 
+/* A stream to the server; `tcp` is what is below it, itself if the server has no TLS. */
+export function dial({ host, port, tls: pair }, options = {}) {
+	const tcp = net.connect({ host: host.replace(/[[\]]/g, ''), port, noDelay: true, ...options });
+	if (pair === undefined)
+		return Object.assign(tcp, { tcp });
+	const socket = tls.connect({ socket: tcp, ca: pair.ca });
+	tcp.on('error', error => socket.destroy(error));
+	return Object.assign(socket, { tcp });
+}
+
+/* The URL of a path there, and what ws needs to go there. */
+export const url = ({ host, port, tls: pair }, path, scheme = 'ws') =>
+	`${scheme}${pair ? 's' : ''}://${host}:${port}${path}`;
+export const dialing = server => ({
+	perMessageDeflate: false,
+	createConnection: () => dial(server),
+});
+
 class Client {
 	#messages = [];
 	#events = new EventEmitter();
 
 	constructor(url, options) {
-		this.socket = new WebSocket(url, { perMessageDeflate: false, ...options });
+		this.socket = new WebSocket(url, options);
 		this.socket.on('message', (data, binary) => this.#put(data, binary));
 		this.ended = new Promise(resolve => this.socket.on('close', (code, reason) => {
 			resolve({ code, reason: reason.toString() });
@@ -89,12 +108,15 @@ class Client {
 	destroy() {
 		this.socket.terminate();
 	}
+
+	/* Ends the connection with a reset. */
+	reset() {
+		this.socket._socket.tcp.resetAndDestroy();
+	}
 }
 
-const url = (server, path) => `ws://${server.host}:${server.port}${path}`;
-
 export async function open(server, { path = `${server.prefix}/websocket`, ...options } = {}) {
-	const client = new Client(url(server, path), options);
+	const client = new Client(url(server, path), { ...dialing(server), ...options });
 	server.clients.add(client);
 	await bounded(new Promise((resolve, reject) => {
 		client.socket.once('open', resolve);
@@ -174,7 +196,7 @@ export const handshake = (target = '/echo/websocket', changes = {}) => request(t
 	...changes,
 });
 
-/* A TCP connection: bytes out, bytes in. */
+/* A connection: bytes out, bytes in. */
 export class Raw {
 	#bytes = Buffer.alloc(0);
 	#ended = false;
@@ -182,15 +204,9 @@ export class Raw {
 	#events = new EventEmitter();
 
 	static async connect(server, options = {}) {
-		const raw = new Raw(net.connect({
-			...options,
-			port: server.port,
-			host: server.host.replace(/[[\]]/g, ''),
-			allowHalfOpen: true,
-			noDelay: true,
-		}));
+		const raw = new Raw(dial(server, { ...options, allowHalfOpen: true }));
 		server.clients.add(raw);
-		await bounded(once(raw.socket, 'connect'), 'a connection');
+		await bounded(once(raw.socket, server.tls ? 'secureConnect' : 'connect'), 'a connection');
 		return raw;
 	}
 
@@ -342,6 +358,6 @@ export class Raw {
 
 	/* Ends the connection with a reset. */
 	reset() {
-		this.socket.resetAndDestroy();
+		this.socket.tcp.resetAndDestroy();
 	}
 }

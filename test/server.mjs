@@ -11,6 +11,7 @@ import path from 'node:path';
 import { test as nodeTest } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { pair } from './certificate.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -18,6 +19,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 export const built = (name, otherwise) => path.resolve(root, process.env[name] ?? otherwise);
 
 export const videre = built('VIDERE', 'build/san/videre');
+
+/* Do the tests speak TLS that are not about it? */
+export const overTLS = process.env.VIDERE_TLS === '1';
 
 /* A test with a limit, so that the run ends whatever the server does. */
 export const test = (name, body) => nodeTest(name, { timeout: 60_000 }, body);
@@ -195,14 +199,18 @@ class Server {
  * lines above level info that the test provokes; each of them must come; those of `allow`
  * may.  `shell` is a
  * command to run before it in the same process, like `ulimit -n 20`.  A `silent` one does not
- * tell that it listens, and has its port from `conf`.
+ * tell that it listens, and has its port from `conf`.  With a pair of certificate.mjs as `tls`
+ * it serves TLS, as all that have a configuration do with VIDERE_TLS=1 in the environment.
  */
 export async function start(options = {}) {
 	const { conf = {}, expect = [], allow = [], silent = false } = options;
+	const tls = conf === null ? undefined
+		: options.tls ?? (overTLS ? await pair('P-256') : undefined);
 	let { args = [] } = options;
 	const dir = await mkdtemp(path.join(tmpdir(), 'videre-'));
 	if (conf !== null) {
-		const all = { Host: '127.0.0.1', Port: 0, Log: '', ...conf };
+		const secure = tls && { TLS: true, Cert: tls.cert, Key: tls.key };
+		const all = { Host: '127.0.0.1', Port: 0, Log: '', ...secure, ...conf };
 		await writeFile(path.join(dir, 'test.json'), JSON.stringify(all));
 		args = ['-c', 'test.json', ...args];
 	}
@@ -211,7 +219,8 @@ export async function start(options = {}) {
 	try {
 		const [, host, port] = silent ? [, '127.0.0.1', conf.Port]
 			: await server.lines.match(LISTENING);
-		return Object.assign(server, { host, port: Number(port), prefix: conf?.Prefix ?? '/echo' });
+		const prefix = conf?.Prefix ?? '/echo';
+		return Object.assign(server, { host, port: Number(port), prefix, tls });
 	} catch (error) {
 		child.kill('SIGKILL');
 		await rm(dir, { recursive: true, force: true });

@@ -515,7 +515,7 @@ describe('a session that ends', () => {
 		'with a Close': client => client.close(),
 		'with a code of its own': client => client.close(4321, 'enough'),
 		'without a Close': client => client.destroy(),
-		'with a reset': client => client.socket._socket.resetAndDestroy(),
+		'with a reset': client => client.reset(),
 	};
 	for (const [name, end] of Object.entries(ends)) {
 		test(`${name} is told once`, async t => {

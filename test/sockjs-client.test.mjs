@@ -9,8 +9,8 @@ import { after, before, describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import SockJS10 from 'sockjs-client-1.0';
 import SockJS16 from 'sockjs-client';
-import { gather, joined, left, members, open, packet, refused } from './client.mjs';
-import { bounded, serve, start, test } from './server.mjs';
+import { gather, joined, left, members, open, packet, refused, url } from './client.mjs';
+import { bounded, overTLS, serve, start, test } from './server.mjs';
 
 const versions = { '1.6.1': SockJS16, '1.0.3': SockJS10 };
 const transports = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
@@ -27,7 +27,10 @@ for (const [version, { prototype }] of Object.entries(versions)) {
 	prototype.countRTO = () => PATIENCE;
 }
 
-const base = ({ host, port, prefix }) => `http://${host}:${port}${prefix}`;
+if (overTLS)
+	await import('./trusting.mjs');
+
+const base = server => url(server, server.prefix, 'http');
 
 let rounds = 0;
 
@@ -122,6 +125,7 @@ const STRANGER = `
 function spawnStranger(t, server, [version, transport], user, room) {
 	const name = version === '1.6.1' ? 'sockjs-client' : 'sockjs-client-1.0';
 	const child = spawn(process.execPath, [
+		...overTLS ? ['--import', './trusting.mjs'] : [],
 		'--input-type=module', '--eval', STRANGER,
 		base(server), name, transport, packet('connect', user, room, '{}'),
 	], { cwd: fileURLToPath(new URL('.', import.meta.url)), stdio: ['ignore', 'ignore', 'inherit'] });

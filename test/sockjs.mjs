@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { Raw, joined, members, open, packet, request } from './client.mjs';
+import { Raw, dialing, joined, members, open, packet, request, url } from './client.mjs';
 import { bounded, built, serve } from './server.mjs';
 
 export const GO_AWAY = 'c[3000,"Go away!"]';
@@ -545,8 +545,7 @@ class SocketSession extends Session {
 	constructor(server) {
 		super(server);
 		this.socket = new WebSocket(
-			`ws://${server.host}:${server.port}${server.prefix}${this.path}/websocket`,
-			{ perMessageDeflate: false });
+			url(server, `${server.prefix}${this.path}/websocket`), dialing(server));
 		this.socket.on('message', data => this.take(data.toString()));
 		this.socket.on('close', (code, reason) => this.finish(code, reason.toString()));
 		this.socket.on('error', () => {});
@@ -567,7 +566,7 @@ class SocketSession extends Session {
 	}
 
 	reset() {
-		this.socket._socket.resetAndDestroy();
+		this.socket._socket.tcp.resetAndDestroy();
 	}
 
 	pause() {

@@ -1,0 +1,76 @@
+/* Keys and certificates, made by openssl in a directory that lasts as long as the process. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+let directory;
+
+/* The path of a file of this name there. */
+export function inDirectory(name) {
+	if (directory === undefined) {
+		directory = mkdtempSync(path.join(tmpdir(), 'videre-tls-'));
+		process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+	}
+	return path.join(directory, name);
+}
+
+/* What openssl prints; it must succeed. */
+export async function openssl(...args) {
+	const { stdout } = await execute('openssl', args);
+	return stdout;
+}
+
+const ec = curve => ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`];
+
+/* How openssl is asked for a key of each kind. */
+const kinds = {
+	'RSA 2048': ['-newkey', 'rsa:2048'],
+	'RSA 4096': ['-newkey', 'rsa:4096'],
+	'P-256': ec('P-256'),
+	'P-384': ec('P-384'),
+	'P-521': ec('P-521'),
+	'Ed25519': ['-newkey', 'ed25519'],
+	'secp256k1': ec('secp256k1'),
+};
+
+const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1';
+const pairs = new Map();
+
+async function make(kind, name) {
+	const base = name.replace(/\W+/g, '-');
+	const cert = inDirectory(`${base}.crt`), key = inDirectory(`${base}.key`);
+	await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '30', '-keyout', key,
+		'-subj', `/CN=${name}`, '-addext', NAMES, '-out', cert);
+	return { name, cert, key, ca: await readFile(cert, 'utf8') };
+}
+
+/*
+ * A self-signed certificate and its key: the files `cert` and `key`, and the text that a client
+ * trusts, `ca`.  The same for the same name.
+ */
+export function pair(kind, name = kind) {
+	if (!pairs.has(name))
+		pairs.set(name, make(kind, name));
+	return pairs.get(name);
+}
+
+/* The same for a certificate that another signed, which the file holds too; `ca` is a third's. */
+export async function chain(kind, name) {
+	const root = await pair(kind, `${name} root`);
+	const base = name.replace(/\W+/g, '-');
+	const file = suffix => inDirectory(`${base}${suffix}`);
+	const sign = async (issuer, suffix, extension) => {
+		await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '30',
+			'-CA', issuer.cert, '-CAkey', issuer.key, '-subj', `/CN=${name}${suffix}`,
+			'-addext', extension, '-keyout', file(`${suffix}.key`), '-out', file(`${suffix}.crt`));
+		return { cert: file(`${suffix}.crt`), key: file(`${suffix}.key`) };
+	};
+	const middle = await sign(root, '-ca', 'keyUsage=keyCertSign');
+	const leaf = await sign(middle, '-leaf', NAMES);
+	const texts = await Promise.all([leaf.cert, middle.cert].map(one => readFile(one, 'utf8')));
+	return { name, texts, key: leaf.key, ca: root.ca };
+}

@@ -1,0 +1,377 @@
+/*
+ * What TLS has to bear: garbage, cuts and delays at each stage, and floods, beside two peers who
+ * talk meanwhile and must not notice.
+ */
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe } from 'node:test';
+import { pair } from './certificate.mjs';
+import {
+	OPCODE, Raw, frame, gather, handshake, left, packet, request,
+} from './client.mjs';
+import { bounded, built, scratch, serve, test, until } from './server.mjs';
+import {
+	RECORD, TLS12, bystanders, cleared, flushed, inClear, over, shake, shakeFails, wired, wiredThrough,
+} from './tls.mjs';
+
+const served = async (t, options) => serve(t, { tls: await pair('P-256'), ...options });
+
+/* A test beside which two talk, and after which nothing is left; the server may say `allow`. */
+function hostile(name, body, allow = []) {
+	test(name, async t => {
+		const server = await served(t, { allow });
+		const { talk, leave } = await bystanders(server);
+		await body(server, talk);
+		await leave();
+		await cleared(server);
+	});
+}
+
+/* The records that a client sends, by number. */
+const stages = ['ClientHello', 'ClientKeyExchange', 'ChangeCipherSpec', 'Finished', 'the request'];
+
+const JUNK = Buffer.alloc(400, 0xff); /* no type, no version, no length */
+const half = record => record.subarray(0, Math.ceil(record.length / 2));
+
+/* What becomes of a record: the bytes that are sent, and what is done then. */
+const harms = {
+	'garbage instead of': record => Buffer.concat([JUNK, record]),
+	'garbage in the middle of': record => Buffer.concat([half(record), JUNK,
+		Buffer.alloc(record.length, 0xff)]),
+	/* Intact on the outside; a ClientHello would be long, a byte of it makes no difference. */
+	'the garbled contents of': record => Buffer.concat([record.subarray(0, 5),
+		Buffer.from(record.subarray(5)).map(byte => ~byte)]),
+	'a record of no known type instead of': record => Buffer.concat([Buffer.of(99, 3, 3),
+		record.subarray(3)]),
+	'a wrong version before': record => Buffer.concat([record.subarray(0, 1), Buffer.of(9, 9),
+		record.subarray(3)]),
+	'an alert instead of': () => Buffer.of(RECORD.alert, 3, 3, 0, 2, 2, 40),
+};
+
+const cuts = {
+	'a FIN': tcp => tcp.end(),
+	'a reset': tcp => tcp.resetAndDestroy(),
+	'a close': tcp => tcp.destroy(),
+};
+
+/*
+ * A client that does this to its record of this number, and until then all that is right; from
+ * then on only TCP hears the server.
+ */
+async function spoiling(server, stage, spoil) {
+	let done;
+	const spoilt = new Promise(resolve => done = resolve);
+	const raw = await wired(server, {
+		maxVersion: 'TLSv1.2',
+		async send(tcp, record, index, wire) {
+			if (index < stage)
+				await flushed(tcp, record);
+			if (index !== stage)
+				return;
+			wire.deaf = true;
+			await spoil(tcp, record);
+			done();
+		},
+	});
+	raw.write(request('/echo'));
+	await bounded(spoilt, stages[stage]);
+	return raw;
+}
+
+describe('TLS: nobody else notices', { concurrency: 4 }, () => {
+	for (const [stage, name] of stages.entries()) {
+		for (const [harm, make] of Object.entries(harms))
+			hostile(`${harm} ${name}, which ends its connection`, async (server, talk) => {
+				const raw = await spoiling(server, stage, (tcp, record) => flushed(tcp, make(record)));
+				await talk();
+				await over(raw.wire.tcp);
+				raw.destroy();
+			});
+
+		for (const [how, cut] of Object.entries(cuts))
+			for (const [where, part] of [['before', () => Buffer.alloc(0)], ['within', half]])
+				hostile(`${how} ${where} ${name}`, async (server, talk) => {
+					const raw = await spoiling(server, stage, async (tcp, record) => {
+						await flushed(tcp, part(record));
+						cut(tcp);
+					});
+					await talk();
+					await over(raw.wire.tcp);
+					raw.destroy();
+				});
+	}
+
+	hostile('random bytes instead of TLS', async (server, talk) => {
+		for (let i = 0; i < 50; i++) {
+			const raw = await Raw.connect(inClear(server));
+			raw.write(randomBytes(1 + i * 200));
+			raw.end();
+			if (i % 10 === 0)
+				await talk();
+			await raw.drained();
+			raw.destroy();
+		}
+	});
+
+	hostile('random bytes in records, before and after a handshake', async (server, talk) => {
+		for (let i = 0; i < 50; i++) {
+			const { wire: { tcp }, ...rest } = i % 2 ? await wiredThrough(server)
+				: { wire: { tcp: (await Raw.connect(inClear(server))).socket } };
+			const body = randomBytes(1 + i * 300);
+			tcp.on('data', () => {});
+			tcp.write(Buffer.concat([Buffer.of(20 + i % 4, 3, 3, body.length >> 8, body.length & 255),
+				body]));
+			tcp.end();
+			if (i % 10 === 0)
+				await talk();
+			await over(tcp);
+			tcp.destroy();
+			rest.socket?.destroy();
+		}
+	});
+
+	hostile('random packets and requests within TLS', async (server, talk) => {
+		for (let i = 0; i < 40; i++) {
+			const raw = i % 2 ? await Raw.connect(server) : await Raw.websocket(server);
+			raw.write(randomBytes(1 + i * 500));
+			raw.end();
+			if (i % 10 === 0)
+				await talk();
+			await raw.drained();
+			raw.destroy();
+		}
+	});
+
+	hostile('a flood of empty records', async (server, talk) => {
+		const raw = await wiredThrough(server, { maxVersion: 'TLSv1.2' });
+		raw.wire.tcp.write(Buffer.concat(Array(5000).fill(Buffer.of(RECORD.handshake, 3, 3, 0, 0))));
+		await talk();
+		raw.wire.tcp.end();
+		await raw.drained();
+		raw.destroy();
+	});
+
+	hostile('those who only begin a handshake', async (server, talk) => {
+		const begun = [];
+		for (let i = 0; i < 30; i++) {
+			const raw = await spoiling(server, 0, (tcp, record) =>
+				flushed(tcp, record.subarray(0, 1 + i * 5)));
+			begun.push(raw);
+		}
+		await talk();
+		for (const [i, raw] of begun.entries())
+			i % 2 ? raw.wire.tcp.resetAndDestroy() : raw.wire.tcp.destroy();
+	});
+
+	hostile('those who come, shake hands and go', async (server, talk) => {
+		for (let i = 0; i < 200; i += 10) {
+			await Promise.all(Array.from({ length: 10 }, async (_, k) => {
+				const socket = await shake(server);
+				if (k % 3 === 0)
+					socket.end(handshake().slice(0, 50 + k));
+				else
+					socket.destroy();
+			}));
+			await talk();
+		}
+	});
+
+	hostile('a peer that does not read', async (server, talk) => {
+		const [a, b, lazy] = await gather(server, 'r', 'a', 'b', 'lazy');
+		lazy.socket.pause();
+		const gone = left('lazy', 'r');
+		let told = false;
+		for (let number = 0; !told; number++) {
+			assert(number < 2000, 'the peer that does not read is still there');
+			const text = packet('broadcast', 'a', 'r', `${number} ${'x'.repeat(30_000)}`);
+			a.send(text);
+			let got = await b.next();
+			if (got === gone) {
+				told = true;
+				got = await b.next();
+			}
+			assert(got === text, `packet ${number} arrives`);
+		}
+		await a.gets(gone);
+		await talk();
+		for (const client of [a, b])
+			await client.close();
+		lazy.destroy();
+	}, [/ warn \S+ closed: it does not read what it is sent$/]);
+});
+
+describe('TLS: HandshakeTimeout', () => {
+	const conf = { HandshakeTimeout: 1 };
+	const waits = {
+		'who says nothing': () => {},
+		'who says a byte': async tcp => flushed(tcp, Buffer.of(RECORD.handshake)),
+		'who stops within ClientHello': async (tcp, record) => flushed(tcp, half(record)),
+	};
+	for (const [who, say] of Object.entries(waits))
+		test(`ends the connection of one ${who}`, async t => {
+			const server = await served(t, { conf });
+			const { leave } = await bystanders(server);
+			const raw = await spoiling(server, 0, say);
+			await over(raw.wire.tcp);
+			assert(raw.wire.got.every(({ version }) => version === TLS12), 'the version of records');
+			raw.destroy();
+			await leave();
+			await cleared(server);
+		});
+
+	for (const [stage, name] of stages.entries())
+		test(`ends the connection of one who stops before ${name}`, async t => {
+			const server = await served(t, { conf });
+			const { leave } = await bystanders(server);
+			const raw = await spoiling(server, stage, () => {});
+			await over(raw.wire.tcp);
+			raw.destroy();
+			await leave();
+			await cleared(server);
+		});
+
+	test('counts from the connection, whatever trickles in', async t => {
+		const server = await served(t, { conf });
+		let ended = false;
+		const raw = await wired(server, {
+			async send(tcp, record) {
+				tcp.on('end', () => ended = true).on('close', () => ended = true);
+				for (const byte of record) {
+					await new Promise(resolve => setTimeout(resolve, 30));
+					if (ended)
+						return;
+					await flushed(tcp, Buffer.of(byte));
+				}
+			},
+		});
+		await over(raw.wire.tcp);
+		raw.destroy();
+		await cleared(server);
+	});
+
+	test('is over when the first request is there', async t => {
+		const server = await served(t, { conf });
+		const { leave } = await bystanders(server);
+		const idle = await Raw.connect(server);
+		idle.write(request('/echo'));
+		assert.equal(await idle.status(), 200);
+		const late = await wired(server, { send: () => {} });
+		await over(late.wire.tcp);
+		idle.write(request('/echo'));
+		assert.equal(await idle.status(), 200);
+		idle.destroy();
+		late.destroy();
+		await leave();
+		await cleared(server);
+	});
+});
+
+describe('TLS: a flood of handshakes', () => {
+	const SECONDS = 4;
+	const WORST = 1000; /* milliseconds that a packet may take meanwhile */
+
+	/* A hundred signatures of the last kind in a row would take longer than that. */
+	for (const kind of ['P-256', 'RSA 2048', 'RSA 4096'])
+		test(`leaves open sessions their share, with a key ${kind}`, async t => {
+			const server = await serve(t, { tls: await pair(kind) });
+			const { talk, leave } = await bystanders(server);
+			const child = fork(new URL('flood.mjs', import.meta.url), { serialization: 'json' });
+			t.after(() => child.kill('SIGKILL'));
+			let counts;
+			child.on('message', message => counts = message);
+			child.send({ host: server.host, port: server.port, seconds: SECONDS });
+			const ended = once(child, 'exit');
+			let done = false, worst = 0, rounds = 0;
+			ended.then(() => done = true);
+			while (!done) {
+				const begin = performance.now();
+				await talk();
+				worst = Math.max(worst, (performance.now() - begin) / 2);
+				rounds++;
+			}
+			const [code] = await ended;
+			assert.equal(code, 0);
+			t.diagnostic(`${counts.done} handshakes, ${counts.failed} failed; ${rounds} rounds, ` +
+				`the worst packet took ${Math.round(worst)} ms`);
+			assert(counts.done >= 20, `only ${counts.done} handshakes`);
+			assert.equal(counts.failed, 0);
+			assert(worst < WORST, `${worst} ms`);
+			await leave();
+			await cleared(server);
+		});
+});
+
+describe('TLS: memory', () => {
+	test('nothing is allocated after the start', async t => {
+		const dir = await scratch(t);
+		const [first, second] = [await pair('P-256'), await pair('RSA 2048')];
+		const tls = { cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem'),
+			ca: [first.ca, second.ca] };
+		const put = async ({ cert, key }) => {
+			await copyFile(cert, tls.cert);
+			await copyFile(key, tls.key);
+		};
+		await put(first);
+		const server = await serve(t, {
+			tls,
+			binary: built('VIDERE_PLAIN', 'videre'),
+			env: { LD_PRELOAD: built('NOALLOC', 'build/noalloc.so') },
+			conf: {
+				Log: 'log/debug.log', LogLevel: 'trace', LogSize: 2000, MaxConnections: 20, Heartbeat: 1,
+			},
+			expect: [/^noalloc: armed$/, / (warn|error) - .*(cert|key)\.pem/],
+			allow: [/ warn - refused connections: \d+$/],
+		});
+		const hup = async () => {
+			const from = server.lines.all.length;
+			server.signal('SIGHUP');
+			await server.lines.match(/ info - log reopened/, from);
+			await server.counters();
+		};
+		const idle = await gather(server, 'idle', 'idle');
+		const mix = async () => {
+			const { talk, leave } = await bystanders(server);
+			const { session } = await wiredThrough(server, { maxVersion: 'TLSv1.2' })
+				.then(({ socket }) => ({ session: socket.getSession(), _: socket.destroy() }));
+			(await shake(server, { session, maxVersion: 'TLSv1.2' })).destroy();
+			await shakeFails(server, { ca: [] });
+			await shakeFails(server, { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' });
+			for (const stage of stages.keys()) {
+				const raw = await spoiling(server, stage, (tcp, record) =>
+					flushed(tcp, harms['garbage in the middle of'](record)));
+				raw.destroy();
+			}
+			const clear = await Raw.connect(inClear(server));
+			clear.write(request('/echo'));
+			assert.equal(await clear.status(), 400);
+			clear.destroy();
+			const raw = await Raw.websocket(server);
+			for (const bytes of [frame(OPCODE.ping, 'x'), frame(OPCODE.text, 'x'.repeat(60_000)), frame(3)])
+				raw.write(bytes);
+			raw.end();
+			await raw.drained();
+			await talk();
+			await leave();
+			await until('they have gone', () => server.counters(),
+				({ connections }) => connections === 1);
+		};
+		await mix();
+		await put(second);
+		await hup();
+		await mix();
+		await put({ cert: first.cert, key: second.key });
+		await hup();
+		await mix();
+		const crowd = await Promise.all(Array.from({ length: 30 }, () => Raw.connect(inClear(server))));
+		await Promise.all(crowd.slice(19).map(raw => raw.drained()));
+		crowd.forEach((raw, i) => i % 2 === 0 ? raw.reset() : raw.destroy());
+		await idle[0].close();
+		await cleared(server);
+		await server.stop();
+		assert.equal(server.lines.all.filter(line => line.startsWith('noalloc')).length, 1);
+	});
+});

@@ -1,0 +1,496 @@
+/* TLS: what is agreed on with whom, sessions that are resumed, records, and the end. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { describe } from 'node:test';
+import { chain, inDirectory, pair } from './certificate.mjs';
+import {
+	OPCODE, Raw, frame, gather, handshake, packet, request,
+} from './client.mjs';
+import { bounded, serve, test } from './server.mjs';
+import {
+	GREETING, RECORD, bystanders, cleared, curl, flushed, inClear, over, sClient, saysGoodbye, shake,
+	shakeFails, wiredThrough,
+} from './tls.mjs';
+
+const served = async (t, kind = 'P-256', options) =>
+	serve(t, { tls: await pair(kind), ...options });
+
+const suites = {
+	ECDSA: ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305', 'AES128-CCM',
+		'AES256-CCM', 'AES128-CCM8', 'AES256-CCM8'].map(name => `ECDHE-ECDSA-${name}`),
+	RSA: ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']
+		.map(name => `ECDHE-RSA-${name}`),
+};
+const keys = {
+	'RSA 2048': suites.RSA, 'P-256': suites.ECDSA, 'P-384': suites.ECDSA, 'P-521': suites.ECDSA,
+};
+
+/* What a client says of the curve that the keys were agreed on over. */
+const temporary = {
+	'X25519': /Server Temp Key: X25519/,
+	'P-256': /Server Temp Key: ECDH, prime256v1/,
+	'P-384': /Server Temp Key: ECDH, secp384r1/,
+	'P-521': /Server Temp Key: ECDH, secp521r1/,
+};
+
+/* OpenSSL's names of suites, with whatever it would not offer by itself. */
+const offering = (...names) => `${names.join(':')}:@SECLEVEL=0`;
+
+/* An HTTP request, in what its client prints. */
+const asked = request('/echo', { Connection: 'close' });
+
+describe('TLS: a handshake', () => {
+	for (const [kind, names] of Object.entries(keys))
+		for (const suite of names)
+			test(`of openssl s_client and of curl, with a key ${kind} and ${suite}`, async t => {
+				const server = await served(t, kind);
+				const args = ['-tls1_2', '-cipher', offering(suite), '-ign_eof'];
+				const { code, output } = await sClient(server, args, { input: asked });
+				assert.equal(code, 0, output);
+				assert.match(output, new RegExp(`New, TLSv1\\.2, Cipher is ${suite}\n`));
+				assert.match(output, /Verify return code: 0 \(ok\)/);
+				assert(output.includes(GREETING), output);
+				assert.deepEqual(
+					await curl(server, ['--tls-max', '1.2', '--ciphers', offering(suite)]),
+					{ code: 0, output: GREETING });
+				await cleared(server);
+			});
+
+	test('of clients that would rather speak TLS 1.3', async t => {
+		const server = await served(t);
+		const { code, output } = await sClient(server, ['-ign_eof'], { input: asked });
+		assert.equal(code, 0, output);
+		assert.match(output, /New, TLSv1\.2, /);
+		assert.deepEqual(await curl(server), { code: 0, output: GREETING });
+	});
+
+	for (const curve of Object.keys(temporary))
+		test(`over ${curve}`, async t => {
+			/* To a client that has a single curve an EC key of another is of no use. */
+			const server = await served(t, 'RSA 2048');
+			const args = ['-tls1_2', '-curves', curve, '-ign_eof'];
+			const { code, output } = await sClient(server, args, { input: asked });
+			assert.equal(code, 0, output);
+			assert.match(output, temporary[curve]);
+			assert(output.includes(GREETING), output);
+		});
+
+	test('with a certificate that an intermediate one has signed', async t => {
+		const { texts, key, ca } = await chain('P-256', 'a chain');
+		const cert = inDirectory('a-chain.pem');
+		await writeFile(cert, texts.join(''));
+		const server = await serve(t, { tls: { cert, key, ca } });
+		const socket = await shake(server);
+		assert(socket.authorized);
+	});
+
+	/* The client's order changes nothing: the best one is taken of what is left. */
+	for (const [kind, names] of Object.entries({ 'RSA 2048': suites.RSA, 'P-256': suites.ECDSA }))
+		test(`with a key ${kind} takes the suite that the server likes best`, async t => {
+			const server = await served(t, kind);
+			const order = async offered => {
+				const taken = [];
+				while (offered.length > 0) {
+					const socket = await shake(server,
+						{ ciphers: offering(...offered), maxVersion: 'TLSv1.2' });
+					const { name } = socket.getCipher();
+					socket.destroy();
+					taken.push(name);
+					offered = offered.filter(one => one !== name);
+				}
+				return taken;
+			};
+			const liked = await order(names);
+			assert.equal(liked.length, names.length);
+			assert.deepEqual(await order(names.toReversed()), liked);
+		});
+});
+
+describe('TLS: refused, with an alert that says why,', () => {
+	const VERSION = 70, NOTHING = 40; /* protocol_version, handshake_failure */
+	const refusals = {
+		'TLS 1.0': [['-tls1', '-cipher', 'ALL:@SECLEVEL=0'], VERSION],
+		'TLS 1.1': [['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0'], VERSION],
+		'CBC': [['-tls1_2', '-cipher',
+			offering(...Object.keys(suites).flatMap(key => [`ECDHE-${key}-AES128-SHA`,
+				`ECDHE-${key}-AES128-SHA256`, `ECDHE-${key}-AES256-SHA384`]))], NOTHING],
+		'RSA key exchange': [['-tls1_2', '-cipher', offering('AES128-GCM-SHA256',
+			'AES256-GCM-SHA384', 'AES128-SHA256', 'AES128-SHA', 'AES128-CCM')], NOTHING],
+		'finite-field Diffie-Hellman': [['-tls1_2', '-cipher',
+			offering('DHE-RSA-AES128-GCM-SHA256', 'DHE-RSA-CHACHA20-POLY1305')], NOTHING],
+		'no authentication': [['-tls1_2', '-cipher',
+			offering('AECDH-AES128-SHA', 'ADH-AES128-GCM-SHA256')], NOTHING],
+		'no common curve': [['-tls1_2', '-curves', 'X448'], NOTHING],
+	};
+	for (const [what, [args, number]] of Object.entries(refusals))
+		for (const kind of ['RSA 2048', 'P-256'])
+			test(`${what}, with a key ${kind}`, async t => {
+				const server = await served(t, kind);
+				const { talk, leave } = await bystanders(server);
+				const { code, output } = await sClient(server, args);
+				assert.notEqual(code, 0);
+				assert.match(output, new RegExp(`SSL alert number ${number}\n`));
+				assert.doesNotMatch(output, /ServerHelloDone/);
+				await talk();
+				await leave();
+				await cleared(server);
+			});
+
+	test('the suites of the other kind of key', async t => {
+		for (const [kind, names] of [['RSA 2048', suites.ECDSA], ['P-256', suites.RSA]]) {
+			const { output } = await sClient(await served(t, kind),
+				['-tls1_2', '-cipher', offering(...names)]);
+			assert.match(output, /SSL alert number 40\n/);
+		}
+	});
+
+	test('a second handshake on the same connection', async t => {
+		const server = await served(t);
+		const { talk, leave } = await bystanders(server);
+		let wanted = false;
+		const { output } = await sClient(server, ['-tls1_2', '-no_ticket'], {
+			react(text, stdin) {
+				if (!wanted && text.includes('Verify return code')) {
+					wanted = true;
+					stdin.write('R\n');
+				}
+				if (wanted && /no_renegotiation|:error:/.test(text))
+					stdin.end();
+			},
+		});
+		assert.match(output, /RENEGOTIATING/);
+		assert.match(output, /no_renegotiation|:error:/);
+		assert.equal(output.match(/<<< .* ServerHello$/gm).length, 1);
+		await talk();
+		await leave();
+		await cleared(server);
+	});
+});
+
+describe('TLS: ALPN', () => {
+	const agreed = { 'http/1.1': ['http/1.1'], 'http/1.1 after others': ['h2', 'http/1.1'] };
+	for (const [what, ALPNProtocols] of Object.entries(agreed))
+		test(`${what} is chosen`, async t => {
+			const socket = await shake(await served(t), { ALPNProtocols });
+			assert.equal(socket.alpnProtocol, 'http/1.1');
+		});
+
+	test('is not there for a client that does not ask', async t => {
+		const socket = await shake(await served(t));
+		assert.equal(socket.alpnProtocol, false);
+	});
+
+	/* RFC 7301 section 3.2 has an alert for it; a server that has never heard of ALPN goes on. */
+	test('of unknown protocols chooses none of them', async t => {
+		const server = await served(t);
+		const socket = await shake(server, { ALPNProtocols: ['h2', 'http/1.0'] })
+			.catch(error => error);
+		if (socket instanceof Error)
+			assert.match(socket.message, /no application protocol/);
+		else
+			assert.equal(socket.alpnProtocol, false);
+		assert.deepEqual(await curl(server), { code: 0, output: GREETING });
+	});
+});
+
+describe('TLS: a session', () => {
+	/* Has talked, so that the client has it. */
+	async function had(server, options) {
+		const socket = await shake(server, { maxVersion: 'TLSv1.2', ...options });
+		const session = socket.getSession(), reused = socket.isSessionReused();
+		socket.resume().end();
+		await bounded(once(socket, 'close'), 'the close');
+		return { session, reused };
+	}
+
+	for (const kind of Object.keys(keys))
+		test(`is resumed, again and again, with a key ${kind}`, async t => {
+			const server = await served(t, kind);
+			let { session, reused } = await had(server);
+			assert(!reused);
+			for (let i = 0; i < 3; i++) {
+				({ session, reused } = await had(server, { session }));
+				assert(reused);
+			}
+			await cleared(server);
+		});
+
+	test('is resumed by openssl s_client', async t => {
+		const { code, output } = await sClient(await served(t), ['-tls1_2', '-no_ticket', '-reconnect']);
+		assert.equal(code, 0, output);
+		assert.equal(output.match(/^New, TLSv1\.2/gm).length, 1);
+		assert.equal(output.match(/^Reused, TLSv1\.2/gm).length, 5);
+	});
+
+	test('carries packets when it is resumed', async t => {
+		const server = await served(t);
+		const { session } = await had(server);
+		const raw = await wiredThrough(server, { session, maxVersion: 'TLSv1.2' });
+		assert(raw.socket.isSessionReused());
+		raw.write(asked);
+		assert.equal((await raw.response()).body, GREETING);
+	});
+
+	test('that has been pushed out of the cache is not, and its client is served', async t => {
+		const server = await served(t);
+		const first = await had(server);
+		for (let i = 0; i < 100; i++)
+			await Promise.all(Array.from({ length: 10 }, () => had(server)));
+		const again = await had(server, { session: first.session });
+		assert(!again.reused, 'the cache is not that large');
+		assert((await had(server, { session: again.session })).reused);
+		await cleared(server);
+	});
+
+	test('of another server is not resumed, and its client is served', async t => {
+		const { session } = await had(await served(t));
+		assert(!(await had(await served(t), { session })).reused);
+	});
+});
+
+describe('TLS: records', () => {
+	const MOST = 16384; /* bytes of a record's contents (RFC 5246 section 6.2.1) */
+	const FRAME = 8; /* bytes of a client's frame header with a length of 16 bits */
+
+	/* Frames that the server has nothing to say to. */
+	const pongs = Buffer.alloc(MOST, frame(OPCODE.pong, 'x'.repeat(122)));
+
+	test(`of every size from 1 to ${MOST} are read`, async t => {
+		const server = await served(t);
+		const raw = await wiredThrough(server);
+		raw.write(handshake());
+		assert.equal(await raw.status(), 101);
+		let at = 0;
+		const before = raw.wire.sent.length;
+		for (let size = 1; size <= MOST; size++) {
+			const start = at % 128;
+			const bytes = start + size <= MOST ? pongs.subarray(start, start + size)
+				: Buffer.concat([pongs.subarray(start), pongs.subarray(0, start + size - MOST)]);
+			await flushed(raw.socket, bytes);
+			at += size;
+		}
+		raw.write(pongs.subarray(at % 128, 128));
+		raw.write(frame(OPCODE.ping, 'after all'));
+		const { opcode, text } = await raw.frame();
+		assert.deepEqual({ opcode, text }, { opcode: OPCODE.pong, text: 'after all' });
+		const [first, ...lengths] = raw.wire.sent.slice(before, before + MOST)
+			.map(({ length }) => length);
+		assert(lengths.every((length, i) => length === first + i + 1), 'the sizes that were meant');
+	});
+
+	/* Sizes of packets around the borders of records, those of the server's own among them. */
+	const borders = [...new Set([256, 512, 1024, 2048, 4096, 8192, MOST, 2 * MOST, 3 * MOST, 65536]
+		.flatMap(border => Array.from({ length: 50 }, (_, i) => border - 40 + i))
+		.filter(size => size <= 65536))];
+
+	test('carry packets of every size around their borders, both ways', async t => {
+		const server = await served(t);
+		const [a, b] = await gather(server, 'r', 'a', 'b');
+		const bare = packet('broadcast', 'a', 'r', '').length;
+		for (const size of borders) {
+			const text = packet('broadcast', 'a', 'r', 'x'.repeat(size - bare));
+			assert.equal(text.length, size);
+			a.send(text);
+			assert(await b.next() === text, `a packet of ${size} bytes`);
+		}
+		await a.none();
+	});
+
+	test('may hold many packets, or a part of one', async t => {
+		const server = await served(t);
+		const [a, b] = await Promise.all([0, 1].map(() => wiredThrough(server)));
+		for (const raw of [a, b]) {
+			raw.write(handshake());
+			assert.equal(await raw.status(), 101);
+		}
+		for (const [raw, user] of [[a, 'a'], [b, 'b']]) {
+			raw.text(packet('connect', user, 'r', '{}'));
+			await raw.frame();
+		}
+		await a.frame();
+		const texts = Array.from({ length: 100 }, (_, i) =>
+			packet('broadcast', 'a', 'r', `${i} ${'x'.repeat(i)}`));
+		const bytes = Buffer.concat(texts.map(text => frame(OPCODE.text, text)));
+		assert(bytes.length > FRAME * 100 && bytes.length < MOST);
+		for (const size of [bytes.length, 1000, 100, 7]) {
+			for (let i = 0; i < bytes.length; i += size)
+				await flushed(a.socket, bytes.subarray(i, i + size));
+			for (const text of texts)
+				await b.gets(text);
+		}
+	});
+
+	for (const [what, options] of Object.entries({
+		'cut into bytes, both ways,': {
+			crumbs: true,
+			async send(tcp, record) {
+				for (const byte of record)
+					await flushed(tcp, Buffer.of(byte));
+			},
+		},
+		/* Of the handshake what is not encrypted yet: ClientHello and ClientKeyExchange. */
+		'of one byte each, for handshake messages,': {
+			async send(tcp, record, index) {
+				if (index > 1)
+					return flushed(tcp, record);
+				const header = Buffer.of(...record.subarray(0, 3), 0, 1);
+				for (const byte of record.subarray(5))
+					await flushed(tcp, Buffer.concat([header, Buffer.of(byte)]));
+			},
+		},
+	}))
+		test(`${what} are put together`, async t => {
+			for (const kind of ['RSA 2048', 'P-256']) {
+				const server = await served(t, kind);
+				const raw = await wiredThrough(server, { maxVersion: 'TLSv1.2', ...options });
+				raw.write(handshake());
+				assert.equal(await raw.status(), 101);
+				const ping = size => packet('ping', 'a', 'r', 'x'.repeat(size));
+				raw.text(packet('connect', 'a', 'r', '{}'));
+				await raw.frame();
+				for (const size of [1, 1000, 20_000]) {
+					raw.text(ping(size));
+					assert.equal(JSON.parse((await raw.frame()).text).Payload, '["a"]');
+				}
+				raw.destroy();
+				await cleared(server);
+			}
+		});
+
+	test('beyond the largest size are refused', async t => {
+		const server = await served(t);
+		const raw = await wiredThrough(server);
+		raw.wire.tcp.write(Buffer.of(RECORD.data, 3, 3, 0x60, 0));
+		raw.wire.tcp.write(Buffer.alloc(0x6000));
+		await raw.drained();
+		raw.destroy();
+		await cleared(server);
+	});
+});
+
+describe('TLS: the end of a connection', () => {
+	test('is said by the server after its last answer', async t => {
+		const raw = await wiredThrough(await served(t));
+		raw.write(asked);
+		assert.equal((await raw.response()).body, GREETING);
+		await raw.ended();
+		await saysGoodbye(raw);
+	});
+
+	test('is understood, and answered', async t => {
+		const server = await served(t);
+		const raw = await wiredThrough(server);
+		raw.end();
+		await raw.ended();
+		await saysGoodbye(raw);
+		raw.destroy();
+		await cleared(server);
+	});
+
+	test('is said after the closing handshake of a WebSocket', async t => {
+		const server = await served(t);
+		const raw = await wiredThrough(server);
+		raw.write(handshake());
+		assert.equal(await raw.status(), 101);
+		raw.write(frame(OPCODE.close, Buffer.of(3, 232)));
+		assert.equal((await raw.close()).code, 1000);
+		await raw.ended();
+		await saysGoodbye(raw);
+		raw.destroy();
+		await cleared(server);
+	});
+
+	test('comes to all within a second of SIGTERM, and is said', async t => {
+		const server = await served(t);
+		const peers = await Promise.all(Array.from({ length: 5 }, () => wiredThrough(server)));
+		for (const raw of peers) {
+			raw.write(handshake());
+			assert.equal(await raw.status(), 101);
+		}
+		const idle = await wiredThrough(server);
+		const begun = await Raw.connect(inClear(server));
+		const begin = performance.now();
+		server.signal('SIGTERM');
+		for (const raw of peers) {
+			assert.equal((await raw.close()).code, 1001);
+			raw.write(frame(OPCODE.close, Buffer.of(3, 233)));
+			await raw.ended();
+			await saysGoodbye(raw);
+		}
+		await idle.ended();
+		await saysGoodbye(idle);
+		await begun.drained();
+		await bounded(server.exited, 'the exit');
+		const took = performance.now() - begin;
+		assert(took < 1000, `${took} ms`);
+	});
+
+	test('without the end of TLS is one at once, and the room is told', async t => {
+		const server = await served(t);
+		const { leave } = await bystanders(server);
+		const [watcher] = await gather(server, 'r', 'watcher');
+		const raw = await wiredThrough(server);
+		raw.write(handshake());
+		assert.equal(await raw.status(), 101);
+		raw.text(packet('connect', 'cut', 'r', '{}'));
+		await raw.frame();
+		await watcher.gets(packet('connect', 'cut', 'r', 'false'));
+		raw.wire.tcp.end(); /* no close_notify */
+		await watcher.gets(packet('disconnect', 'cut', 'r', '{}'));
+		await over(raw.wire.tcp);
+		raw.destroy();
+		await watcher.none();
+		await watcher.close();
+		await leave();
+		await cleared(server);
+	});
+});
+
+describe('TLS: what is in clear', () => {
+	const requests = {
+		'a request': request('/echo'),
+		'a POST': `${request('/echo/1/2/xhr', { method: 'POST', 'Content-Length': '4' })}body`,
+		'an opening handshake': handshake(),
+		'an unknown method': request('/', { method: 'BREW' }),
+	};
+	for (const [what, text] of Object.entries(requests))
+		test(`${what} is answered with 400, which says to use https`, async t => {
+			const server = await served(t);
+			const raw = await Raw.connect(inClear(server));
+			raw.write(text);
+			const { status, headers, body } = await raw.response();
+			assert.equal(status, 400);
+			assert.match(headers['content-type'], /^text\/plain/);
+			assert.match(body, /https/);
+			await raw.ended();
+			raw.end();
+			await cleared(server);
+		});
+
+	test('is answered if it comes byte by byte', async t => {
+		const server = await served(t);
+		const raw = await Raw.connect(inClear(server));
+		await raw.trickle('GET ');
+		assert.equal(await raw.status(), 400);
+		raw.destroy();
+		await cleared(server);
+	});
+
+	test('cannot go on after a handshake', async t => {
+		const server = await served(t);
+		const raw = await wiredThrough(server);
+		raw.wire.tcp.write(asked);
+		await raw.drained();
+		raw.destroy();
+		await cleared(server);
+	});
+
+	test('a TLS client that trusts nobody is no matter', async t => {
+		const server = await served(t);
+		const error = await shakeFails(server, { ca: [] });
+		assert.match(error.code, /SELF_SIGNED|UNABLE_TO/);
+		assert.deepEqual(await curl(server), { code: 0, output: GREETING });
+		await cleared(server);
+	});
+});
