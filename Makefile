@@ -60,10 +60,13 @@ build/noalloc.so: test/noalloc.c
 sanitized:
 	$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
 
+without-tls:
+	$(MAKE) --silent TLS=0 B=build/notls build/notls/videre
+
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: videre unit-test build/noalloc.so
+test: videre unit-test without-tls build/noalloc.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 
@@ -77,4 +80,4 @@ lint:
 clean:
 	rm -rf build videre test/echo
 
-.PHONY: all run sanitized unit-test test lint clean
+.PHONY: all run sanitized without-tls unit-test test lint clean

@@ -1,12 +1,14 @@
 /* Cert and Key: what is taken, what is refused and how that is said, and how both are replaced. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { promisify } from 'node:util';
 import { inDirectory, openssl, pair } from './certificate.mjs';
-import { gather, left, open, packet, silence } from './client.mjs';
-import { run, scratch, serve, test } from './server.mjs';
+import { gather, joined, left, open, packet, silence } from './client.mjs';
+import { built, run, scratch, serve, test } from './server.mjs';
 import { GREETING, cleared, curl, shake, wiredThrough } from './tls.mjs';
 
 const text = file => readFile(file, 'utf8');
@@ -287,4 +289,27 @@ describe('TLS: SIGHUP', () => {
 			await b.close();
 			await cleared(server);
 		});
+});
+
+describe('TLS: a build without it', () => {
+	const binary = built('VIDERE_NOTLS', 'build/notls/videre');
+
+	test('refuses it, makes no certificate, and serves the rest', async t => {
+		const cwd = await scratch(t), { cert, key } = await pair('P-256');
+		await writeFile(path.join(cwd, 'test.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key }));
+		for (const args of [['-n', '-c', 'test.json'], ['-c', 'test.json'], ['-k', 'new.crt', 'new.key']]) {
+			const { code, stderr } = await run(args, { cwd, binary });
+			assert.equal(code, 1);
+			assert.match(stderr, /TLS is not in this build/);
+		}
+		const client = await open(await serve(t, { binary, tls: undefined }));
+		client.join('a', 'r');
+		await client.gets(joined('a', 'r', true));
+	});
+
+	test('leaves the engine out, but for the hash that handshakes of WebSocket need', async () => {
+		const symbols = (await promisify(execFile)('nm', [binary])).stdout;
+		assert.match(symbols, / br_sha1_out$/m);
+		assert.doesNotMatch(symbols, / br_(ssl|x509|ec|rsa|aes)_/);
+	});
 });
