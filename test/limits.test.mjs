@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import {
 	Raw, gather, handshake, joined, left, open, packet, request, silence,
 } from './client.mjs';
@@ -159,7 +160,7 @@ test('MaxPerAddress: an address other than loopback has its share and no more', 
 	const inside = 'ip link set lo up && ip addr add 192.0.2.1 dev lo && ip addr add 192.0.2.2 dev lo '
 		+ '&& exec "$0" --test elsewhere.mjs';
 	const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', inside, process.execPath],
-		{ cwd: import.meta.dirname, env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
+		{ cwd: fileURLToPath(new URL('.', import.meta.url)), env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
 	const output = [];
 	child.stdout.on('data', data => output.push(data));
 	child.stderr.on('data', data => output.push(data));
