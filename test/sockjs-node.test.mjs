@@ -690,7 +690,7 @@ describe('WebSocket, frame by frame as sockjs-node', () => {
 
 	test('plain messages', t => sameTranscript(t, (server, note) => {
 		/* What no UTF-8 can carry does not come here. */
-		const plain = texts.filter(text => text.isWellFormed()).concat('[]', '["a"]', 'x'.repeat(70_000));
+		const plain = texts.filter(text => !/\p{Surrogate}/u.test(text)).concat('[]', '["a"]', 'x'.repeat(70_000));
 		return frames(server, note, '/echo/websocket', words(...plain), plain.length);
 	}));
 
