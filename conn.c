@@ -83,9 +83,10 @@ static struct {
 	bool accept_paused;
 	uint64_t shortage_said; /* when, 0: never */
 	uint64_t signals_let_in;
-	uint32_t turned_away;  /* connections that are being refused */
-	bool handshaken;       /* this turn has had its step of a handshake */
-	uint64_t refused_said; /* `counters.refused` when it was last logged */
+	uint32_t turned_away;	 /* connections that are being refused */
+	uint32_t next_handshake; /* whose step this turn is to make, 0: nobody's */
+	uint32_t last_handshake; /* whose the last one was */
+	uint64_t refused_said;	 /* `counters.refused` when it was last logged */
 	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
 
@@ -207,7 +208,8 @@ add_conn(int fd, const struct socket_address *peer)
 	*c = (struct conn){ .fd = fd,
 			    .state = LINGERING,
 			    .slot = loop.used++,
-			    .busy = (uint32_t)loop.now };
+			    .busy = (uint32_t)loop.now,
+			    .moved = loop.second };
 	c->peer = *peer;
 	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	loop.owners[c->slot] = number;
@@ -233,7 +235,7 @@ turn_away(uint32_t number, const char *why)
 	loop.counters.refused++;
 	c->closed_told = true;
 	log_line(LEVEL_DEBUG, conn_peer(number), why);
-	if (loop.turned_away == TURNED_AWAY) {
+	if (loop.turned_away == TURNED_AWAY || tls_used()) {
 		conn_abort(number);
 		return;
 	}
@@ -386,16 +388,20 @@ flush(uint32_t number)
 		conn_abort(number);
 		return;
 	}
+	if (n > 0 || tls_moved(number))
+		c->moved = loop.second;
 	if (n > 0) {
 		c->out_start += (uint32_t)n;
-		c->moved = loop.second;
 		loop.counters.bytes_out += (uint64_t)n;
 	}
 	if (c->out != NULL && c->out_start == c->out_end) {
 		block_give(c->out);
 		c->out = NULL;
 	}
-	watch(c, is_unsent(number) ? POLLIN | POLLOUT : POLLIN);
+	watch(c, (short)((tls_takes_input(number) ? POLLIN : 0) |
+			 (is_unsent(number) ? POLLOUT : 0)));
+	if (c->state == OPEN && tls_over(number))
+		conn_finish(number);
 }
 
 char *
@@ -661,11 +667,47 @@ receive(uint32_t number)
 		list(number);
 }
 
+/* And what poll() does not know of. */
+static void
+receive_all(uint32_t number)
+{
+	do
+		receive(number);
+	while (loop.conns[number].state == OPEN && tls_readable(number));
+}
+
+/*
+ * A handshake costs private-key operations, and those who talk do not wait for more than
+ * one: a turn goes on with the next handshake by number, so that all have their turn.
+ */
+static void
+propose_handshake(uint32_t number)
+{
+	uint32_t last = loop.last_handshake;
+
+	if (loop.next_handshake == 0 ||
+	    number - last - 1 < loop.next_handshake - last - 1)
+		loop.next_handshake = number;
+}
+
+static void
+go_on_with_handshake(void)
+{
+	uint32_t number = loop.next_handshake;
+
+	if (number == 0)
+		return;
+	loop.last_handshake = number;
+	loop.next_handshake = 0;
+	if (loop.conns[number].state == OPEN)
+		receive_all(number);
+}
+
 bool
 conn_check(uint32_t number)
 {
 	if (loop.conns[number].state == OPEN)
-		receive(number);
+		receive_all(number);
 	return loop.conns[number].state == OPEN;
 }
 
@@ -688,14 +730,10 @@ serve(uint32_t slot, short events)
 		discard(number);
 		return;
 	}
-	/* A handshake costs a private-key operation: one a turn, for those who talk. */
-	if (tls_in_handshake(number) && loop.handshaken)
-		return;
-	loop.handshaken |= tls_in_handshake(number);
-	receive(number);
-	/* A record may hold more than there was room for. */
-	if (c->state == OPEN && tls_readable(number))
-		receive(number);
+	if (tls_in_handshake(number))
+		propose_handshake(number);
+	else
+		receive_all(number);
 }
 
 /*
@@ -813,7 +851,6 @@ turn(const sigset_t *waiting, void (*woken)(void))
 
 	let_signals_in(waiting);
 	woken();
-	loop.handshaken = false;
 	for (uint32_t slot = 0; slot < slots; slot++) {
 		short events = loop.polled[slot].revents;
 		loop.polled[slot].revents = 0;
@@ -824,6 +861,7 @@ turn(const sigset_t *waiting, void (*woken)(void))
 		else if (loop.stop_at == 0)
 			accept_ready(loop.polled[slot].fd);
 	}
+	go_on_with_handshake();
 	if (loop.now >= loop.next_sweep) {
 		loop.next_sweep = loop.now + 1000;
 		sweep();

@@ -81,6 +81,33 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 }
 
 bool
+tls_used(void)
+{
+	return false;
+}
+
+bool
+tls_takes_input(uint32_t conn)
+{
+	(void)conn;
+	return true;
+}
+
+bool
+tls_over(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+bool
+tls_moved(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+bool
 tls_readable(uint32_t conn)
 {
 	(void)conn;

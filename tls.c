@@ -14,6 +14,7 @@ enum {
 	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
 	SMALL = 4096,	  /* bytes of `input` that stay */
 	RECORD = 16384,	  /* bytes in one, at most */
+	PULLS = 64,	  /* of the socket, in one read: a record takes two */
 	RECORD_HEADER = 5,
 	HANDSHAKE_RECORD = 22 /* the first byte of whoever speaks TLS */
 };
@@ -26,6 +27,7 @@ struct engine {
 	bool established;
 	bool reported; /* its failure has been counted */
 	bool large;    /* a record has filled more of `input` than one page */
+	bool moved;    /* records have gone out since this was asked */
 	unsigned char output[OUTPUT];
 	unsigned char input[BR_SSL_BUFSIZE_INPUT];
 };
@@ -155,7 +157,7 @@ tls_open(uint32_t conn)
 	e->cert = tls.cert;
 	tls.handshakes++;
 	e->open = true;
-	e->begun = e->established = e->reported = e->large = false;
+	e->begun = e->established = e->reported = e->large = e->moved = false;
 	br_ssl_server_zero(c);
 	br_ssl_engine_set_versions(&c->eng, BR_TLS12, BR_TLS12);
 	set_suites(&c->eng);
@@ -194,6 +196,8 @@ tls_close(uint32_t conn)
 	if (e == NULL)
 		return;
 	drop_cert(e);
+	if (e->large)
+		memory_drop(e->input + SMALL, sizeof e->input - SMALL);
 	e->open = false;
 }
 
@@ -211,6 +215,7 @@ push_records(struct engine *e, int fd)
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 		br_ssl_engine_sendrec_ack(engine, (size_t)n);
+		e->moved = true;
 	}
 	return true;
 }
@@ -292,20 +297,24 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 
 	if (e == NULL)
 		return recv(fd, data, length, 0);
-	while (taken < length) {
+	/* Not without end: records may hold nothing, and others wait. */
+	for (unsigned pulls = 0;;) {
+		if (!push_records(e, fd))
+			return taken > 0 ? (ssize_t)taken : -1;
 		unsigned state = br_ssl_engine_current_state(&e->context.eng);
 		if (state == BR_SSL_CLOSED)
 			return taken > 0 ? (ssize_t)taken : end_of(e);
-		if (!push_records(e, fd))
-			return taken > 0 ? (ssize_t)taken : -1;
+		if (taken == length)
+			break;
 		if (state & BR_SSL_RECVAPP) {
 			taken += take_plain(e, to + taken, length - taken);
 			continue;
 		}
-		if ((state & BR_SSL_RECVREC) == 0)
-			break; /* it has to send first */
-		if (taken > 0 && length - taken < RECORD)
-			break; /* nothing stays that poll() does not know of */
+		/* A record more than there is room for would stay where poll() does
+		 * not know of it. */
+		if ((state & BR_SSL_RECVREC) == 0 || ++pulls > PULLS ||
+		    (taken > 0 && length - taken < RECORD))
+			break;
 		ssize_t n = pull_records(e, fd);
 		note_handshake(e);
 		if (n > 0)
@@ -364,9 +373,41 @@ is_in(uint32_t conn, unsigned state)
 }
 
 bool
+tls_over(uint32_t conn)
+{
+	const struct engine *e = engine_of(conn);
+
+	return e != NULL && br_ssl_engine_current_state(&e->context.eng) == BR_SSL_CLOSED;
+}
+
+bool
 tls_readable(uint32_t conn)
 {
-	return is_in(conn, BR_SSL_RECVAPP);
+	return is_in(conn, BR_SSL_RECVAPP) || tls_over(conn);
+}
+
+bool
+tls_takes_input(uint32_t conn)
+{
+	return engine_of(conn) == NULL || tls_readable(conn) ||
+	       is_in(conn, BR_SSL_RECVREC);
+}
+
+bool
+tls_moved(uint32_t conn)
+{
+	struct engine *e = engine_of(conn);
+	bool moved = e != NULL && e->moved;
+
+	if (moved)
+		e->moved = false;
+	return moved;
+}
+
+bool
+tls_used(void)
+{
+	return tls.engines != NULL;
 }
 
 bool

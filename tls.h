@@ -33,14 +33,22 @@ void tls_close(uint32_t conn);
 /*
  * As recv and send on a socket that does not block, with errno as theirs.  Besides, a
  * read fails with EPROTO where a client speaks plain HTTP to TLS, with ECONNABORTED where
- * it breaks the rules of TLS, of which it has been told, and with ECONNRESET where the
+ * it breaks the rules of TLS, and with ECONNRESET where the
  * connection ends without close_notify.  A write may take bytes that are not sent yet.
  */
 ssize_t tls_read(uint32_t conn, int fd, void *data, size_t length);
 ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
 
-/* Are there bytes to read that poll() does not know of? */
+/* Is it all TLS? */
+bool tls_used(void);
+/* Is there anything to read, the end too, that poll() does not know of? */
 bool tls_readable(uint32_t conn);
+/* Would a read take what the socket has?  Else something has to be sent first. */
+bool tls_takes_input(uint32_t conn);
+/* Has the engine closed: for close_notify in both ways, or for a failure? */
+bool tls_over(uint32_t conn);
+/* Has anything gone out since this was last asked? */
+bool tls_moved(uint32_t conn);
 /* Are there bytes that were taken but not sent?  tls_write with none sends on. */
 bool tls_unsent(uint32_t conn);
 /* Is the handshake still going on? */
