@@ -27,18 +27,13 @@ room_user(const struct rooms *r, uint32_t peer)
 	return (struct span){ r->peers[peer].user, r->peers[peer].length };
 }
 
-static bool
-same(struct span a, struct span b)
-{
-	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
-}
-
 static uint32_t
 find(const struct rooms *r, struct span id, uint32_t hash)
 {
 	uint32_t room = r->buckets[hash & r->mask];
 
-	while (room != 0 && (r->rooms[room].hash != hash || !same(room_id(r, room), id)))
+	while (room != 0 &&
+	       (r->rooms[room].hash != hash || !span_same(room_id(r, room), id)))
 		room = r->rooms[room].chain;
 	return room;
 }
@@ -54,7 +49,7 @@ room_member(const struct rooms *r, uint32_t room, struct span user)
 {
 	uint32_t peer = r->rooms[room].first;
 
-	while (peer != 0 && !same(room_user(r, peer), user))
+	while (peer != 0 && !span_same(room_user(r, peer), user))
 		peer = r->peers[peer].next;
 	return peer;
 }

@@ -8,6 +8,12 @@ span_is(struct span s, const char *string)
 	return s.length == strlen(string) && memcmp(s.data, string, s.length) == 0;
 }
 
+bool
+span_same(struct span a, struct span b)
+{
+	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
 static char
 lower(char c)
 {

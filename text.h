@@ -13,6 +13,7 @@ struct span {
 };
 
 bool span_is(struct span, const char *string);
+bool span_same(struct span, struct span);
 /* The same for ASCII without regard to case. */
 bool span_is_nocase(struct span, const char *string);
 

@@ -116,20 +116,14 @@ leave_room(uint32_t session)
 	room_leave(&rooms, session);
 }
 
-static bool
-same(struct span a, struct span b)
-{
-	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
-}
-
 /* Is this session the packet's user in the packet's room? */
 static bool
 is_sender(uint32_t session, const struct packet *p)
 {
 	uint32_t room = rooms.peers[session].room;
 
-	return room != 0 && same(room_id(&rooms, room), p->room) &&
-	       same(room_user(&rooms, session), p->user);
+	return room != 0 && span_same(room_id(&rooms, room), p->room) &&
+	       span_same(room_user(&rooms, session), p->user);
 }
 
 /* The older session of this user gives way (as with MQTT's client ids). */
