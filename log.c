@@ -39,7 +39,7 @@ static struct {
 	struct text line;
 	struct text gathered, console;
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
-} to = { .fd = -1 };
+} to;
 
 static void
 put_time(struct text *t)
@@ -158,6 +158,8 @@ open_syslog(void)
 void
 log_open(const char *target, enum log_level level, size_t most)
 {
+	if (to.target == NULL)
+		to.fd = -1; /* nothing is open yet */
 	text_init(&to.gathered, to.gathered_data, sizeof to.gathered_data);
 	text_init(&to.console, to.console_data, sizeof to.console_data);
 	to.target = target;

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise, getpagesize */
 #include "memory.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ void
 memory_drop(void *start, size_t length)
 {
 #ifdef __linux__
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t page = (uintptr_t)getpagesize();
 	uintptr_t first = ((uintptr_t)start + page - 1) / page * page;
 	uintptr_t end = ((uintptr_t)start + length) / page * page;
 	if (first < end)
@@ -89,7 +89,7 @@ static struct {
 void
 block_place(struct memory *m, uint32_t count, size_t size)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)getpagesize();
 
 	pool.size = (size + page - 1) / page * page;
 	pool.count = count;

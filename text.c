@@ -70,6 +70,17 @@ text_span(struct text *t, struct span s)
 	text_put(t, s.data, s.length);
 }
 
+/* A tenth, by divisions of 32 bits: small machines have no others but in a library. */
+static uint64_t
+tenth(uint64_t number)
+{
+	uint32_t high = (uint32_t)(number >> 32);
+	uint32_t middle = high % 10 << 16 | (uint16_t)(number >> 16);
+	uint32_t low = middle % 10 << 16 | (uint16_t)number;
+
+	return ((uint64_t)(high / 10) << 32) + (middle / 10 << 16) + low / 10;
+}
+
 void
 text_number(struct text *t, uint64_t number)
 {
@@ -77,8 +88,9 @@ text_number(struct text *t, uint64_t number)
 	size_t at = sizeof digits;
 
 	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
+		uint64_t rest = tenth(number);
+		digits[--at] = (char)('0' + (number - 10 * rest));
+		number = rest;
 	} while (number > 0);
 	text_put(t, digits + at, sizeof digits - at);
 }
@@ -195,9 +207,18 @@ date_of(uint32_t days)
 	return date;
 }
 
-static void
-put_clock(struct text *t, uint32_t second)
+/* Days since 1970, by a division of 32 bits: 86400 is 128 times 675. */
+static uint32_t
+day_of(uint64_t time)
 {
+	return (uint32_t)(time >> 7) / 675;
+}
+
+static void
+put_clock(struct text *t, uint64_t time)
+{
+	uint32_t second = (uint32_t)(time - (uint64_t)day_of(time) * 86400);
+
 	text_padded(t, second / 3600, 2);
 	text_char(t, ':');
 	text_padded(t, second / 60 % 60, 2);
@@ -208,7 +229,7 @@ put_clock(struct text *t, uint32_t second)
 void
 text_iso_time(struct text *t, uint64_t time)
 {
-	struct date date = date_of((uint32_t)(time / 86400));
+	struct date date = date_of(day_of(time));
 
 	text_padded(t, date.year, 4);
 	text_char(t, '-');
@@ -216,7 +237,7 @@ text_iso_time(struct text *t, uint64_t time)
 	text_char(t, '-');
 	text_padded(t, date.day, 2);
 	text_char(t, 'T');
-	put_clock(t, (uint32_t)(time % 86400));
+	put_clock(t, time);
 }
 
 void
@@ -224,7 +245,7 @@ text_http_time(struct text *t, uint64_t time)
 {
 	static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	uint32_t day = (uint32_t)(time / 86400);
+	uint32_t day = day_of(time);
 	struct date date = date_of(day);
 
 	text_put(t, days + 3 * (day % 7), 3);
@@ -235,7 +256,7 @@ text_http_time(struct text *t, uint64_t time)
 	text_char(t, ' ');
 	text_padded(t, date.year, 4);
 	text_char(t, ' ');
-	put_clock(t, (uint32_t)(time % 86400));
+	put_clock(t, time);
 	text_string(t, " GMT");
 }
 
@@ -250,7 +271,7 @@ text_to_number(struct span s, uint64_t most, uint64_t *number)
 		if (s.data[i] < '0' || s.data[i] > '9')
 			return false;
 		unsigned digit = (unsigned)(s.data[i] - '0');
-		if (digit > most || n > (most - digit) / 10)
+		if (digit > most || n > tenth(most - digit))
 			return false;
 		n = n * 10 + digit;
 	}
