@@ -2,15 +2,13 @@
 #include "selfsign.h"
 
 #include "memory.h"
+#include "socket.h"
 
 #include <arpa/inet.h>
 #include <bearssl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -243,25 +241,16 @@ read_names(struct names *n, char *const *names, size_t count, struct text *said)
 static void
 add_interfaces(struct names *n)
 {
-	struct ifaddrs *first;
+	struct socket_address addresses[SELFSIGN_NAMES];
+	size_t count = socket_addresses(addresses, SELFSIGN_NAMES);
 
-	if (getifaddrs(&first) < 0)
-		return;
-	for (const struct ifaddrs *i = first; i != NULL; i = i->ifa_next) {
-		struct sockaddr_in four;
-		struct sockaddr_in6 six;
-		if (i->ifa_addr == NULL)
-			continue;
-		if (i->ifa_addr->sa_family == AF_INET) {
-			memcpy(&four, i->ifa_addr, sizeof four);
-			add_name(n, DER_IP_ADDRESS, &four.sin_addr, 4);
-		} else if (i->ifa_addr->sa_family == AF_INET6) {
-			memcpy(&six, i->ifa_addr, sizeof six);
-			if (!IN6_IS_ADDR_LINKLOCAL(&six.sin6_addr))
-				add_name(n, DER_IP_ADDRESS, &six.sin6_addr, 16);
-		}
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *bytes = addresses[i].bytes;
+		/* fe80::/10 says nothing without its interface. */
+		if (addresses[i].length == 4 || bytes[0] != 0xfe ||
+		    (bytes[1] & 0xc0) != 0x80)
+			add_name(n, DER_IP_ADDRESS, bytes, addresses[i].length);
 	}
-	freeifaddrs(first);
 }
 
 /* What this host is called; more than there is place for are left out. */

@@ -3,6 +3,7 @@
 #ifndef SOCKET_H
 #define SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +26,11 @@ int socket_listen(struct socket_address *);
  * -1 with errno set.
  */
 int socket_accept(int listener, struct socket_address *peer, uint32_t silence);
+
+/*
+ * The addresses of this host's interfaces, loopback's too, without ports.  Returns how
+ * many there are, at most `most`; none where the system cannot be asked.
+ */
+size_t socket_addresses(struct socket_address *, size_t most);
 
 #endif
