@@ -50,6 +50,27 @@ from_system(const struct sockaddr_storage *from, struct socket_address *address)
 	memcpy(address->bytes, &in6->sin6_addr, 16);
 }
 
+/*
+ * An address that no interface has yet: at boot the network may come up after us.  A
+ * system that cannot do that has it the other way round.
+ */
+static void
+allow_absent(int fd, bool six)
+{
+	int on = 1;
+
+#ifdef IP_FREEBIND
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
+#endif
+#ifdef IPV6_FREEBIND
+	if (six)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on);
+#endif
+	(void)fd;
+	(void)six;
+	(void)on;
+}
+
 int
 socket_listen(struct socket_address *address)
 {
@@ -60,6 +81,7 @@ socket_listen(struct socket_address *address)
 
 	if (fd < 0)
 		return -1;
+	allow_absent(fd, address->length == 16);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
 	    (address->length == 16 &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||

@@ -16,7 +16,8 @@ struct socket_address {
 
 /*
  * A socket that listens at an address, and does not block; port 0 becomes a free one.
- * IPv6 sockets take IPv6 only.  -1 with errno set.
+ * IPv6 sockets take IPv6 only.  No interface needs to have the address yet, where the
+ * system can do that.  -1 with errno set.
  */
 int socket_listen(struct socket_address *);
 
