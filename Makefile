@@ -1,7 +1,9 @@
-# videre: see README.md.  What can be set: CC CFLAGS LDFLAGS BEARSSL (a built source tree).
+# videre: see README.md.  What can be set: CC or CROSS_COMPILE, CFLAGS, LDFLAGS, BEARSSL (its source
+# tree, built there if it is not yet; else the compiler's own libbearssl.a is taken).
 
 VERSION = 0.1.0
-CC = cc
+CROSS_COMPILE =
+CC = $(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,cc)
 CFLAGS = -O2 -g
 BEARSSL =
 # 0 leaves TLS out.
@@ -10,8 +12,9 @@ TLS = 1
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. \
-	$(if $(BEARSSL),-I$(BEARSSL)/inc) $(CFLAGS)
-LIBS = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a,-l:libbearssl.a)
+	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CFLAGS)
+LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
+LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
@@ -20,7 +23,7 @@ FILES = text json http ws memory source rooms packet log conf socket $(TLS_FILES
 UNITS = text json http ws memory source rooms packet log conf cert frame
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h
 # A set of objects for each way to build.
-B = build/plain$(if $(filter 0,$(TLS)),-notls)
+B = build/$(or $(CROSS_COMPILE:%-=%),plain)$(if $(filter 0,$(TLS)),-notls)
 
 all: videre
 
@@ -30,19 +33,19 @@ videre: $(B)/videre
 test/echo: $(B)/echo
 	cp $(B)/echo $@
 
-$(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o
+$(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o
+$(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o
+$(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o)
+$(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/%.o: %.c $(HEADERS) Makefile
+$(B)/%.o: %.c $(HEADERS) $(MAKEFILE_LIST)
 	@mkdir -p $(B)/test
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -77,7 +80,13 @@ lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--suppress=missingIncludeSystem -I. *.c test/echo.c
 
+# BearSSL's own Makefile does the work; its -fPIC is left out.
+$(LIBBEARSSL):
+	$(MAKE) --silent -C $(BEARSSL) lib CC='$(CC)' AR=$(CROSS_COMPILE)ar CFLAGS='$(CFLAGS)' BUILD=build
+
 clean:
-	rm -rf build videre test/echo
+	rm -rf build dist videre test/echo
+
+include device.mk
 
 .PHONY: all run sanitized without-tls unit-test test lint clean
