@@ -308,6 +308,14 @@ write_file(void)
 	}
 }
 
+/* False if nobody is there any more; a syslogd that does not keep up misses lines. */
+static bool
+send_syslog(const char *line, size_t length)
+{
+	return send(to.fd, line, length, MSG_NOSIGNAL) >= 0 || errno == EAGAIN ||
+	       errno == EINTR || errno == ENOBUFS;
+}
+
 /* A datagram a line, without its line feed. */
 static void
 write_syslog(void)
@@ -316,15 +324,17 @@ write_syslog(void)
 
 	if (to.fd < 0)
 		open_syslog();
-	while (line < end) {
+	while (line < end && to.fd >= 0) {
 		size_t length =
 		    (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) -
 			     line);
-		ssize_t sent = to.fd < 0 ? 0 : send(to.fd, line, length, MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
-			complain(" (/dev/log) cannot be written: ");
+		if (!send_syslog(line, length)) {
+			/* Started anew, it has another socket of that name. */
 			close(to.fd);
 			to.fd = -1;
+			open_syslog();
+			if (to.fd >= 0 && !send_syslog(line, length))
+				complain(" (/dev/log) cannot be written: ");
 		}
 		line += length + 1;
 	}

@@ -1,10 +1,14 @@
 /* The form of the log's lines, where they go, files that are full, and logs that fail. */
+#define _DEFAULT_SOURCE /* syscall */
 #include "log.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -971,6 +975,164 @@ a_stderr_that_nobody_reads_does_not_hold_up(void **state)
 	assert_int_equal(occurrences(read_file(path), "\n"), 10001);
 }
 
+/*
+ * Syslog
+ */
+
+static int syslogd = -1;
+
+/* Of what is in the test's directory in place of /dev/log. */
+static struct sockaddr_un
+syslog_address(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	int length =
+	    snprintf(address.sun_path, sizeof address.sun_path, "%s/syslog", directory);
+	assert_true(length < (int)sizeof address.sun_path);
+	return address;
+}
+
+int
+connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	const struct sockaddr_un there = syslog_address();
+
+	assert_true(size == sizeof there);
+	assert_string_equal(((const struct sockaddr_un *)address)->sun_path, "/dev/log");
+	return (int)syscall(SYS_connect, fd, &there, sizeof there);
+}
+
+static void
+start_syslogd(void)
+{
+	const struct sockaddr_un address = syslog_address();
+
+	unlink(address.sun_path);
+	syslogd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_true(syslogd >= 0);
+	assert_int_equal(bind(syslogd, (const struct sockaddr *)&address, sizeof address),
+			 0);
+}
+
+static void
+stop_syslogd(void)
+{
+	assert_int_equal(close(syslogd), 0);
+	syslogd = -1;
+}
+
+/* What came next is this, of a priority that is a facility and a severity. */
+static void
+assert_syslog(unsigned priority, const char *line)
+{
+	char data[1024], expected[1024];
+	ssize_t n = recv(syslogd, data, sizeof data - 1, MSG_DONTWAIT);
+
+	assert_true(n >= 0);
+	data[n] = '\0';
+	snprintf(expected, sizeof expected, "<%u>videre[%ld]: %s", priority,
+		 (long)getpid(), line);
+	assert_string_equal(data, expected);
+}
+
+static void
+assert_syslog_silent(void)
+{
+	char byte;
+
+	assert_true(recv(syslogd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+}
+
+static void
+syslog_gets_a_datagram_a_line(void **state)
+{
+	enum { DAEMON = 3 * 8 };
+
+	(void)state;
+	start_syslogd();
+	log_open("syslog", LEVEL_TRACE, 0);
+	log_line(LEVEL_ERROR, (struct span){ BYTES("192.0.2.1:8080") }, "one");
+	log_line(LEVEL_WARN, nobody, "two words");
+	log_line(LEVEL_INFO, nobody, "");
+	assert_syslog_silent();
+	log_flush();
+	log_line(LEVEL_DEBUG, nobody, "3");
+	log_line(LEVEL_TRACE, nobody, "4");
+	log_flush();
+	assert_syslog(DAEMON + 3, "error 192.0.2.1:8080 one");
+	assert_syslog(DAEMON + 4, "warn - two words");
+	assert_syslog(DAEMON + 6, "info - ");
+	assert_syslog(DAEMON + 7, "debug - 3");
+	assert_syslog(DAEMON + 7, "trace - 4");
+	assert_syslog_silent();
+	stop_syslogd();
+}
+
+static void
+log_debug(const char *message)
+{
+	log_line(LEVEL_DEBUG, nobody, message);
+	log_flush();
+}
+
+static void
+syslog_that_comes_later_is_found_within_a_second(void **state)
+{
+	(void)state;
+	stop_clock();
+	log_open("syslog", LEVEL_DEBUG, 0);
+	log_debug("lost");
+	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
+	assert_int_equal(occurrences(read_stderr(), " warn - the log syslog (/dev/log) "),
+			 1);
+	start_syslogd();
+	log_debug("lost");
+	assert_syslog_silent();
+	now.tv_sec++;
+	log_debug("one");
+	assert_syslog(31, "debug - one");
+	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
+	stop_syslogd();
+}
+
+static void
+syslog_that_is_started_anew_misses_nothing(void **state)
+{
+	(void)state;
+	stop_clock();
+	start_syslogd();
+	log_open("syslog", LEVEL_DEBUG, 0);
+	log_debug("one");
+	assert_syslog(31, "debug - one");
+	stop_syslogd();
+	start_syslogd();
+	now.tv_sec++;
+	log_line(LEVEL_DEBUG, nobody, "two");
+	log_debug("three");
+	assert_syslog(31, "debug - two");
+	assert_syslog(31, "debug - three");
+	assert_string_equal(read_stderr(), "");
+	stop_syslogd();
+}
+
+static void
+syslog_that_ends_is_said_once(void **state)
+{
+	(void)state;
+	stop_clock();
+	start_syslogd();
+	log_open("syslog", LEVEL_DEBUG, 0);
+	stop_syslogd();
+	for (int i = 0; i < 3; i++) {
+		now.tv_sec++;
+		log_debug("lost");
+	}
+	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
+	assert_int_equal(occurrences(read_stderr(), " warn - the log syslog (/dev/log) "),
+			 1);
+}
+
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
@@ -1009,6 +1171,10 @@ main(void)
 		LOG_TEST(a_long_name_is_said_whole),
 		LOG_TEST(a_fifo_that_nobody_reads_does_not_hold_up),
 		LOG_TEST(a_stderr_that_nobody_reads_does_not_hold_up),
+		LOG_TEST(syslog_gets_a_datagram_a_line),
+		LOG_TEST(syslog_that_comes_later_is_found_within_a_second),
+		LOG_TEST(syslog_that_is_started_anew_misses_nothing),
+		LOG_TEST(syslog_that_ends_is_said_once),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
