@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs with apt what is missing: to build (no argument), and to test as well (test).
+# Installs with apt what is missing: to build (no argument), to test as well (test), or to
+# build for devices and test that (device).
 set -eu
 
 missing=
@@ -19,19 +20,27 @@ need_package() {
 	done
 }
 
-what=${1:-build}
-case $what in
-build | test) ;;
-*)
-	echo "usage: ./deps.sh [test]" >&2
-	exit 1
-	;;
-esac
+install_missing() {
+	[ -n "$missing" ] || return 0
+	echo "deps.sh: installing$missing"
+	root=
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "deps.sh: asking for root through sudo"
+		root=sudo
+	fi
+	$root apt-get update -q
+	# shellcheck disable=SC2086
+	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+	missing=
+}
 
-need cc gcc libc6-dev
-need make make
-need_package libc6-dev libbearssl-dev
-if [ "$what" = test ]; then
+need_build() {
+	need cc gcc libc6-dev
+	need make make
+	need_package libc6-dev libbearssl-dev
+}
+
+need_test() {
 	need gcc gcc
 	need clang clang
 	need node nodejs
@@ -43,23 +52,114 @@ if [ "$what" = test ]; then
 	need curl curl
 	need unshare util-linux
 	need_package libcmocka-dev
-fi
+}
 
-if [ -n "$missing" ]; then
-	echo "deps.sh: installing$missing"
-	root=
-	if [ "$(id -u)" -ne 0 ]; then
-		echo "deps.sh: asking for root through sudo"
-		root=sudo
-	fi
-	$root apt-get update -q
-	# shellcheck disable=SC2086
-	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
-fi
+need_device() {
+	need x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu
+	for name in aarch64-linux-gnu riscv64-linux-gnu mips-linux-gnu mipsel-linux-gnu \
+		powerpc-linux-gnu i686-linux-gnu arm-linux-gnueabi arm-linux-gnueabihf; do
+		need $name-gcc gcc-$name
+	done
+	for arch in arm64 riscv64 mips mipsel powerpc i386 armel armhf; do
+		need_package linux-libc-dev-$arch-cross
+	done
+	need dpkg-source dpkg-dev
+	need qemu-mips-static qemu-user-static
+	need qemu-system-mipsel qemu-system-mips
+	need qemu-system-arm qemu-system-arm
+	need_package busybox-static
+}
 
 # The tests' packages from npm, as the lock file has them.
-cd "$(dirname "$0")"
-if [ "$what" = test ] && ! cmp -s test/package-lock.json test/node_modules/.installed; then
+install_npm() {
+	cmp -s test/package-lock.json test/node_modules/.installed && return
 	echo "deps.sh: installing the tests' npm packages into test/node_modules"
 	(cd test && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed)
-fi
+}
+
+# Lists of Debian's sources and of two foreign architectures, in toolchain/ alone: the
+# system's own are left as they are.
+open_archive() {
+	[ -z "${APT_CONFIG-}" ] || return 0
+	apt=$PWD/toolchain/apt
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+	apt-get indextargets --format '$(SITE) $(RELEASE)' \
+		'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u |
+		while read -r site release; do
+			printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\n\n' \
+				"$site" "$release"
+			printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' \
+				"$site" "$release"
+			printf 'Architectures: mipsel armhf\n\n'
+		done >"$apt/debian.sources"
+	cat >"$apt/apt.conf" <<-END
+		Dir::Etc::sourcelist "$apt/debian.sources";
+		Dir::Etc::sourceparts "/dev/null";
+		Dir::State::lists "$apt/lists";
+		Dir::Cache "$apt";
+		APT::Architectures { "mipsel"; "armhf"; };
+		APT::Get::Only-Source "true";
+		Acquire::Languages "none";
+	END
+	APT_CONFIG=$apt/apt.conf
+	export APT_CONFIG
+	# A list that cannot be had is only missed if what is wanted stands in it.
+	apt-get update -q || true
+}
+
+# fetch_source PACKAGE: unpacked and patched, as toolchain/source/PACKAGE
+fetch_source() {
+	[ -d "toolchain/source/$1" ] && return
+	open_archive
+	echo "deps.sh: fetching the source of $1"
+	rm -rf toolchain/fetched
+	mkdir -p toolchain/source toolchain/fetched
+	(cd toolchain/fetched && apt-get source -q "$1")
+	mv "toolchain/fetched/$1"-*/ "toolchain/source/$1"
+	rm -rf toolchain/fetched
+}
+
+# fetch_kernel ARCHITECTURE FLAVOUR: vmlinux or vmlinuz and modules, unpacked and never
+# installed, as toolchain/kernel/ARCHITECTURE
+fetch_kernel() {
+	[ -d "toolchain/kernel/$1" ] && return
+	open_archive
+	image=$(apt-cache depends "linux-image-$2:$1" | sed -n 's/^ *Depends: //p' | head -n 1)
+	echo "deps.sh: fetching $image"
+	rm -rf toolchain/fetched
+	mkdir -p toolchain/kernel toolchain/fetched
+	(cd toolchain/fetched && apt-get download -q "$image" && dpkg -x ./*.deb root)
+	mv toolchain/fetched/root "toolchain/kernel/$1"
+	rm -rf toolchain/fetched
+}
+
+cd "$(dirname "$0")"
+what=${1:-build}
+case $what in
+build)
+	need_build
+	install_missing
+	;;
+test)
+	need_build
+	need_test
+	install_missing
+	install_npm
+	;;
+device)
+	need_build
+	need_test
+	need_device
+	install_missing
+	install_npm
+	fetch_source musl
+	fetch_source bearssl
+	fetch_kernel mipsel 4kc-malta
+	fetch_kernel armhf armmp
+	make -j"$(nproc)" toolchains
+	;;
+*)
+	echo "usage: ./deps.sh [test | device]" >&2
+	exit 1
+	;;
+esac

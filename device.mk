@@ -1,0 +1,139 @@
+# Builds for devices: static musl binaries, with Debian's cross compilers, and with musl and
+# BearSSL from Debian's sources, which `./deps.sh device` puts into toolchain/.  The Makefile
+# includes this.
+
+ALL_TARGETS = x86_64 i386 aarch64 armhf armel mipsel mips riscv64 powerpc
+TARGETS = $(ALL_TARGETS)
+
+# Of each: Debian's compiler, musl's name for it, what it has to be told, for everything and for our
+# OWN files, where the kernel's headers are (else with the compiler), and what runs it for tests (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a
+# mips a 24Kc without floating point.
+NO_PIE = -fno-pie -no-pie
+LARGE_PAGES = aarch64 mipsel mips powerpc
+
+CC_x86_64 = x86_64-linux-gnu
+MUSL_x86_64 = x86_64-linux-musl
+FLAGS_x86_64 = $(NO_PIE)
+KERNEL_x86_64 = /usr/include/x86_64-linux-gnu -idirafter /usr/include
+RUN_x86_64 = native
+
+CC_i386 = i686-linux-gnu
+MUSL_i386 = i386-linux-musl
+FLAGS_i386 = -march=i486 -mtune=i686 -DBR_AES_X86NI=0 -DBR_SSE2=0 $(NO_PIE)
+RUN_i386 = i386:486
+
+CC_aarch64 = aarch64-linux-gnu
+MUSL_aarch64 = aarch64-linux-musl
+FLAGS_aarch64 = -mno-outline-atomics $(NO_PIE)
+RUN_aarch64 = aarch64:cortex-a53
+
+CC_armhf = arm-linux-gnueabihf
+MUSL_armhf = arm-linux-musleabihf
+RUN_armhf = arm:cortex-a7
+
+CC_armel = arm-linux-gnueabi
+MUSL_armel = arm-linux-musleabi
+FLAGS_armel = $(NO_PIE)
+# The crypto stays in ARM code, which is faster.
+OWN_armel = -mthumb
+RUN_armel = arm:arm926 arm:arm1176
+
+MIPS = -march=mips32 -msoft-float -mno-shared -mplt $(NO_PIE)
+CC_mipsel = mipsel-linux-gnu
+MUSL_mipsel = mipsel-linux-muslsf
+FLAGS_mipsel = $(MIPS)
+RUN_mipsel = mipsel:24Kc mipsel:4Kc
+
+CC_mips = mips-linux-gnu
+MUSL_mips = mips-linux-muslsf
+FLAGS_mips = $(MIPS)
+RUN_mips = mips:24Kc
+
+CC_riscv64 = riscv64-linux-gnu
+MUSL_riscv64 = riscv64-linux-musl
+RUN_riscv64 = riscv64:rv64
+
+CC_powerpc = powerpc-linux-gnu
+MUSL_powerpc = powerpc-linux-musl
+FLAGS_powerpc = -mlong-double-64 $(NO_PIE)
+RUN_powerpc = ppc:g4
+
+SMALL = -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables
+STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,noseparate-code,--no-warn-mismatch
+
+# What differs in linking: a target without NO_PIE is a static PIE, which musl's wrapper does not
+# know, and RELRO is left out where pages of 64 KB would make it cost as much.
+
+IS_PIE = $(if $(findstring $(NO_PIE),$(FLAGS_$*)),,yes)
+LINK = $(STATIC) $(if $(IS_PIE),-Wl$(comma)-pie$(comma)--no-dynamic-linker$(comma)-z$(comma)text) \
+	-Wl,-z,$(if $(filter $*,$(LARGE_PAGES)),no)relro,-z,now \
+	$(addprefix $(TOOLCHAIN)/lib/,$(if $(IS_PIE),rcrt1.o,crt1.o) crti.o crtn.o)
+comma = ,
+
+# musl with its wrapper around the compiler, and BearSSL as a tree of links, so that each target
+# has its own build of the same source.
+
+TOOLCHAIN = $(CURDIR)/toolchain/$*
+MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-optimize=size \
+	--target=$(MUSL_$*) CC=$(CC_$*)-gcc CROSS_COMPILE=$(CC_$*)- \
+	CFLAGS='$(SMALL) $(FLAGS_$*) -w' LIBCC=-lgcc
+DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchain/$*/bearssl \
+	LDFLAGS='$(LINK)' \
+	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
+
+toolchain/%/done:
+	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
+	cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
+	$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
+	rm -rf $(@D)/musl
+	ln -sr $(addprefix toolchain/source/bearssl/,Makefile conf mk inc src) $(@D)/bearssl
+	$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
+	touch $@
+
+toolchains: $(TARGETS:%=toolchain/%/done)
+
+# The binaries, with and without TLS, with their symbols, for the tests to look at.
+
+SOURCES = $(wildcard *.c *.h) Makefile device.mk
+
+build/device/%/videre build/device-notls/%/videre: OWN = $(OWN_$*)
+
+build/device/%/videre: toolchain/%/done $(SOURCES)
+	$(MAKE) --silent B=$(@D) $(DEVICE) $@
+
+build/device-notls/%/videre: toolchain/%/done $(SOURCES)
+	$(MAKE) --silent TLS=0 B=$(@D) $(DEVICE) $@
+
+%/videre.stripped: %/videre
+	$(CC_$(notdir $*))-strip -s -R .comment -o $@ $<
+
+# What is packed.  Twice the same source makes the same bytes: nothing in it tells when, where or
+# by whom it was made.
+
+PACKED = videre-$(VERSION)-$*
+GCC_LICENCE = $(firstword $(wildcard /usr/share/doc/gcc-*-base/copyright))
+
+dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENSE $(wildcard device/*)
+	rm -rf build/dist/$(PACKED) && mkdir -p build/dist/$(PACKED)/licences dist
+	install -m 755 $< build/dist/$(PACKED)/videre
+	install -m 755 device/S50videre build/dist/$(PACKED)
+	install -m 644 README.md device/conf.json device/inittab build/dist/$(PACKED)
+	install -m 644 LICENSE build/dist/$(PACKED)/licences/videre
+	install -m 644 toolchain/source/musl/COPYRIGHT build/dist/$(PACKED)/licences/musl
+	install -m 644 toolchain/source/bearssl/LICENSE.txt build/dist/$(PACKED)/licences/BearSSL
+	install -m 644 $(GCC_LICENCE) build/dist/$(PACKED)/licences/libgcc
+	tar -C build/dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar \
+		-cf - $(PACKED) | gzip -9n >$@
+
+dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz)
+	cd dist && sha256sum $(^F) >SHA256SUMS
+
+# For the tests: each target with what runs it.
+list-targets:
+	@$(foreach t,$(TARGETS),echo $(t) $(CC_$(t)) $(RUN_$(t));)
+
+device-test: $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
+	cd test/device && node --test *.test.mjs
+
+.SECONDARY:
+.PHONY: toolchains dist list-targets device-test
