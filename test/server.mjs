@@ -59,7 +59,7 @@ export async function until(what, ask, good) {
 }
 
 /* The lines of a stream as they come. */
-class Lines {
+export class Lines {
 	all = [];
 	#rest = '';
 	#ended = false;
