@@ -23,11 +23,29 @@ export const videre = built('VIDERE', 'build/san/videre');
 /* Do the tests speak TLS that are not about it? */
 export const overTLS = process.env.VIDERE_TLS === '1';
 
+/* How much longer than usual everything may take: emulated devices are slow. */
+const patience = Number(process.env.VIDERE_PATIENCE ?? 1);
+const LIMIT = 15_000 * patience; /* milliseconds */
+
+/* What a test asks of a server that runs elsewhere and cannot do it. */
+export class Impossible extends Error {}
+
+/* Has each test a server of its own, so that some may run side by side? */
+export const apart = process.env.VIDERE_AT === undefined;
+
 /* A test with a limit, so that the run ends whatever the server does. */
-export const test = (name, body) => nodeTest(name, { timeout: 60_000 }, body);
+export const test = (name, body) => nodeTest(name, { timeout: 60_000 * patience }, async t => {
+	try {
+		await body(t);
+	} catch (error) {
+		if (!(error instanceof Impossible))
+			throw error;
+		t.skip(error.message);
+	}
+});
 
 /* What is waited for must come; the limit only keeps a broken run from hanging. */
-export async function bounded(promise, what, ms = 15_000) {
+export async function bounded(promise, what, ms = LIMIT) {
 	const error = new Error(`waited in vain for ${what}`);
 	const stop = new AbortController();
 	const late = setTimeout(ms, error, { signal: stop.signal }).then(reason => { throw reason; });
@@ -86,7 +104,7 @@ export class Lines {
 	}
 
 	/* The first match at or after line number `from`, past or to come. */
-	async match(pattern, from = 0) {
+	async match(pattern, from = 0, ms = LIMIT) {
 		const search = () => {
 			for (; from < this.all.length; from++)
 				if (pattern.test(this.all[from]))
@@ -99,7 +117,7 @@ export class Lines {
 				await once(this.#events, 'change');
 			return found;
 		};
-		return bounded(wait(), `a line like ${pattern}`);
+		return bounded(wait(), `a line like ${pattern}`, ms);
 	}
 }
 
@@ -228,8 +246,10 @@ export async function start(options = {}) {
 	}
 }
 
-/* A server for the length of one test. */
+/* A server for the length of one test; with VIDERE_AT, the one that runs elsewhere. */
 export async function serve(t, options) {
+	if (!apart)
+		return (await import('./remote.mjs')).visit(t, options);
 	const server = await start(options);
 	t.after(() => server.stop());
 	return server;

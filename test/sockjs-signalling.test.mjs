@@ -5,7 +5,7 @@ import { describe } from 'node:test';
 import {
 	OPCODE, Raw, frame, joined, left, members, packet, refused, request, silence,
 } from './client.mjs';
-import { serve, test } from './server.mjs';
+import { apart, serve, test } from './server.mjs';
 import {
 	DELAY, Receiver, ask, batch, begin, cuts, emptied, exists, join, kinds, meet, polls, send,
 	take, transports, visit,
@@ -251,7 +251,7 @@ describe('rooms of mixed transports', () => {
 	}
 });
 
-describe('a room is told, once, of a session', { concurrency: true }, () => {
+describe('a room is told, once, of a session', { concurrency: apart }, () => {
 	for (const kind of kinds) {
 		for (const [name, cut] of Object.entries(cuts)) {
 			test(`whose receiver by ${kind} ends with ${name}`, async t => {

@@ -6,7 +6,7 @@ import {
 	ACCEPT, OPCODE, Raw, closeFrame, frame, frameHeader, gather, handshake, joined, left, members,
 	open, packet,
 } from './client.mjs';
-import { built, serve, test } from './server.mjs';
+import { apart, built, serve, test } from './server.mjs';
 
 const ping = packet('ping', 'me', 'nowhere', '{}');
 const pong = members('me', 'nowhere');
@@ -462,7 +462,7 @@ describe('closing', () => {
 	});
 });
 
-describe('signs of life', { concurrency: true }, () => {
+describe('signs of life', { concurrency: apart }, () => {
 	const conf = { Heartbeat: 1 };
 
 	test('a Ping is answered with its payload', async t => {

@@ -1,0 +1,51 @@
+/*
+ * A server that runs elsewhere, for tests to go to instead of starting one: VIDERE_AT=HOST:PORT,
+ * with the certificate in the file VIDERE_CA if it serves TLS, and what its configuration has in
+ * VIDERE_CONF, as JSON.  Tests that need another one, or more than to be its clients, are skipped.
+ */
+import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { members, open, packet } from './client.mjs';
+import { Impossible, until } from './server.mjs';
+
+const { VIDERE_AT, VIDERE_CA, VIDERE_CONF = '{}' } = process.env;
+
+/* The rooms that more than one test goes to. */
+const call = JSON.parse(await readFile(new URL('call.json', import.meta.url), 'utf8'));
+const rooms = ['r', 's', call.room];
+
+class Remote {
+	clients = new Set();
+	prefix = '/echo';
+
+	counters() {
+		throw new Impossible('the counters of a server elsewhere cannot be seen');
+	}
+
+	signal() {
+		throw new Impossible('a server elsewhere cannot be sent signals');
+	}
+
+	/* The next test finds nobody of this one. */
+	async leave() {
+		for (const client of this.clients)
+			client.destroy();
+		const last = await open(this);
+		for (const room of rooms)
+			await until(`room ${room} is empty`, async () => {
+				last.send(packet('ping', 'last', room, '{}'));
+				return last.next();
+			}, answer => answer === members('last', room));
+		await last.close();
+	}
+}
+
+export async function visit(t, { conf = {}, ...more } = {}) {
+	if (Object.keys(more).length > 0 || !isDeepStrictEqual(conf, JSON.parse(VIDERE_CONF)))
+		throw new Impossible('the server elsewhere is not configured for this');
+	const [, host, port] = /^(.*):(\d+)$/.exec(VIDERE_AT);
+	const tls = VIDERE_CA && { ca: await readFile(VIDERE_CA, 'utf8') };
+	const server = Object.assign(new Remote(), { host, port: Number(port), tls });
+	t.after(() => server.leave());
+	return server;
+}
