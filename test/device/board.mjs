@@ -1,0 +1,246 @@
+/*
+ * Boards, emulated from the kernel up: Debian's kernel, an initramfs of busybox and the server as
+ * a device would have them, a disk that keeps its certificate, and a serial console.
+ */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { Lines, bounded, built } from '../server.mjs';
+
+const execute = promisify(execFile);
+const toolchain = fileURLToPath(new URL('../../toolchain', import.meta.url));
+
+/*
+ * `target` is whose binary runs there, `kernel` the architecture of kernel and busybox.  The
+ * malta board starts without knowing the time, as routers do.
+ */
+export const boards = {
+	malta: {
+		target: 'mipsel',
+		kernel: 'mipsel',
+		strip: 'mipsel-linux-gnu-strip',
+		emulator: ['qemu-system-mipsel', '-M', 'malta', '-cpu', '24Kc', '-rtc', 'base=1970-01-01'],
+		network: 'pcnet',
+		console: 'ttyS0',
+		modules: ['pcnet32'],
+	},
+	virt: {
+		target: 'armel',
+		kernel: 'armhf',
+		strip: 'arm-linux-gnueabi-strip',
+		emulator: ['qemu-system-arm', '-M', 'virt,highmem=off', '-cpu', 'cortex-a7'],
+		network: 'virtio-net-pci',
+		console: 'ttyAMA0',
+		modules: ['virtio_net'],
+	},
+};
+
+/* ext4 asks for its checksums by another name, so that its dependencies do not tell. */
+const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4'];
+
+const DIRECTORY = 0o040755, PROGRAM = 0o100755, FILE = 0o100644, LINK = 0o120777;
+const CONSOLE = 0o020600;
+
+/* A cpio archive as the kernel reads it (format newc), of [name, mode, contents]. */
+function archive(entries) {
+	const pad = bytes => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
+	const all = [...entries, ['TRAILER!!!', 0, '']].map(([name, mode, contents], i) => {
+		const data = Buffer.from(contents);
+		const device = mode === CONSOLE ? [5, 1] : [0, 0];
+		const numbers = [i + 1, mode, 0, 0, 1, 0, data.length, 0, 0, ...device, name.length + 1, 0];
+		const fields = numbers.map(number => number.toString(16).padStart(8, '0'));
+		return [pad(Buffer.from(`070701${fields.join('')}${name}\0`)), pad(data)];
+	});
+	return Buffer.concat(all.flat());
+}
+
+/* The modules of these names, each after those that it depends on, as [name, contents]. */
+async function modules(directory, names) {
+	const files = (await readdir(directory, { recursive: true })).filter(file => /\.ko$/.test(file));
+	const paths = new Map(files.map(file => [path.basename(file, '.ko').replaceAll('-', '_'), file]));
+	const loaded = new Map();
+	const load = async name => {
+		if (loaded.has(name) || !paths.has(name)) /* what is no file is in the kernel */
+			return;
+		const contents = await readFile(path.join(directory, paths.get(name)));
+		const [, list] = /\0depends=([^\0]*)\0/.exec(contents.toString('latin1'));
+		for (const needed of list.split(',').filter(one => one !== ''))
+			await load(needed);
+		loaded.set(name, contents);
+	};
+	for (const name of names)
+		await load(name);
+	return [...loaded];
+}
+
+const start = names => `#!/bin/sh
+set -e
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+for module in ${names.join(' ')}; do
+	insmod /lib/modules/$module.ko
+done
+hostname board
+ifconfig lo 127.0.0.1 up
+ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+mount -t ext4 /dev/vda /data
+[ -e /data/cert.pem ] || echo "made $(videre -k /data/cert.pem /data/key.pem)"
+dmesg -n 1
+`;
+
+/* The console carries out line by line what it is told, and says how that went. */
+const consoleLoop = `stty -echo
+echo the console listens
+while read -r line; do
+	eval "$line"
+	echo "status $?"
+done
+`;
+
+/* Services are started again when they end; the console is one. */
+const inittab = services => `::sysinit:/etc/start
+::respawn:/sbin/syslogd -n -O /var/log/messages
+${services.map(name => `::respawn:/usr/sbin/videre -c /etc/${name}.json\n`).join('')}\
+::respawn:/bin/sh /etc/console
+`;
+
+/* The first port; each service has the next one. */
+const PORT = 1111;
+
+async function initramfs(board, services, dir) {
+	const stripped = path.join(dir, 'videre');
+	const binary = built(`VIDERE_${board.target.toUpperCase()}`, `build/device/${board.target}/videre`);
+	await execute(board.strip, ['-s', '-R', '.comment', '-o', stripped, binary]);
+	const tree = path.join(toolchain, 'kernel', board.kernel, 'lib/modules');
+	const [version] = await readdir(tree);
+	const needed = await modules(path.join(tree, version), [...MODULES, ...board.modules]);
+	const busybox = path.join(toolchain, 'busybox', board.kernel, 'bin/busybox');
+	const configurations = Object.entries(services).map(([name, conf], i) => {
+		const all = { Port: PORT + i, TLS: true, Cert: '/data/cert.pem', Key: '/data/key.pem',
+			Log: 'syslog', ...conf };
+		return [`etc/${name}.json`, FILE, JSON.stringify(all)];
+	});
+	const directories = ['bin', 'sbin', 'usr', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'etc', 'data',
+		'lib', 'lib/modules', 'var', 'var/log'];
+	return archive([
+		...directories.map(name => [name, DIRECTORY, '']),
+		['dev/console', CONSOLE, ''],
+		['bin/busybox', PROGRAM, await readFile(busybox)],
+		['bin/sh', LINK, 'busybox'],
+		['sbin/init', LINK, '../bin/busybox'],
+		['etc/start', PROGRAM, start(needed.map(([name]) => name))],
+		['etc/console', FILE, consoleLoop],
+		['etc/inittab', FILE, inittab(Object.keys(services))],
+		['usr/sbin/videre', PROGRAM, await readFile(stripped)],
+		...configurations,
+		...needed.map(([name, contents]) => [`lib/modules/${name}.ko`, FILE, contents]),
+	]);
+}
+
+/* Ports of loopback that are free, for now. */
+async function freePorts(count) {
+	const servers = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
+	await Promise.all(servers.map(server => once(server, 'listening')));
+	const ports = servers.map(server => server.address().port);
+	await Promise.all(servers.map(server => new Promise(done => server.close(done))));
+	return ports;
+}
+
+/* Milliseconds, on a machine that is busy with other things. */
+const BOOT = 180_000, ANSWER = 60_000;
+
+class Board {
+	#child;
+
+	constructor(board, dir, ports, names) {
+		Object.assign(this, { board, dir, ports, names });
+	}
+
+	/* Switches it on; it is up when its services listen. */
+	async boot() {
+		const { board, dir } = this;
+		const boot = path.join(toolchain, 'kernel', board.kernel, 'boot');
+		const kernel = (await readdir(boot)).find(name => name.startsWith('vmlinuz'));
+		const forwards = this.ports.map((port, i) => `,hostfwd=tcp:127.0.0.1:${port}-:${PORT + i}`);
+		/* It must not outlive the test, however that ends. */
+		this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...board.emulator,
+			'-accel', 'tcg', '-m', '128', '-no-reboot',
+			'-nographic', '-vga', 'none', '-monitor', 'none', '-serial', 'stdio',
+			'-kernel', path.join(boot, kernel), '-initrd', path.join(dir, 'initramfs'),
+			'-append', `console=${board.console} rdinit=/sbin/init panic=-1`,
+			'-netdev', `user,id=net,restrict=on${forwards.join('')}`,
+			'-device', `${board.network},netdev=net,romfile=`,
+			'-drive', `file=${path.join(dir, 'disk')},format=raw,if=none,id=disk`,
+			'-device', 'virtio-blk-pci,drive=disk'], { stdio: ['pipe', 'pipe', 'pipe'] });
+		this.#child.stdin.on('error', () => {}); /* it is off */
+		this.ended = once(this.#child, 'close');
+		this.ended.catch(() => {}); /* the console's end tells it */
+		this.console = new Lines(this.#child.stdout);
+		this.errors = new Lines(this.#child.stderr);
+		await this.says(/the console listens/, 0, BOOT);
+		await this.listening();
+	}
+
+	/* All services listen: the kernel says so, as what they say may come too early for syslogd. */
+	async listening() {
+		for (const i of this.names.keys()) {
+			const socket = `:${(PORT + i).toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
+			await this.shell(`until grep -q '${socket}' /proc/net/tcp; do sleep 0.1; done`);
+		}
+	}
+
+	/* The process that serves by this name. */
+	async pid(name) {
+		const found = await this.shell(`grep -l /etc/${name}.json /proc/[0-9]*/cmdline`);
+		return Number(/\/proc\/(\d+)\/cmdline/.exec(found)[1]);
+	}
+
+	/* Cuts the power. */
+	async cut() {
+		this.#child?.kill('SIGKILL');
+		await bounded(this.ended, 'the end of the emulator');
+	}
+
+	/* The first match on the console from line number `from`, or all that is there instead. */
+	async says(pattern, from, ms) {
+		return this.console.match(pattern, from, ms).catch(error => {
+			const all = [...this.errors.all, ...this.console.all];
+			throw new Error(`${error.message} on the console:\n${all.join('\n')}`);
+		});
+	}
+
+	/* What a command prints on the console, and whatever else comes there meanwhile. */
+	async shell(command) {
+		const from = this.console.all.length;
+		this.#child.stdin.write(`${command}\n`);
+		const [, status] = await this.says(/status (\d+)/, from, ANSWER);
+		const lines = this.console.all.slice(from).map(line => line.trimEnd());
+		assert.equal(status, '0', `${command}: ${lines.join('\n')}`);
+		return lines.join('\n');
+	}
+
+	/* How clients of server.mjs and client.mjs reach a service. */
+	service(name, tls) {
+		const port = this.ports[this.names.indexOf(name)];
+		return { host: '127.0.0.1', port, prefix: '/echo', tls, clients: new Set() };
+	}
+}
+
+/*
+ * A board that is off, with an empty disk.  `services` are the configurations of its servers, so
+ * far as they differ from TLS and syslog and the defaults.
+ */
+export async function assemble(name, services, dir) {
+	const board = boards[name], names = Object.keys(services);
+	await writeFile(path.join(dir, 'initramfs'), gzipSync(await initramfs(board, services, dir)));
+	await execute('mke2fs', ['-q', '-F', '-t', 'ext4', path.join(dir, 'disk'), '8M'],
+		{ env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
+	return new Board(board, dir, await freePorts(names.length), names);
+}
