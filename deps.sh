@@ -67,7 +67,7 @@ need_device() {
 	need qemu-mips-static qemu-user-static
 	need qemu-system-mipsel qemu-system-mips
 	need qemu-system-arm qemu-system-arm
-	need_package busybox-static
+	need_package busybox-static e2fsprogs
 }
 
 # The tests' packages from npm, as the lock file has them.
@@ -133,6 +133,18 @@ fetch_kernel() {
 	rm -rf toolchain/fetched
 }
 
+# fetch_busybox ARCHITECTURE: likewise, as toolchain/busybox/ARCHITECTURE
+fetch_busybox() {
+	[ -d "toolchain/busybox/$1" ] && return
+	open_archive
+	echo "deps.sh: fetching busybox-static:$1"
+	rm -rf toolchain/fetched
+	mkdir -p toolchain/busybox toolchain/fetched
+	(cd toolchain/fetched && apt-get download -q "busybox-static:$1" && dpkg -x ./*.deb root)
+	mv toolchain/fetched/root "toolchain/busybox/$1"
+	rm -rf toolchain/fetched
+}
+
 cd "$(dirname "$0")"
 what=${1:-build}
 case $what in
@@ -156,6 +168,8 @@ device)
 	fetch_source bearssl
 	fetch_kernel mipsel 4kc-malta
 	fetch_kernel armhf armmp
+	fetch_busybox mipsel
+	fetch_busybox armhf
 	make -j"$(nproc)" toolchains
 	;;
 *)
