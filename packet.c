@@ -126,30 +126,33 @@ packet_read(struct packet *p, char *text, size_t length)
 	return whole ? wrong : bad_json(&j);
 }
 
-void
-packet_before_payload(struct text *t, const struct packet *p)
+/* Where the Payload is; without one, the brace that closes the packet. */
+static size_t
+payload_at(const struct packet *p)
 {
-	if (p->payload.data != NULL) {
-		text_put(t, p->text.data, (size_t)(p->payload.data - p->text.data));
-		return;
-	}
-	/* Behind its last member: there is one, the Header. */
+	if (p->payload.data != NULL)
+		return (size_t)(p->payload.data - p->text.data);
 	size_t length = p->text.length;
 	while (p->text.data[length - 1] != '}')
 		length--;
-	text_put(t, p->text.data, length - 1);
-	text_string(t, ",\"Payload\":");
+	return length - 1;
+}
+
+void
+packet_before_payload(struct text *t, const struct packet *p)
+{
+	text_put(t, p->text.data, payload_at(p));
+	/* Behind its last member: there is one, the Header. */
+	if (p->payload.data == NULL)
+		text_string(t, ",\"Payload\":");
 }
 
 void
 packet_after_payload(struct text *t, const struct packet *p)
 {
-	if (p->payload.data == NULL) {
-		text_char(t, '}');
-		return;
-	}
-	const char *rest = p->payload.data + p->payload.length;
-	text_put(t, rest, (size_t)(p->text.data + p->text.length - rest));
+	size_t end = payload_at(p) + p->payload.length;
+
+	text_put(t, p->text.data + end, p->text.length - end);
 }
 
 static void

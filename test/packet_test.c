@@ -709,11 +709,11 @@ a_payload_that_is_not_there_is_appended(void **state)
 		{ "{\"Header\":" HEADER " }",
 		  "{\"Header\":" HEADER " ,\"Payload\":\"true\"}" },
 		{ "{\"Header\":" HEADER "} \r\n\t",
-		  "{\"Header\":" HEADER ",\"Payload\":\"true\"}" },
+		  "{\"Header\":" HEADER ",\"Payload\":\"true\"} \r\n\t" },
 		{ "{\"Header\":" HEADER ",}",
 		  "{\"Header\":" HEADER " ,\"Payload\":\"true\"}" },
 		{ " { \"Header\":" HEADER " , } \n",
-		  " { \"Header\":" HEADER "   ,\"Payload\":\"true\"}" },
+		  " { \"Header\":" HEADER "   ,\"Payload\":\"true\"} \n" },
 		{ "{\"Header\":" HEADER ",\"x\":\"}\"}",
 		  "{\"Header\":" HEADER ",\"x\":\"}\",\"Payload\":\"true\"}" },
 	};
