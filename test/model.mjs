@@ -1,0 +1,369 @@
+/*
+ * What the server must do, said once more and in another way: messages go in, and out
+ * comes what every session is told, to the byte.  Nothing here knows of time or sockets.
+ */
+import { inspect } from 'node:util';
+import { joined, left, refused } from './client.mjs';
+
+export const REPLACED = 'closed with 4001, replaced';
+
+const DEPTH = 32; /* objects and arrays within each other, at most */
+const ID = 128; /* bytes of an id, at most */
+const REASON = 40; /* bytes of an unknown Event that its error repeats, at most */
+
+/*
+ * Reading
+ */
+
+/*
+ * Of a literal, a number and an escape any beginning will do, so that the cursor stands at the
+ * first byte that is wrong.
+ */
+const SPACE = /[ \t\r\n]*/y;
+const LITERAL = /t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?/y;
+const NUMBER = /-?((0|[1-9]\d*)(\.(\d+)?)?((?<=\d)[eE]([+-]?\d*))?)?/y;
+const WHOLE = /^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)$/;
+const CONTENTS = /([^"\\\0-\x1f]|\\["\\/bfnrt]|\\u[\da-fA-F]{4})*/y;
+const ESCAPE = /\\(u[\da-fA-F]{0,3})?/y;
+
+class Refusal extends Error {}
+
+/*
+ * Finds out what stands where in a JSON text.  A value is its place, and if it is an object
+ * its members, as far as they were read, in their order.
+ */
+class Reader {
+	#at = 0;
+	#depth = 0;
+	#commas = []; /* where those stand that are too many */
+
+	constructor(text) {
+		this.text = text;
+	}
+
+	/* The text with those commas blanked. */
+	get clean() {
+		const units = this.text.split('');
+		for (const comma of this.#commas)
+			units[comma] = ' ';
+		return units.join('');
+	}
+
+	/* All of the text, into `top`; why that cannot be, if it cannot. */
+	read() {
+		try {
+			this.#over(SPACE);
+			this.#value(this.top = {});
+			this.#over(SPACE);
+			if (this.#at < this.text.length)
+				this.#fail();
+		} catch (error) {
+			if (!(error instanceof Refusal))
+				throw error;
+			return error.message;
+		}
+	}
+
+	#fail() {
+		throw new Refusal(`not JSON at byte ${bytes(this.text.slice(0, this.#at))}`);
+	}
+
+	get #next() {
+		return this.text[this.#at];
+	}
+
+	/* Goes over what the pattern matches here, and returns it. */
+	#over(pattern) {
+		pattern.lastIndex = this.#at;
+		const [matched] = pattern.exec(this.text) ?? [''];
+		this.#at += matched.length;
+		return matched;
+	}
+
+	#eat(character) {
+		if (this.#next !== character)
+			this.#fail();
+		this.#at++;
+	}
+
+	#value(value) {
+		value.start = this.#at;
+		if (this.#next === '{') {
+			value.members = [];
+			this.#items('}', () => this.#member(value.members));
+		} else if (this.#next === '[') {
+			this.#items(']', () => this.#value({}));
+		} else if (this.#next === '"') {
+			this.#string();
+		} else if (!WHOLE.test(this.#over(LITERAL) || this.#over(NUMBER))) {
+			this.#fail();
+		}
+		value.end = this.#at;
+	}
+
+	#items(close, item) {
+		if (++this.#depth > DEPTH)
+			throw new Refusal('nested too deep');
+		this.#at++;
+		this.#over(SPACE);
+		while (this.#next !== close) {
+			item();
+			this.#over(SPACE);
+			if (this.#next === close)
+				break;
+			const comma = this.#at;
+			this.#eat(',');
+			this.#over(SPACE);
+			if (this.#next === close)
+				this.#commas.push(comma);
+		}
+		this.#at++;
+		this.#depth--;
+	}
+
+	#member(members) {
+		const start = this.#at, value = {};
+		this.#string();
+		const key = JSON.parse(this.text.slice(start, this.#at));
+		this.#over(SPACE);
+		this.#eat(':');
+		this.#over(SPACE);
+		this.#value(value);
+		members.push([key, value]);
+	}
+
+	#string() {
+		this.#eat('"');
+		this.#over(CONTENTS);
+		if (this.#next !== '"') {
+			this.#over(ESCAPE);
+			this.#fail();
+		}
+		this.#at++;
+	}
+}
+
+const bytes = text => Buffer.byteLength(text);
+
+/* The value of an object's last member of that name. */
+const last = (object, key) => object?.members?.findLast(([name]) => name === key)?.[1];
+
+/* As many characters as have no more than these bytes. */
+function cut(text, most) {
+	let start = '';
+	for (const character of text) {
+		if (bytes(start + character) > most)
+			break;
+		start += character;
+	}
+	return start;
+}
+
+/* A message as a packet; ids that cannot be read are empty. */
+class Packet {
+	#top;
+	#header;
+	#fault;
+
+	constructor(message) {
+		const reader = new Reader(message);
+		this.#fault = reader.read();
+		this.text = reader.clean;
+		this.#top = reader.top;
+		this.#header = last(this.#top, 'Header');
+		const user = this.#id('UserId', 1), room = this.#id('RoomId', 0);
+		this.event = this.#string('Event');
+		this.user = user ?? '';
+		this.room = room ?? '';
+		this.wrong = this.#why(user, room);
+	}
+
+	/* A value's text. */
+	#raw({ start, end }) {
+		return this.text.slice(start, end);
+	}
+
+	#string(key) {
+		const value = last(this.#header, key);
+		return value && this.text[value.start] === '"' ? JSON.parse(this.#raw(value)) : undefined;
+	}
+
+	#id(key, least) {
+		const id = this.#string(key);
+		if (id === undefined || /\p{Surrogate}/u.test(id) || bytes(id) < least || bytes(id) > ID)
+			return undefined;
+		return id;
+	}
+
+	/* Why it is refused, if it is; the first reason of these. */
+	#why(user, room) {
+		if (this.#fault !== undefined)
+			return this.#fault;
+		if (this.#top.members === undefined)
+			return 'a packet must be an object';
+		if (this.#header === undefined)
+			return 'Header is missing';
+		if (this.#header.members === undefined)
+			return 'Header must be an object';
+		if (user === undefined)
+			return 'UserId must be a string of 1 to 128 bytes';
+		if (room === undefined)
+			return 'RoomId must be a string of 0 to 128 bytes';
+		const event = last(this.#header, 'Event');
+		if (event === undefined)
+			return 'Event is missing';
+		if (this.event === undefined)
+			return 'Event must be a string';
+		if (!['connect', 'broadcast', 'ping', 'disconnect'].includes(this.event))
+			return `unknown Event "${cut(this.#raw(event).slice(1, -1), REASON)}"`;
+	}
+
+	/* Its text with this string as the Payload. */
+	withPayload(string) {
+		const value = JSON.stringify(string);
+		const payload = last(this.#top, 'Payload');
+		if (payload !== undefined)
+			return this.text.slice(0, payload.start) + value + this.text.slice(payload.end);
+		const brace = this.#top.end - 1;
+		return `${this.text.slice(0, brace)},"Payload":${value}${this.text.slice(brace)}`;
+	}
+}
+
+/*
+ * Rooms
+ */
+
+export class Model {
+	#mostPeers;
+	#rooms = new Map(); /* by RoomId: peers in order of joining, and who is the initiator */
+	#peers = new Map(); /* by session: its user and room, if it is in one */
+	#told = [];
+
+	constructor(mostPeers) {
+		this.#mostPeers = mostPeers;
+	}
+
+	/* A session sends a message: pairs of a session and what it is told, in order. */
+	hear(session, message) {
+		const packet = new Packet(message);
+		if (packet.wrong !== undefined)
+			this.#refuse(session, packet, packet.wrong);
+		else
+			this[packet.event](session, packet);
+		return this.#told.splice(0);
+	}
+
+	/* A session ends. */
+	end(session) {
+		this.#leave(session);
+		return this.#told.splice(0);
+	}
+
+	/* Where a session is, as { user, room }; undefined in no room. */
+	place(session) {
+		return this.#peers.get(session);
+	}
+
+	users(room) {
+		return this.#in(room).peers.map(peer => this.#peers.get(peer).user);
+	}
+
+	/* The rooms with their peers, for people; a star is for the initiator. */
+	toString() {
+		const name = room => peer =>
+			`${inspect(this.#peers.get(peer).user)} ${peer.name}${room.initiator === peer ? '*' : ''}`;
+		return [...this.#rooms].map(([id, room]) =>
+			`${inspect(id)} has ${room.peers.map(name(room)).join(', ')}`).join('; ');
+	}
+
+	connect(session, packet) {
+		const { user, room } = packet;
+		const place = this.#peers.get(session);
+		const older = this.#in(room).peers[this.users(room).indexOf(user)];
+		if (older !== session) {
+			const isFull = this.#in(room).peers.length === this.#mostPeers;
+			if (isFull && older === undefined && place?.room !== room)
+				return this.#refuse(session, packet, 'room is full');
+			this.#leave(session);
+			if (older !== undefined) {
+				this.#leave(older);
+				this.#tell([older], REPLACED);
+			}
+			this.#join(session, user, room);
+		}
+		const { peers, initiator } = this.#in(room);
+		this.#tell(peers, packet.withPayload(String(initiator === session)));
+	}
+
+	broadcast(session, packet) {
+		if (!this.#isThere(session, packet))
+			return this.#refuse(session, packet, 'not in this room');
+		this.#tell(this.#others(session), packet.text);
+	}
+
+	ping(session, packet) {
+		this.#tell([session], packet.withPayload(JSON.stringify(this.users(packet.room))));
+	}
+
+	disconnect(session, packet) {
+		this.broadcast(session, packet);
+		if (this.#isThere(session, packet))
+			this.#remove(session);
+	}
+
+	#in(room) {
+		return this.#rooms.get(room) ?? { peers: [] };
+	}
+
+	#others(session) {
+		const { peers } = this.#in(this.#peers.get(session).room);
+		return peers.filter(peer => peer !== session);
+	}
+
+	#isThere(session, { user, room }) {
+		const place = this.#peers.get(session);
+		return place !== undefined && place.user === user && place.room === room;
+	}
+
+	#tell(sessions, text) {
+		this.#told.push(...sessions.map(session => [session, text]));
+	}
+
+	#refuse(session, { user, room }, reason) {
+		this.#tell([session], refused(reason, user, room));
+	}
+
+	/* An empty room has no past; in one that lost its initiator the oldest peer becomes it. */
+	#join(session, user, id) {
+		const room = this.#in(id);
+		const [oldest] = room.peers;
+		this.#rooms.set(id, room);
+		if (oldest === undefined) {
+			room.initiator = session;
+		} else if (room.initiator === undefined) {
+			room.initiator = oldest;
+			this.#tell([oldest], joined(this.#peers.get(oldest).user, id, true));
+		}
+		room.peers.push(session);
+		this.#peers.set(session, { user, room: id });
+	}
+
+	#leave(session) {
+		const place = this.#peers.get(session);
+		if (place === undefined)
+			return;
+		this.#tell(this.#others(session), left(place.user, place.room));
+		this.#remove(session);
+	}
+
+	#remove(session) {
+		const { room: id } = this.#peers.get(session);
+		const room = this.#in(id);
+		room.peers = this.#others(session);
+		if (room.initiator === session)
+			room.initiator = undefined;
+		if (room.peers.length === 0)
+			this.#rooms.delete(id);
+		this.#peers.delete(session);
+	}
+}
