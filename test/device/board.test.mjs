@@ -3,19 +3,16 @@
  * after the power was cut.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test as nodeTest } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { Raw, gather, open, request } from '../client.mjs';
 import { shake } from '../tls.mjs';
 import { assemble, boards } from './board.mjs';
+import { runTests } from './targets.mjs';
 
-const execute = promisify(execFile);
 
 /* What each server of a device has in its configuration besides TLS. */
 const services = {
@@ -49,28 +46,12 @@ const suites = {
 	'sockjs-signalling.test.mjs': { kinds: ['videre'], only: '^a call between ', left: [] },
 };
 
-/*
- * Runs the tests of a file, those whose names match `only`, with a server of a device: none may
- * fail.  The names of those that passed, and of those that were skipped.
- */
-async function elsewhere(file, { host, port, tls }, { conf = {}, only = '.' } = {}) {
-	const { NODE_TEST_CONTEXT, ...env } = process.env; /* a run of its own */
-	const child = execute(process.execPath, ['--test-reporter=tap', `--test-name-pattern=${only}`,
-		fileURLToPath(new URL(`../${file}`, import.meta.url))], {
-		timeout: 600_000, killSignal: 'SIGKILL', maxBuffer: 1 << 26,
-		env: { ...env, VIDERE_AT: `${host}:${port}`, VIDERE_CA: tls.cert,
-			VIDERE_CONF: JSON.stringify(conf), VIDERE_PATIENCE: '4' },
+/* Runs the tests of a file, those whose names match `only`, with a server of a device. */
+const elsewhere = (file, { host, port, tls }, { conf = {}, only = '.' } = {}) =>
+	runTests(file, only, {
+		VIDERE_AT: `${host}:${port}`, VIDERE_CA: tls.cert, VIDERE_CONF: JSON.stringify(conf),
+		VIDERE_PATIENCE: '4',
 	});
-	const { stdout } = await child.catch(({ message, stdout }) => {
-		const failed = stdout.match(/^ *not ok [^]*?^ +\.\.\.$/gm) ?? [stdout];
-		assert.fail(`${message}\n${failed.join('\n')}`);
-	});
-	const tests = /^ *ok \d+ - (.*?)( # SKIP.*)?\n +---\n.*\n(?! +type: 'suite')/gm;
-	const names = { passed: [], skipped: [] };
-	for (const [, name, skip] of stdout.matchAll(tests))
-		names[skip ? 'skipped' : 'passed'].push(name);
-	return names;
-}
 
 const GREETING = 'Welcome to SockJS!\n';
 

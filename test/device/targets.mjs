@@ -1,0 +1,58 @@
+/* What `make device-test` has built, and how each of it is run here. */
+import { execFile, execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/* Where an emulator puts what it emulates, so that the memory of both can be told apart. */
+export const GUEST = 0x200000000000n;
+
+/* As device.mk has them: name, prefix of the tools, and the processors to run it on. */
+export const targets = execFileSync('make', ['--silent', '--no-print-directory', 'list-targets'],
+	{ cwd: root, encoding: 'utf8' }).trim().split('\n').map(line => {
+	const [name, tools, ...processors] = line.split(' ');
+	return { name, tools, processors };
+});
+
+/* A target's binary, as it is packed or with its symbols. */
+export const binaryOf = ({ name }, { tls = true, symbols = false } = {}) => path.join(root,
+	`build/device${tls ? '' : '-notls'}/${name}/videre${symbols ? '' : '.stripped'}`);
+
+/* A program in that directory that is this binary on this processor. */
+export async function emulate(directory, binary, processor) {
+	if (processor === 'native')
+		return binary;
+	const [arch, cpu] = processor.split(':');
+	const program = path.join(directory, `videre-${arch}-${cpu}`);
+	await writeFile(program,
+		`#!/bin/sh\nexec qemu-${arch}-static -cpu ${cpu} -B ${GUEST} ${binary} "$@"\n`,
+		{ mode: 0o755 });
+	return program;
+}
+
+/*
+ * Runs the tests of a file of the directory above, those whose names match `only`: none may fail.
+ * The names of those that passed, and of those that were skipped.
+ */
+export async function runTests(file, only, variables) {
+	const { NODE_TEST_CONTEXT, ...env } = process.env; /* a run of its own */
+	const child = execute(process.execPath, ['--test-reporter=tap', `--test-name-pattern=${only}`,
+		path.join(root, 'test', file)], {
+		timeout: 600_000, killSignal: 'SIGKILL', maxBuffer: 1 << 26, cwd: path.join(root, 'test'),
+		env: { ...env, ...variables },
+	});
+	const { stdout } = await child.catch(({ message, stdout }) => {
+		const failed = stdout.match(/^ *not ok [^]*?^ +\.\.\.$/gm) ?? [stdout];
+		throw new Error(`${message}\n${failed.join('\n')}`);
+	});
+	const tests = /^ *ok \d+ - (.*?)( # SKIP.*)?\n +---\n.*\n(?! +type: 'suite')/gm;
+	const names = { passed: [], skipped: [] };
+	for (const [, name, skip] of stdout.matchAll(tests))
+		if (!/does not match pattern/.test(skip))
+			names[skip ? 'skipped' : 'passed'].push(name);
+	return names;
+}
