@@ -1,0 +1,69 @@
+/* The configuration: whatever the file holds, what comes of it is within its limits. */
+#include "fuzz.h"
+#include "conf.h"
+
+static bool
+is_between(uint32_t value, uint32_t low, uint32_t high)
+{
+	return low <= value && value <= high;
+}
+
+static void
+check_conf(const struct conf *c)
+{
+	const char *const strings[] = { c->cert, c->key,  c->host,  c->prefix,
+					c->log,	 c->user, c->sockjs };
+	size_t origins = 0;
+
+	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+		CHECK(strings[i] != NULL && strlen(strings[i]) <= CONF_FILE);
+	CHECK(is_between(c->port, 0, 65535));
+	CHECK(is_between(c->log_level, LEVEL_ERROR, LEVEL_TRACE));
+	CHECK(is_between(c->log_size, 0, INT32_MAX));
+	CHECK(is_between(c->max_connections, 1, 100000));
+	CHECK(is_between(c->max_per_address, 1, 100000));
+	CHECK(is_between(c->max_peers, 1, 256));
+	CHECK(is_between(c->max_packet, 1024, 1048576));
+	CHECK(is_between(c->heartbeat, 1, 3600));
+	CHECK(is_between(c->handshake_timeout, 1, 3600));
+	size_t prefix = strlen(c->prefix);
+	CHECK(prefix == 0 || (c->prefix[0] == '/' && c->prefix[prefix - 1] != '/' &&
+			      strpbrk(c->prefix, " ?#\r\n") == NULL));
+	CHECK(strlen(c->log) <= LOG_PATH && strlen(c->sockjs) <= 1000);
+	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS)
+		CHECK(strlen(c->origins[origins++]) <= CONF_FILE);
+	CHECK(origins <= CONF_ORIGINS);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+	const char *file = fuzz_file(data, length);
+	char said[1024], said_again[1024];
+	struct text error, error_again;
+	struct conf c, again;
+
+	text_init(&error, said, sizeof said);
+	text_init(&error_again, said_again, sizeof said_again);
+	conf_default(&c);
+	conf_default(&again);
+	bool good = conf_load(&c, file, &error);
+	if (good)
+		check_conf(&c);
+	uint32_t port = c.port, connections = c.max_connections;
+	CHECK(conf_load(&again, file, &error_again) == good);
+	CHECK(span_same((struct span){ error.data, error.length },
+			(struct span){ error_again.data, error_again.length }));
+	CHECK(again.port == port && again.max_connections == connections);
+	if (good) {
+		CHECK(error.length == 0);
+		check_conf(&again);
+		return 0;
+	}
+	/* It is the file's, and fits one line. */
+	CHECK(!error.overflow && error.length > strlen(file) + 1);
+	CHECK(memcmp(error.data, file, strlen(file)) == 0);
+	for (size_t i = 0; i < error.length; i++)
+		CHECK(error.data[i] >= ' ' && error.data[i] < 0x7f);
+	return 0;
+}
