@@ -1,0 +1,119 @@
+/*
+ * In place of the server's memory.c: each table and each block is an allocation of its
+ * own, so that the sanitizer knows where it begins and ends and whose it is.
+ */
+#include "fuzz.h"
+#include "memory.h"
+#include "network.h"
+
+enum { TABLES = 32, BLOCKS = 256 };
+
+/* Not of the server's state: it outlives an input. */
+#pragma clang section bss = "" data = ""
+
+static struct {
+	char *data, *first; /* `first` is what was in it when the server had started */
+	size_t length;
+} tables[TABLES];
+
+static size_t table_count;
+static char *blocks[BLOCKS]; /* those taken */
+static uint32_t block_count, taken;
+static size_t size_of_block;
+
+void *
+memory_take(struct memory *m, size_t count, size_t size)
+{
+	m->used += count * size;
+	if (m->base == NULL)
+		return NULL;
+	CHECK(table_count < TABLES);
+	tables[table_count].length = count * size;
+	tables[table_count].data = calloc(count, size);
+	return tables[table_count++].data;
+}
+
+bool
+memory_map(struct memory *m)
+{
+	static char mapped;
+
+	m->base = &mapped;
+	m->used = 0;
+	return true;
+}
+
+void
+memory_drop(void *start, size_t length)
+{
+	memset(start, 0xd0, length);
+}
+
+void
+memory_wipe(void *data, size_t length)
+{
+	memset(data, 0, length);
+}
+
+void
+block_place(struct memory *m, uint32_t count, size_t size)
+{
+	(void)m;
+	CHECK(count <= BLOCKS);
+	block_count = count;
+	size_of_block = size;
+}
+
+size_t
+block_size(void)
+{
+	return size_of_block;
+}
+
+char *
+block_take(void)
+{
+	if (taken == block_count)
+		return NULL;
+	return blocks[taken++] = malloc(size_of_block);
+}
+
+void
+block_give(char *block)
+{
+	uint32_t i = 0;
+
+	while (i < taken && blocks[i] != block)
+		i++;
+	CHECK(i < taken);
+	blocks[i] = blocks[--taken];
+	free(block);
+}
+
+uint32_t
+block_taken(void)
+{
+	return taken;
+}
+
+bool
+block_sweep(void)
+{
+	return false;
+}
+
+void
+memory_remember(void)
+{
+	for (size_t i = 0; i < table_count; i++)
+		tables[i].first = fuzz_copy(tables[i].data, tables[i].length);
+}
+
+void
+memory_reset(void)
+{
+	while (taken > 0)
+		free(blocks[--taken]);
+	for (size_t i = 0; i < table_count; i++)
+		memcpy(tables[i].data, tables[i].first, tables[i].length);
+}

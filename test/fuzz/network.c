@@ -1,0 +1,395 @@
+#define _GNU_SOURCE /* ppoll */
+#include "network.h"
+
+#include "fuzz.h"
+#include "socket.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+	LISTENER = 100000, /* descriptors that the system never gives: two of these ... */
+	FIRST = LISTENER + 2, /* ... and one for each connection */
+	IDLE_TURNS = 50,      /* after which the server spins */
+	PIECES = 300,	      /* calls that move small pieces */
+	BUSY = 500,	      /* milliseconds that it may be busy */
+	/* The milliseconds, modulo 2^32, begin anew 20 seconds after the start. */
+	START = 4294967 - 20
+};
+
+/* Not of the server's state: it outlives an input. */
+#pragma clang section bss = "" data = ""
+
+struct bytes {
+	char *data;
+	size_t size, start, end;
+};
+
+struct socket {
+	struct socket_address peer;
+	struct bytes in, out; /* to the server, and from it */
+	size_t window, piece;
+	unsigned pieces;		  /* calls that `piece` still holds for */
+	bool accepted, finished, aborted; /* by the client */
+	bool ended, closed;		  /* by the server */
+};
+
+static struct socket sockets[NETWORK_SOCKETS];
+static unsigned socket_count;
+static int accept_error;
+static bool interrupted;
+static uint64_t now, until; /* milliseconds */
+static unsigned idle_turns;
+static jmp_buf waiting;
+
+int __real_close(int fd);
+int __real_clock_gettime(clockid_t, struct timespec *);
+int __wrap_close(int fd);
+int __wrap_clock_gettime(clockid_t, struct timespec *);
+int __wrap_poll(struct pollfd *, nfds_t, int);
+int __wrap_ppoll(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+int __wrap_shutdown(int fd, int how);
+int __wrap_socket_accept(int, struct socket_address *, uint32_t);
+int __wrap_socket_listen(struct socket_address *);
+ssize_t __wrap_recv(int fd, void *data, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t length, int flags);
+
+static void
+append(struct bytes *b, const void *data, size_t length)
+{
+	if (b->end + length > b->size) {
+		b->size = 2 * (b->end + length);
+		b->data = realloc(b->data, b->size);
+		CHECK(b->data != NULL);
+	}
+	if (length > 0)
+		memcpy(b->data + b->end, data, length);
+	b->end += length;
+}
+
+/*
+ * The clients' side
+ */
+
+void
+network_reset(void)
+{
+	for (unsigned i = 0; i < socket_count; i++) {
+		struct socket *s = &sockets[i];
+		struct bytes in = { s->in.data, s->in.size, 0, 0 };
+		struct bytes out = { s->out.data, s->out.size, 0, 0 };
+		*s = (struct socket){ .in = in, .out = out };
+	}
+	socket_count = 0;
+	accept_error = 0;
+	interrupted = false;
+	now = (uint64_t)START * 1000;
+}
+
+unsigned
+network_connect(const uint8_t *address, size_t length)
+{
+	if (socket_count == NETWORK_SOCKETS)
+		return 0;
+	struct socket *s = &sockets[socket_count++];
+	s->peer.length = (uint8_t)length;
+	s->peer.port = (uint16_t)(50000 + socket_count);
+	memcpy(s->peer.bytes, address, length);
+	s->window = SIZE_MAX;
+	return socket_count;
+}
+
+unsigned
+network_count(void)
+{
+	return socket_count;
+}
+
+void
+network_send(unsigned socket, const void *data, size_t length)
+{
+	struct socket *s = &sockets[socket - 1];
+
+	if (!s->finished && !s->aborted && !s->closed)
+		append(&s->in, data, length);
+}
+
+void
+network_finish(unsigned socket)
+{
+	sockets[socket - 1].finished = true;
+}
+
+void
+network_abort(unsigned socket)
+{
+	sockets[socket - 1].aborted = true;
+}
+
+void
+network_window(unsigned socket, size_t bytes)
+{
+	sockets[socket - 1].window = bytes;
+}
+
+void
+network_piece(unsigned socket, size_t bytes)
+{
+	sockets[socket - 1].piece = bytes;
+	sockets[socket - 1].pieces = PIECES;
+}
+
+struct span
+network_received(unsigned socket)
+{
+	const struct bytes *out = &sockets[socket - 1].out;
+
+	if (out->start == out->end)
+		return (struct span){ "", 0 };
+	return (struct span){ out->data + out->start, out->end - out->start };
+}
+
+void
+network_used(unsigned socket, size_t length)
+{
+	struct bytes *out = &sockets[socket - 1].out;
+
+	out->start += length;
+	if (out->start == out->end)
+		out->start = out->end = 0;
+}
+
+bool
+network_closed(unsigned socket)
+{
+	return sockets[socket - 1].closed;
+}
+
+void
+network_fail_accept(int error)
+{
+	accept_error = error;
+}
+
+void
+network_interrupt(void)
+{
+	interrupted = true;
+}
+
+enum network_state
+network_run(const struct conn_handler *handler, void (*woken)(void),
+	    uint32_t milliseconds)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	until = now + milliseconds;
+	idle_turns = 0;
+	switch (setjmp(waiting)) {
+	case NETWORK_WAITS: return NETWORK_WAITS;
+	case NETWORK_BUSY: return NETWORK_BUSY;
+	}
+	conn_run(handler, &none, woken);
+	return NETWORK_STOPPED;
+}
+
+/*
+ * The server's side
+ */
+
+int
+__wrap_socket_listen(struct socket_address *address)
+{
+	address->port = 1111;
+	return LISTENER + (address->length == 16);
+}
+
+/* The next that waits to be accepted, or NULL. */
+static struct socket *
+backlog(int listener)
+{
+	size_t length = listener == LISTENER ? 4 : 16;
+
+	for (unsigned i = 0; i < socket_count; i++)
+		if (!sockets[i].accepted && sockets[i].peer.length == length)
+			return &sockets[i];
+	return NULL;
+}
+
+int
+__wrap_socket_accept(int listener, struct socket_address *peer, uint32_t silence)
+{
+	struct socket *s = backlog(listener);
+
+	(void)silence;
+	errno = s == NULL ? EAGAIN : accept_error;
+	idle_turns = 0;
+	if (errno != 0) {
+		accept_error = 0;
+		return -1;
+	}
+	s->accepted = true;
+	*peer = s->peer;
+	return FIRST + (int)(s - sockets);
+}
+
+/* A descriptor that is closed is nobody's, and must not be used. */
+static struct socket *
+find(int fd)
+{
+	CHECK(fd >= FIRST && fd < FIRST + (int)socket_count);
+	struct socket *s = &sockets[fd - FIRST];
+	CHECK(s->accepted && !s->closed);
+	return s;
+}
+
+/* How much of so many bytes a call moves. */
+static size_t
+take_piece(struct socket *s, size_t length)
+{
+	if (s->pieces == 0 || length == 0)
+		return length;
+	s->pieces--;
+	return length < s->piece ? length : s->piece;
+}
+
+int
+__wrap_close(int fd)
+{
+	if (fd < LISTENER)
+		return __real_close(fd);
+	if (fd >= FIRST)
+		find(fd)->closed = true;
+	idle_turns = 0;
+	return 0;
+}
+
+int
+__wrap_shutdown(int fd, int how)
+{
+	CHECK(how == SHUT_WR);
+	find(fd)->ended = true;
+	return 0;
+}
+
+ssize_t
+__wrap_recv(int fd, void *data, size_t length, int flags)
+{
+	struct socket *s = find(fd);
+	size_t n = s->in.end - s->in.start;
+
+	(void)flags;
+	n = take_piece(s, n < length ? n : length);
+	if (n == 0) {
+		errno = s->aborted ? ECONNRESET : EAGAIN;
+		return s->finished && !s->aborted ? 0 : -1;
+	}
+	memcpy(data, s->in.data + s->in.start, n);
+	s->in.start += n;
+	idle_turns = 0;
+	return (ssize_t)n;
+}
+
+ssize_t
+__wrap_send(int fd, const void *data, size_t length, int flags)
+{
+	struct socket *s = find(fd);
+	size_t n = take_piece(s, length < s->window ? length : s->window);
+
+	CHECK((flags & MSG_NOSIGNAL) != 0 && !s->ended);
+	if (s->aborted || (n == 0 && length > 0)) {
+		errno = s->aborted ? EPIPE : EAGAIN;
+		return -1;
+	}
+	append(&s->out, data, n);
+	if (s->window != SIZE_MAX)
+		s->window -= n;
+	idle_turns = 0;
+	return (ssize_t)n;
+}
+
+int
+__wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+	uint64_t seconds = now / 1000;
+
+	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
+		return __real_clock_gettime(clock, time);
+	if (clock == CLOCK_REALTIME)
+		seconds += 1700000000;
+	time->tv_sec = (time_t)seconds;
+	time->tv_nsec = (long)(now % 1000) * 1000000;
+	return 0;
+}
+
+/* Only the log asks, before it writes to stderr, which is the fuzzer's. */
+int
+__wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	(void)fds;
+	(void)count;
+	(void)timeout;
+	return 0;
+}
+
+static short
+events_of(int fd)
+{
+	if (fd < FIRST)
+		return backlog(fd) != NULL ? POLLIN : 0;
+	const struct socket *s = find(fd);
+	short events = s->in.end > s->in.start || s->finished ? POLLIN : 0;
+	if (s->window > 0)
+		events |= POLLOUT;
+	if (s->aborted)
+		events |= POLLIN | POLLOUT | POLLERR | POLLHUP;
+	if (s->finished && s->ended)
+		events |= POLLHUP;
+	return events;
+}
+
+/*
+ * A turn of the server's takes a millisecond; where it would wait the time passes, and
+ * behind that it waits no longer: what is on its stack is nothing that it needs.
+ */
+int
+__wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+	     const sigset_t *mask)
+{
+	uint64_t limit = UINT64_MAX / 2;
+	int ready = 0;
+
+	(void)mask;
+	now++;
+	if (timeout != NULL)
+		limit = (uint64_t)timeout->tv_sec * 1000 +
+			(uint64_t)timeout->tv_nsec / 1000000;
+	for (nfds_t i = 0; i < count; i++) {
+		if (fds[i].fd < 0)
+			continue;
+		fds[i].revents =
+		    events_of(fds[i].fd) & (short)(fds[i].events | POLLERR | POLLHUP);
+		ready += fds[i].revents != 0;
+	}
+	CHECK(ready == 0 || ++idle_turns < IDLE_TURNS);
+	if (ready > 0 && now > until + BUSY)
+		longjmp(waiting, NETWORK_BUSY);
+	if (ready > 0 || limit == 0)
+		return ready;
+	if (interrupted) {
+		interrupted = false;
+		errno = EINTR;
+		return -1;
+	}
+	if (now + limit <= until) {
+		now += limit;
+		return 0;
+	}
+	if (now < until)
+		now = until;
+	longjmp(waiting, NETWORK_WAITS);
+}
