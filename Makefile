@@ -21,7 +21,7 @@ TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory source rooms packet log conf socket $(TLS_FILES) conn web frame session sockjs
 UNITS = text json http ws memory source rooms packet log conf cert frame
-HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h
+HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(CROSS_COMPILE:%-=%),plain)$(if $(filter 0,$(TLS)),-notls)
 
@@ -45,8 +45,8 @@ $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/%.o: %.c $(HEADERS) $(MAKEFILE_LIST)
-	@mkdir -p $(B)/test
+$(B)/%.o: %.c $(HEADERS) Makefile device.mk
+	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 run: videre
@@ -69,12 +69,40 @@ without-tls:
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: videre unit-test without-tls build/noalloc.so
+test: videre unit-test fuzz-replay without-tls build/noalloc.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 
 # What is tested once more over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
+
+# Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
+
+FUZZ_SECONDS = 60
+FUZZ = cert conf http packet server sockjs ws
+FUZZ_HEADERS = $(addprefix test/fuzz/,fuzz.h network.h state.h)
+# Without a look at each comparison they run twice as fast, and find what they find sooner.
+FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
+	-fno-sanitize-coverage=trace-cmp
+# What test/fuzz/network.c does in place of others.
+FUZZ_WRAPPED = clock_gettime close open poll ppoll recv send shutdown socket_accept socket_listen
+
+fuzzers:
+	$(MAKE) --silent B=build/fuzz CC=clang CFLAGS='$(FUZZ_CFLAGS)' $(FUZZ:%=build/fuzz/%_fuzz)
+
+fuzz: fuzzers
+	test/fuzz/run.sh fuzz $(FUZZ_SECONDS) $(FUZZ)
+
+fuzz-replay: fuzzers
+	@test/fuzz/run.sh replay $(FUZZ)
+
+$(B)/server_fuzz: $(addprefix $(B)/,$(filter-out memory.o,$(FILES:%=%.o)) $(addprefix test/fuzz/,server_fuzz.o network.o memory.o))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
+
+$(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(B)/test/fuzz/server_fuzz.o: videre.c
 
 lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
@@ -89,4 +117,4 @@ clean:
 
 include device.mk
 
-.PHONY: all run sanitized without-tls unit-test test lint clean
+.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test lint clean
