@@ -51,7 +51,7 @@ need_test() {
 	need openssl openssl
 	need curl curl
 	need unshare util-linux
-	need_package libcmocka-dev
+	need_package libcmocka-dev libclang-rt-dev
 }
 
 need_device() {
