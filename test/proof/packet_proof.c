@@ -1,0 +1,128 @@
+/*
+ * A packet with another Payload is the packet with another Payload: PROTOCOL's splice.
+ *
+ * main: all packets of up to 4 members of 12, of which some are Header and Payload in
+ * different words, with white space and a comma too many at each place where they may be.
+ * What is put is valid JSON, and has the members that were read in their order, each with
+ * the value that it had, but that the last Payload, or one at the end where there was
+ * none, has the new value.
+ */
+#include "json.h"
+#include "packet.c"
+#include "proof.h"
+
+static const char header[] =
+    "{\"Event\":\"ping\",\"UserId\":\"ann\",\"RoomId\":\"}\\u007d\",\"x\":[1,{}]}";
+
+/* Members: a key as it is written, what it means, and a value. */
+static const struct {
+	const char *key, *means, *value;
+} members[] = {
+	{ "Header", "Header", header },
+	{ "\\u0048eader", "Header", header },
+	{ "Payload", "Payload", "1" },
+	{ "Payload", "Payload", "\"\\\"}\"" },
+	{ "Payload", "Payload", "{\"Payload\":[{}]}" },
+	{ "P\\u0061yload", "Payload", "[]" },
+	{ "payload", "payload", "null" },
+	{ "Payloa", "Payloa", "{}" },
+	{ "Payload\\u0000", "", "-0.5e-7" },
+	{ "", "", "\"Payload\"" },
+	{ "x", "", "[\"}\",[],{}]" },
+	{ "}", "", "true" },
+};
+
+static unsigned char *end;
+static unsigned long with, without;
+
+/* Compares what has been put with the members that it was made of. */
+static void
+check_members(char *text, size_t length, const unsigned *chosen, size_t count,
+	      size_t payload, const char *set)
+{
+	struct span key, value;
+	struct json j;
+	bool closed = false;
+
+	json_init(&j, text, length);
+	j.strict = true;
+	claim(json_enter(&j, '{'));
+	for (size_t i = 0; i < count; i++) {
+		claim(json_member(&j, &key, &value, &closed));
+		claim(span_is(key, members[chosen[i]].key));
+		claim(span_is(value, i == payload ? set : members[chosen[i]].value));
+	}
+	if (payload == count) {
+		claim(json_member(&j, &key, &value, &closed));
+		claim(span_is(key, "Payload") && span_is(value, set));
+	}
+	claim(!json_member(&j, &key, &value, &closed) && closed && json_finish(&j));
+}
+
+/* `spaced`: a bit a place where there is white space, or at the end a comma. */
+static void
+check_packet(const unsigned *chosen, size_t count, unsigned spaced)
+{
+	static const char set[] = "\"[\\\"ann\\\"]\"";
+	static struct packet packet;
+	char made[1024], out[1024];
+	size_t payload = count;
+	bool has_header = false;
+	struct text t;
+
+	text_init(&t, made, sizeof made);
+	text_string(&t, spaced & 1 ? " \t{\n" : "{");
+	for (size_t i = 0; i < count; i++) {
+		text_string(&t, i > 0 ? "," : "");
+		text_string(&t, spaced & 2 ? " \"" : "\"");
+		text_string(&t, members[chosen[i]].key);
+		text_string(&t, spaced & 4 ? "\" : " : "\":");
+		text_string(&t, members[chosen[i]].value);
+		text_string(&t, spaced & 8 ? "\r\n" : "");
+		has_header |= strcmp(members[chosen[i]].means, "Header") == 0;
+		if (strcmp(members[chosen[i]].means, "Payload") == 0)
+			payload = i;
+	}
+	text_string(&t, spaced & 16 ? ", " : "");
+	text_string(&t, spaced & 1 ? "} " : "}");
+	claim(!t.overflow);
+
+	char *text = (char *)end - t.length;
+	memcpy(text, made, t.length);
+	const char *wrong = packet_read(&packet, text, t.length);
+	claim((wrong == NULL) == has_header);
+	claim((packet.payload.data != NULL) == (payload < count));
+	if (wrong != NULL)
+		return;
+	claim(packet.event == PING && span_is(packet.user, "ann") &&
+	      span_is(packet.room, "}}"));
+	text_init(&t, out, sizeof out);
+	packet_before_payload(&t, &packet);
+	text_string(&t, set);
+	packet_after_payload(&t, &packet);
+	claim(!t.overflow);
+	check_members(out, t.length, chosen, count, payload, set);
+	*(payload < count ? &with : &without) += 1;
+}
+
+int
+main(void)
+{
+	end = guarded_end();
+	for (size_t count = 1; count <= 4; count++) {
+		uint16_t odometer[32] = { 0 };
+		unsigned char letters[4];
+		while (next_text(odometer, "\0\1\2\3\4\5\6\7\10\11\12\13", COUNT(members),
+				 count, letters)) {
+			unsigned chosen[4];
+			for (size_t i = 0; i < count; i++)
+				chosen[i] = letters[i];
+			for (unsigned spaced = 0; spaced < 32; spaced++)
+				check_packet(chosen, count, spaced);
+		}
+	}
+	claim(with > 0 && without > 0);
+	printf("packets of up to 4 members of 12: %lu with a Payload, %lu without\n",
+	       with, without);
+	return 0;
+}

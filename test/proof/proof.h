@@ -1,0 +1,100 @@
+/*
+ * What the proofs share.  Each *_proof.c is about one kind of input and the server's own
+ * source, and says its bounds; it holds
+ *
+ * safe...(), for Frama-C's Eva, which follows all inputs at once by abstract
+ * interpretation: there is none within the bound with which an access leaves its object,
+ * something is read that was never written, or an integer overflows (unsigned ones unless
+ * that is the intention);
+ *
+ * main(), compiled and run: for each input of a stated set, one by one, the code says
+ * what a reference says that is written here from the RFC's grammar.  The inputs end
+ * where an unreadable page begins.  That both outcomes were seen is a claim as well.
+ */
+#ifndef PROOF_H
+#define PROOF_H
+
+#include "text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __FRAMAC__
+
+#include <__fc_builtin.h>
+
+/*
+ * Any `length` bytes at the end of either of two objects: Eva remembers what a test has
+ * shown of a byte only where it knows which one that is, and here it had better not, for
+ * each byte remembered doubles what it has to follow.
+ */
+static inline char *
+any_bytes(char *one, char *other, size_t size, size_t length)
+{
+	char *rooms[2] = { one + size - length, other + size - length };
+
+	Frama_C_make_unknown(one, size);
+	Frama_C_make_unknown(other, size);
+	return rooms[Frama_C_interval(0, 1)];
+}
+
+#else
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+#define claim(condition)                                                                 \
+	((condition) ? (void)0 : claim_failed(#condition, __FILE__, __LINE__))
+
+static inline void
+claim_failed(const char *condition, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: not so: %s\n", file, line, condition);
+	exit(1);
+}
+
+/* The end of a writable page, with an unreadable one behind it. */
+static inline unsigned char *
+guarded_end(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int zero = fileno(tmpfile());
+
+	claim(ftruncate(zero, (off_t)(2 * page)) == 0);
+	unsigned char *p =
+	    mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
+	claim(p != MAP_FAILED && mprotect(p + page, page, PROT_NONE) == 0);
+	return p + page;
+}
+
+/*
+ * All texts of `length` (at most 31) of the `count` letters, one after the other.  Begins
+ * with an `odometer` of zeros; false behind the last one.
+ */
+static inline bool
+next_text(uint16_t odometer[32], const char *letters, size_t count, size_t length,
+	  unsigned char *text)
+{
+	if (odometer[31] == 0) {
+		odometer[31] = 1;
+		memset(text, letters[0], length);
+		return true;
+	}
+	for (size_t i = length; i-- > 0;) {
+		if (++odometer[i] < count) {
+			text[i] = (unsigned char)letters[odometer[i]];
+			return true;
+		}
+		odometer[i] = 0;
+		text[i] = (unsigned char)letters[0];
+	}
+	return false;
+}
+
+#endif
+#endif
