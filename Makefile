@@ -104,6 +104,10 @@ $(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
 
 $(B)/test/fuzz/server_fuzz.o: videre.c
 
+# Proofs: see test/proof/proof.h.
+prove:
+	test/proof/run.sh
+
 lint:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--suppress=missingIncludeSystem -I. *.c test/echo.c
@@ -117,4 +121,4 @@ clean:
 
 include device.mk
 
-.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test lint clean
+.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test lint prove clean
