@@ -46,6 +46,7 @@ need_test() {
 	need node nodejs
 	need npm npm
 	need cppcheck cppcheck
+	need frama-c frama-c-base
 	need chromium chromium
 	need ip iproute2
 	need openssl openssl
