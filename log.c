@@ -19,7 +19,8 @@ enum {
 	LINE = 1024,
 	GATHERED = 16 * LINE,
 	CALENDAR_CYCLE = 146097,
-	SYSLOG_DAEMON = 3 << 3
+	SYSLOG_DAEMON = 3 << 3,
+	SYSLOG_HEAD = 32 /* bytes, at most */
 };
 
 const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
@@ -36,6 +37,7 @@ static struct {
 	bool made_directory;
 	time_t tried; /* when syslog was last looked for */
 	enum log_level line_level;
+	size_t line_message; /* where the line goes on behind its time */
 	struct text line;
 	struct text gathered, console;
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
@@ -178,6 +180,7 @@ log_reopen(void)
 		close(to.fd);
 	to.fd = -1;
 	to.failed = false;
+	to.tried = 0;
 	if (to.file)
 		open_file();
 	else if (to.syslog)
@@ -218,17 +221,9 @@ log_begin(enum log_level level, struct span peer)
 		return NULL;
 	to.line_level = level;
 	text_init(&to.line, to.line_data, sizeof to.line_data - 1);
-	if (to.syslog) {
-		static const char severity[] = { 3, 4, 6, 7, 7 };
-		text_char(&to.line, '<');
-		text_number(&to.line, (uint64_t)(SYSLOG_DAEMON | severity[level]));
-		text_string(&to.line, ">videre[");
-		text_number(&to.line, (uint64_t)getpid());
-		text_string(&to.line, "]: ");
-	} else {
-		put_time(&to.line);
-		text_char(&to.line, ' ');
-	}
+	put_time(&to.line);
+	text_char(&to.line, ' ');
+	to.line_message = to.line.length;
 	text_string(&to.line, log_levels[level]);
 	text_char(&to.line, ' ');
 	if (peer.length > 0)
@@ -247,6 +242,23 @@ gather(struct text *into, void (*flush)(void))
 	text_put(into, to.line.data, to.line.length);
 }
 
+/* As RFC 3164 has it, but for the time, which syslogd knows. */
+static void
+gather_datagram(void)
+{
+	static const char severity[] = { 3, 4, 6, 7, 7 };
+
+	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
+		log_flush();
+	text_char(&to.gathered, '<');
+	text_number(&to.gathered, (uint64_t)(SYSLOG_DAEMON | severity[to.line_level]));
+	text_string(&to.gathered, ">videre[");
+	text_number(&to.gathered, (uint64_t)getpid());
+	text_string(&to.gathered, "]: ");
+	text_put(&to.gathered, to.line.data + to.line_message,
+		 to.line.length - to.line_message);
+}
+
 void
 log_end(void)
 {
@@ -255,7 +267,9 @@ log_end(void)
 	to.line.data[to.line.length++] = '\n';
 	if (to.line_level <= LEVEL_INFO || console_only)
 		gather(&to.console, flush_console);
-	if (!console_only)
+	if (to.syslog)
+		gather_datagram();
+	else if (to.file)
 		gather(&to.gathered, log_flush);
 }
 

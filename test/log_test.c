@@ -1070,6 +1070,19 @@ syslog_gets_a_datagram_a_line(void **state)
 }
 
 static void
+syslog_leaves_stderr_its_own_form(void **state)
+{
+	(void)state;
+	start_syslogd();
+	stop_clock();
+	log_open("syslog", LEVEL_DEBUG, 0);
+	log_line(LEVEL_WARN, nobody, "said");
+	log_flush();
+	assert_string_equal(read_stderr(), NOW " warn - said\n");
+	stop_syslogd();
+}
+
+static void
 log_debug(const char *message)
 {
 	log_line(LEVEL_DEBUG, nobody, message);
@@ -1172,6 +1185,7 @@ main(void)
 		LOG_TEST(a_fifo_that_nobody_reads_does_not_hold_up),
 		LOG_TEST(a_stderr_that_nobody_reads_does_not_hold_up),
 		LOG_TEST(syslog_gets_a_datagram_a_line),
+		LOG_TEST(syslog_leaves_stderr_its_own_form),
 		LOG_TEST(syslog_that_comes_later_is_found_within_a_second),
 		LOG_TEST(syslog_that_is_started_anew_misses_nothing),
 		LOG_TEST(syslog_that_ends_is_said_once),
