@@ -23,7 +23,7 @@ FILES = text json http ws memory source rooms packet log conf socket $(TLS_FILES
 UNITS = text json http ws memory source rooms packet log conf cert frame
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
-B = build/$(or $(CROSS_COMPILE:%-=%),plain)$(if $(filter 0,$(TLS)),-notls)
+B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
 all: videre
 
