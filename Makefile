@@ -73,6 +73,11 @@ test: videre unit-test fuzz-replay without-tls build/noalloc.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 
+# Everything at once, for so many minutes.
+MINUTES = 10
+soak: sanitized
+	cd test && MINUTES=$(MINUTES) node --test soak.mjs
+
 # What is tested once more over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
 
@@ -121,4 +126,4 @@ clean:
 
 include device.mk
 
-.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test lint prove clean
+.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak lint prove clean
