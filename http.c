@@ -296,8 +296,66 @@ http_parse(const char *head, size_t length, struct http_request *r)
 	if (line.length == 0)
 		return 400;
 	line.length--;
+	r->fields = rest;
 	unsigned status = parse_line(line, r);
 	return status != 0 ? status : parse_fields(rest, r);
+}
+
+/*
+ * An address as proxies write it: alone, with a port (IPv6 in brackets then), and quoted,
+ * as the newer field Forwarded wants it (RFC 7239 section 6).
+ */
+static bool
+read_hop(struct span hop, struct socket_address *address)
+{
+	uint64_t number;
+
+	if (hop.length > 1 && *hop.data == '"' && hop.data[hop.length - 1] == '"')
+		hop = (struct span){ hop.data + 1, hop.length - 2 };
+	struct span port = hop, host = http_take(&port, ':');
+	if (host.length > 0 && *host.data == '[') {
+		port = hop;
+		http_take(&port, '[');
+		host = http_take(&port, ']');
+		if (port.data[-1] != ']' || http_take(&port, ':').length > 0)
+			return false;
+	} else if (memchr(port.data, ':', port.length) != NULL) {
+		host = hop;
+		port.length = 0;
+	}
+	return (port.length == 0 || text_to_number(port, UINT16_MAX, &number)) &&
+	       socket_read_address(host, address);
+}
+
+/* Read from the left: whoever walks from the right stops at what replaced all before. */
+void
+http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
+	       struct socket_address *client)
+{
+	struct socket_address hop, last;
+	bool known = false;
+
+	while (fields.length > 0) {
+		struct span list = http_take(&fields, '\n');
+		if (!span_is_nocase(http_take(&list, ':'), "X-Forwarded-For"))
+			continue;
+		list.length--; /* http_scan saw its CR */
+		while (list.length > 0) {
+			struct span item = http_trim(http_take(&list, ','));
+			if (item.length == 0)
+				continue; /* RFC 9110 section 5.6.1.2 */
+			if (!read_hop(item, &hop)) {
+				known = false;
+			} else if (!known || !trusted(&hop)) {
+				last = hop;
+				known = true;
+			}
+		}
+	}
+	if (known) {
+		last.port = client->port;
+		*client = last;
+	}
 }
 
 enum chunk_state {

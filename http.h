@@ -2,7 +2,7 @@
 #ifndef HTTP_H
 #define HTTP_H
 
-#include "text.h"
+#include "socket.h"
 
 enum { HTTP_HEAD_SIZE = 8192 }; /* bytes of a request's head, at most */
 
@@ -29,6 +29,7 @@ struct http_request {
 	struct span cors_headers; /* Access-Control-Request-Headers */
 	struct span websocket_key;
 	struct span websocket_version;
+	struct span fields; /* all of them, line by line */
 };
 
 enum { HTTP_MORE = -2, HTTP_BAD = -1 };
@@ -49,6 +50,16 @@ size_t http_blank(const char *data, size_t length);
  * after that nothing is known of where the next request begins.
  */
 unsigned http_parse(const char *head, size_t length, struct http_request *);
+
+/*
+ * Whose request it is that a trusted proxy hands on: `client` holds the proxy's address,
+ * and then that of the last hop in X-Forwarded-For (all of its lines are one list) which
+ * is not trusted.  Where the list ends before there is one, or has something else than an
+ * address, it is the trusted one behind that.  The port stays the connection's own, by
+ * which the log's lines of a connection are found.  The fields are a good request's.
+ */
+void http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
+		    struct socket_address *client);
 
 /* A chunked body (section 7.1) being decoded; all zero at its start. */
 struct http_chunked {

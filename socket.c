@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* accept4, SOCK_NONBLOCK, TCP_USER_TIMEOUT */
 #include "socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,6 +16,49 @@
 #endif
 
 enum { BACKLOG = 512 };
+
+bool
+socket_read_address(struct span text, struct socket_address *address)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char terminated[INET6_ADDRSTRLEN];
+
+	*address = (struct socket_address){ 0 };
+	if (text.length >= sizeof terminated)
+		return false;
+	memcpy(terminated, text.data, text.length);
+	terminated[text.length] = '\0';
+	if (inet_pton(AF_INET, terminated, address->bytes) == 1)
+		address->length = 4;
+	else if (inet_pton(AF_INET6, terminated, address->bytes) == 1)
+		address->length = 16;
+	if (address->length == 16 && memcmp(address->bytes, mapped, sizeof mapped) == 0) {
+		memcpy(address->bytes, address->bytes + sizeof mapped, 4);
+		address->length = 4;
+	}
+	return address->length > 0;
+}
+
+static bool
+is_in(const struct socket_address *address, const struct socket_network *network)
+{
+	size_t bytes = network->bits / 8, bits = network->bits % 8;
+
+	return address->length == network->length &&
+	       memcmp(address->bytes, network->bytes, bytes) == 0 &&
+	       (bits == 0 ||
+		(address->bytes[bytes] ^ network->bytes[bytes]) >> (8 - bits) == 0);
+}
+
+bool
+socket_in_networks(const struct socket_address *address,
+		   const struct socket_network *networks)
+{
+	for (; networks != NULL && networks->length > 0; networks++)
+		if (is_in(address, networks))
+			return true;
+	return false;
+}
 
 static socklen_t
 to_system(struct sockaddr_storage *to, const struct socket_address *address)

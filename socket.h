@@ -3,9 +3,7 @@
 #ifndef SOCKET_H
 #define SOCKET_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "text.h"
 
 /* An IPv4 (4 bytes) or IPv6 (16 bytes) address and a port. */
 struct socket_address {
@@ -13,6 +11,23 @@ struct socket_address {
 	uint8_t bytes[16];
 	uint16_t port;
 };
+
+/* The addresses whose first `bits` are these; a list of them ends with a `length` of 0.
+ */
+struct socket_network {
+	uint8_t length;
+	uint8_t bits;
+	uint8_t bytes[16];
+};
+
+/*
+ * Reads an address, without brackets or a port, which becomes 0.  An IPv4 one that is
+ * written as IPv6 (::ffff:192.0.2.1) is IPv4 from then on.  False if it is none.
+ */
+bool socket_read_address(struct span, struct socket_address *);
+
+/* Is an address in one of these networks?  NULL: there are none. */
+bool socket_in_networks(const struct socket_address *, const struct socket_network *);
 
 /*
  * A socket that listens at an address, and does not block; port 0 becomes a free one.

@@ -1547,6 +1547,135 @@ each_status_that_is_sent_has_its_reason(void **state)
 	assert_non_null(http_reason(999));
 }
 
+/*
+ * Clients of proxies
+ */
+
+/* In 10.0.0.0/8 and fd00::/8. */
+static bool
+is_proxy(const struct socket_address *a)
+{
+	return a->bytes[0] == (a->length == 4 ? 10 : 0xfd);
+}
+
+/* Asserts whom the proxy 10.9.9.9:99 hands these fields on for. */
+static void
+assert_client(const char *fields, const char *expected)
+{
+	struct socket_address client = { .length = 4,
+					 .bytes = { 10, 9, 9, 9 },
+					 .port = 99 };
+	char seen[64], wanted[64];
+	struct http_request r;
+	struct text t;
+
+	assert_int_equal(parse_hosted("GET / HTTP/1.1", fields, &r), 0);
+	http_forwarded(r.fields, is_proxy, &client);
+	text_init(&t, seen, sizeof seen - 1);
+	text_address(&t, client.bytes, client.length);
+	text_char(&t, ' ');
+	text_number(&t, client.port);
+	seen[t.length] = '\0';
+	snprintf(wanted, sizeof wanted, "%s 99", expected);
+	if (strcmp(seen, wanted) != 0)
+		fail_msg("%s for %s of %s", seen, wanted, fields);
+}
+
+static void
+the_client_is_the_last_hop_that_is_no_proxy(void **state)
+{
+	static const struct {
+		const char *fields, *client;
+	} rows[] = {
+		{ "", "10.9.9.9" },
+		{ "Forwarded: for=1.1.1.1\r\nX-Forwarded: 1.1.1.1\r\n", "10.9.9.9" },
+		{ "X-Forwarded-For:\r\n", "10.9.9.9" },
+		{ "X-Forwarded-For: 1.1.1.1\r\n", "1.1.1.1" },
+		{ "x-forwarded-for:1.1.1.1\r\n", "1.1.1.1" },
+		{ "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\n", "2.2.2.2" },
+		{ "X-Forwarded-For: 10.1.1.1, 2.2.2.2\r\n", "2.2.2.2" },
+		{ "X-Forwarded-For: 1.1.1.1,2.2.2.2 ,\t10.1.1.1,fd00::1\r\n", "2.2.2.2" },
+		{ "X-Forwarded-For: 10.1.1.1, 10.2.2.2\r\n", "10.1.1.1" },
+		{ "X-Forwarded-For: ,1.1.1.1, ,10.1.1.1, \r\n", "1.1.1.1" },
+		/* Several lines are one list. */
+		{ "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", "2.2.2.2" },
+		{ "X-Forwarded-For: 1.1.1.1\r\nA: b\r\nX-Forwarded-For: 10.1.1.1\r\n",
+		  "1.1.1.1" },
+		/* What cannot be read hides what stands before it. */
+		{ "X-Forwarded-For: x\r\n", "10.9.9.9" },
+		{ "X-Forwarded-For: 1.1.1.1, x\r\n", "10.9.9.9" },
+		{ "X-Forwarded-For: x, 1.1.1.1\r\n", "1.1.1.1" },
+		{ "X-Forwarded-For: 1.1.1.1, x, 10.1.1.1, 10.2.2.2\r\n", "10.1.1.1" },
+		{ "X-Forwarded-For: x, 1.1.1.1, 10.1.1.1\r\n", "1.1.1.1" },
+		{ "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: x\r\n", "10.9.9.9" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_client(rows[i].fields, rows[i].client);
+}
+
+static void
+a_hop_is_an_address_with_or_without_a_port(void **state)
+{
+	static const struct {
+		const char *hop, *client;
+	} rows[] = {
+		{ "1.2.3.4:5678", "1.2.3.4" },
+		{ "\"1.2.3.4\"", "1.2.3.4" },
+		{ "\"1.2.3.4:65535\"", "1.2.3.4" },
+		{ "2001:db8::1", "2001:db8::1" },
+		{ "[2001:db8::1]", "2001:db8::1" },
+		{ "[2001:DB8::1]:4711", "2001:db8::1" },
+		{ "\"[2001:db8::1]:4711\"", "2001:db8::1" },
+		{ "::ffff:1.2.3.4", "1.2.3.4" },
+		{ "[::ffff:102:304]:5", "1.2.3.4" },
+		{ "::ffff:10.1.1.1, 1.1.1.1, ::ffff:10.2.2.2", "1.1.1.1" },
+		{ "1111:1111:1111:1111:1111:1111:111.111.111.111",
+		  "1111:1111:1111:1111:1111:1111:6f6f:6f6f" },
+	};
+	static const char *const bad[] = {
+		"unknown",
+		"_hidden",
+		"1.2.3",
+		"1.2.3.4.5",
+		"1.2.3.256",
+		"1.2.3.4:x",
+		"1.2.3.4:65536",
+		"1.2.3.4:-1",
+		"1.2.3.4 5.6.7.8",
+		"1.2.3.4:5:6",
+		"\"1.2.3.4",
+		"1.2.3.4\"",
+		"\"\"",
+		"\"",
+		"[",
+		"[]",
+		"[2001:db8::1",
+		"2001:db8::1]",
+		"[2001:db8::1]x",
+		"[2001:db8::1]x:1",
+		"[2001:db8::1]:x",
+		"2001:db8::g",
+		"fe80::1%lo",
+		":",
+		"for=1.2.3.4",
+		"1111:1111:1111:1111:1111:1111:111.111.111.1111",
+	};
+	char fields[200];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(fields, sizeof fields, "X-Forwarded-For: %s\r\n", rows[i].hop);
+		assert_client(fields, rows[i].client);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(fields, sizeof fields, "X-Forwarded-For: 1.1.1.1, %s\r\n",
+			 bad[i]);
+		assert_client(fields, "10.9.9.9");
+	}
+}
+
 int
 main(void)
 {
@@ -1611,6 +1740,8 @@ main(void)
 		cmocka_unit_test(any_two_bytes_behind_a_percent_sign_are_digits_or_stay),
 		cmocka_unit_test(a_parameter_is_the_last_of_just_that_name),
 		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
+		cmocka_unit_test(the_client_is_the_last_hop_that_is_no_proxy),
+		cmocka_unit_test(a_hop_is_an_address_with_or_without_a_port),
 	};
 
 	return cmocka_run_group_tests_name("http", tests, NULL, drop_last_head);

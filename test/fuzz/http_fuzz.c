@@ -13,6 +13,22 @@ check_within(struct span s, const char *data, size_t length)
 			     : s.data >= data && s.data + s.length <= data + length);
 }
 
+/* Half of them, for no reason. */
+static bool
+is_even(const struct socket_address *address)
+{
+	return address->bytes[0] % 2 == 0;
+}
+
+static void
+check_client(struct span fields)
+{
+	struct socket_address client = { .length = 4, .port = 5 };
+
+	http_forwarded(fields, is_even, &client);
+	CHECK((client.length == 4 || client.length == 16) && client.port == 5);
+}
+
 static void
 check_head(const char *data, size_t length)
 {
@@ -29,7 +45,8 @@ check_head(const char *data, size_t length)
 				      r.target_host,   r.origin,
 				      r.content_type,  r.cookie,
 				      r.if_none_match, r.cors_headers,
-				      r.websocket_key, r.websocket_version };
+				      r.websocket_key, r.websocket_version,
+				      r.fields };
 	for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
 		if (spans[i].length > 0)
 			check_within(spans[i], head, length);
@@ -39,6 +56,7 @@ check_head(const char *data, size_t length)
 	/* Where the body ends must not be a matter of opinion. */
 	CHECK(!r.chunked || (r.length == 0 && r.minor == 1));
 	CHECK(r.length <= INT64_MAX);
+	check_client(r.fields);
 	struct span value = http_parameter(r.query, "callback");
 	if (value.length > 0)
 		check_within(value, r.query.data, r.query.length);

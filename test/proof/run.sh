@@ -73,7 +73,7 @@ same utf8
 same ws text.c
 same json text.c
 same packet text.c json.c
-same http text.c
+same http text.c socket.c
 same base64 text.c memory.c
 
 echo "$passed passed, $failed failed"
