@@ -12,7 +12,7 @@
 #define HAVE_TLS 1
 #endif
 
-enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS };
+enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS, NETWORKS };
 
 static bool valid_host(struct span);
 static bool valid_prefix(struct span);
@@ -51,6 +51,8 @@ static const struct key {
 	  NULL, NULL },
 	{ "MaxPerAddress", NUMBER, offsetof(struct conf, max_per_address), 1, 100000,
 	  NULL, NULL },
+	{ "TrustedProxies", NETWORKS, offsetof(struct conf, trusted_proxies), 0, 0, NULL,
+	  NULL },
 	{ "MaxPeers", NUMBER, offsetof(struct conf, max_peers), 1, 256, NULL, NULL },
 	{ "MaxPacket", NUMBER, offsetof(struct conf, max_packet), 1024, 1048576, NULL,
 	  NULL },
@@ -224,6 +226,9 @@ put_rule(struct text *error, const struct key *k)
 		}
 		break;
 	case ORIGINS: text_string(error, "a list of at most 64 strings"); break;
+	case NETWORKS:
+		text_string(error, "a list of at most 16 addresses or networks");
+		break;
 	}
 }
 
@@ -247,7 +252,7 @@ read_string(struct span value)
 }
 
 static bool
-read_origins(const char **origins, struct span value)
+read_strings(const char **strings, struct span value)
 {
 	struct json list;
 	struct span item;
@@ -258,11 +263,50 @@ read_origins(const char **origins, struct span value)
 	if (!json_enter(&list, '['))
 		return false;
 	while (json_element(&list, &item, &end)) {
-		if (count == CONF_ORIGINS || (origins[count] = read_string(item)) == NULL)
+		if (count == CONF_ORIGINS || (strings[count] = read_string(item)) == NULL)
 			return false;
 		count++;
 	}
-	origins[count] = NULL;
+	strings[count] = NULL;
+	return true;
+}
+
+/* ADDRESS or ADDRESS/BITS; IPv4 written as IPv6 would have its bits counted in two ways.
+ */
+static bool
+read_network(struct socket_network *network, const char *string)
+{
+	const char *slash = strchr(string, '/');
+	struct span host = { string,
+			     slash != NULL ? (size_t)(slash - string) : strlen(string) };
+	struct socket_address address;
+
+	if (!socket_read_address(host, &address) ||
+	    (address.length == 4 && memchr(host.data, ':', host.length) != NULL))
+		return false;
+	uint64_t bits = address.length * 8;
+	if (slash != NULL &&
+	    !text_to_number((struct span){ slash + 1, strlen(slash + 1) }, bits, &bits))
+		return false;
+	network->length = address.length;
+	network->bits = (uint8_t)bits;
+	memcpy(network->bytes, address.bytes, sizeof network->bytes);
+	return true;
+}
+
+static bool
+read_networks(struct socket_network *networks, struct span value)
+{
+	const char *strings[CONF_ORIGINS + 1];
+	size_t count = 0;
+
+	if (!read_strings(strings, value))
+		return false;
+	for (; strings[count] != NULL; count++)
+		if (count == CONF_PROXIES ||
+		    !read_network(&networks[count], strings[count]))
+			return false;
+	networks[count].length = 0;
 	return true;
 }
 
@@ -301,7 +345,8 @@ read_value(struct conf *c, const struct key *k, struct span value)
 		return true;
 	}
 	case LEVEL: return read_level(place, read_string(value));
-	case ORIGINS: return read_origins(place, value);
+	case ORIGINS: return read_strings(place, value);
+	case NETWORKS: return read_networks(place, value);
 	}
 	return false;
 }

@@ -3,10 +3,12 @@
 #define CONF_H
 
 #include "log.h"
+#include "socket.h"
 
 enum {
 	CONF_FILE = 16384, /* bytes of a configuration file, at most */
-	CONF_ORIGINS = 64  /* members of Origins, at most */
+	CONF_ORIGINS = 64, /* members of Origins, at most, ... */
+	CONF_PROXIES = 16  /* ... and of TrustedProxies */
 };
 
 struct conf {
@@ -24,6 +26,7 @@ struct conf {
 	const char *sockjs; /* URL of the client's script, for the iframe page */
 	uint32_t max_connections;
 	uint32_t max_per_address;
+	struct socket_network trusted_proxies[CONF_PROXIES + 1];
 	uint32_t max_peers;	    /* in a room */
 	uint32_t max_packet;	    /* bytes */
 	uint32_t heartbeat;	    /* seconds */

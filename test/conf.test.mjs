@@ -181,6 +181,13 @@ describe('the configuration', () => {
 			'null', list(65)], 'list');
 	});
 
+	test('TrustedProxies is a list of addresses and networks', async t => {
+		await accepted(t, member('TrustedProxies', '[]'));
+		await accepted(t, member('TrustedProxies', '["127.0.0.1","10.0.0.0/8","fd00::/8"]'));
+		await wrongType(t, 'TrustedProxies', ['"127.0.0.1"', '["localhost"]', '["10.0.0.0/33"]', '[1]',
+			JSON.stringify(Array(17).fill('::1'))], 'at most 16 addresses or networks');
+	});
+
 	test('a key that nobody knows is an error, in any case of letters', async t => {
 		for (const key of ['Prot', 'port', 'PORT', '', 'Port ', 'Loglevel', '__proto__', '\\u0000',
 			'x'.repeat(1000)])

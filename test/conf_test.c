@@ -686,14 +686,118 @@ origins_are_strings(void **state)
 }
 
 /*
+ * TrustedProxies
+ */
+
+static bool
+is_trusted(const struct conf *c, const char *text)
+{
+	struct socket_address address;
+
+	assert_true(socket_read_address(span(text), &address));
+	return socket_in_networks(&address, c->trusted_proxies);
+}
+
+static void
+trusted_proxies_are_addresses_and_networks(void **state)
+{
+	static const struct {
+		const char *list, *in, *out;
+	} rows[] = {
+		{ "\"127.0.0.1\"", "127.0.0.1", "127.0.0.2" },
+		{ "\"10.0.0.0/8\"", "10.255.1.2", "11.0.0.0" },
+		{ "\"10.1.2.3/8\"", "10.9.9.9", "9.1.2.3" },
+		{ "\"192.168.4.0/22\"", "192.168.7.255", "192.168.8.0" },
+		{ "\"192.0.2.6/31\"", "192.0.2.7", "192.0.2.5" },
+		{ "\"192.0.2.6/32\"", "192.0.2.6", "192.0.2.7" },
+		{ "\"0.0.0.0/0\"", "255.1.2.3", "::1" },
+		{ "\"10.0.0.0/8\"", "::ffff:10.1.2.3", "a00::" },
+		{ "\"::1\"", "::1", "::2" },
+		{ "\"::/0\"", "2001:db8::1", "1.2.3.4" },
+		{ "\"fd00::/8\"", "fdff::1", "fc00::1" },
+		{ "\"2001:db8:0:fff0::/60\"", "2001:db8:0:ffff::1", "2001:db8:0:ffe0::" },
+		{ "\"2001:db8::8/128\"", "2001:db8::8", "2001:db8::9" },
+		{ "\"127.0.0.1\",\"fd00::/8\"", "fd00::1", "127.0.0.2" },
+	};
+	char text[100];
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(text, sizeof text, "{\"TrustedProxies\":[%s]}", rows[i].list);
+		load_good(&c, text);
+		if (!is_trusted(&c, rows[i].in) || is_trusted(&c, rows[i].out))
+			fail_msg("%s", rows[i].list);
+	}
+	conf_default(&c);
+	assert_false(is_trusted(&c, "127.0.0.1"));
+	assert_true(load_file(&c, path));
+	write_file(BYTES("{\"TrustedProxies\":[]}"));
+	assert_true(load_file(&c, path));
+	assert_false(is_trusted(&c, "127.0.0.1"));
+}
+
+static void
+trusted_proxies_are_nothing_else_and_16_at_most(void **state)
+{
+	static const char *const bad[] = {
+		"\"10.0.0.0/8\"",
+		"1",
+		"[1]",
+		"[\"\"]",
+		"[\"/8\"]",
+		"[\"proxy\"]",
+		"[\"10.0.0\"]",
+		"[\"10.0.0.0/\"]",
+		"[\"10.0.0.0/33\"]",
+		"[\"10.0.0.0/-1\"]",
+		"[\"10.0.0.0/8/8\"]",
+		"[\"10.0.0.0/255.0.0.0\"]",
+		"[\"10.0.0.0 \"]",
+		"[\"::1/129\"]",
+		"[\"[::1]\"]",
+		"[\"fe80::1%lo\"]",
+		"[\"::ffff:10.0.0.0/104\"]",
+		"[\"::ffff:10.0.0.0/8\"]",
+		"[\"1234:1234:1234:1234:1234:1234:123.123.123.1234\"]",
+		"[\"127.0.0.1\",\"x\"]",
+	};
+	char data[500];
+	struct text t;
+	struct conf c;
+
+	(void)state;
+	for (unsigned count = 16; count <= 17; count++) {
+		text_init(&t, data, sizeof data - 1);
+		text_string(&t, "{\"TrustedProxies\":[");
+		for (unsigned i = 0; i < count; i++) {
+			text_string(&t, i > 0 ? ",\"10.0.0." : "\"10.0.0.");
+			text_number(&t, i);
+			text_char(&t, '"');
+		}
+		text_string(&t, "]}");
+		data[t.length] = '\0';
+		assert_int_equal(load(&c, data), count == 16);
+		assert_true(count > 16 || is_trusted(&c, "10.0.0.15"));
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(data, sizeof data, "{\"TrustedProxies\":%s}", bad[i]);
+		if (load(&c, data))
+			fail_msg("%s is accepted", data);
+		assert_string_equal(at_line(1),
+				    "TrustedProxies must be a list of at most 16 "
+				    "addresses or networks");
+	}
+}
+
+/*
  * Keys
  */
 
 #define KEYS                                                                             \
 	"there are Port, TLS, Cert, Key, Host, Prefix, Log, LogLevel, LogSize, User, "   \
-	"Origins, SockJS, MaxConnections, MaxPerAddress, MaxPeers, MaxPacket, "          \
-	"Heartbeat, "                                                                    \
-	"HandshakeTimeout"
+	"Origins, SockJS, MaxConnections, MaxPerAddress, TrustedProxies, MaxPeers, "     \
+	"MaxPacket, Heartbeat, HandshakeTimeout"
 
 static void
 an_unknown_key_is_refused(void **state)
@@ -1026,6 +1130,8 @@ main(void)
 		cmocka_unit_test(origins_are_64_at_most),
 		cmocka_unit_test(origins_replace_all_those_before),
 		cmocka_unit_test(origins_are_strings),
+		cmocka_unit_test(trusted_proxies_are_addresses_and_networks),
+		cmocka_unit_test(trusted_proxies_are_nothing_else_and_16_at_most),
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_key_may_have_escapes),
 		cmocka_unit_test(a_key_given_twice_is_refused),

@@ -33,6 +33,12 @@ check_conf(const struct conf *c)
 	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS)
 		CHECK(strlen(c->origins[origins++]) <= CONF_FILE);
 	CHECK(origins <= CONF_ORIGINS);
+	size_t proxies = 0;
+	while (c->trusted_proxies[proxies].length > 0 && proxies <= CONF_PROXIES) {
+		const struct socket_network *n = &c->trusted_proxies[proxies++];
+		CHECK((n->length == 4 || n->length == 16) && n->bits <= n->length * 8);
+	}
+	CHECK(proxies <= CONF_PROXIES);
 }
 
 int
