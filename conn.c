@@ -2,7 +2,6 @@
 #include "conn.h"
 
 #include "log.h"
-#include "socket.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -43,6 +42,7 @@ struct conn {
 	bool turned_away;  /* takes one of the places for that */
 	bool finished;	   /* TLS has been told that nothing more will be written */
 	bool closed_told;  /* the handler knows, or never knew, of it */
+	bool proxy;	   /* the peer is one that is trusted */
 	uint32_t counted;  /* where its address is counted, 0: nowhere */
 	uint32_t deadline; /* millisecond modulo 2^32, 0: none */
 	uint32_t moved; /* second in which unsent bytes last went out or began to wait */
@@ -52,6 +52,7 @@ struct conn {
 	char *in;		     /* blocks, held only while they hold something */
 	char *out;
 	struct socket_address peer;
+	struct socket_address client; /* the peer, or whom it speaks for */
 };
 
 static struct {
@@ -138,15 +139,15 @@ struct span
 conn_peer(uint32_t number)
 {
 	static char data[64];
-	const struct socket_address *peer = &loop.conns[number].peer;
-	bool brackets = peer->length == 16;
+	const struct socket_address *client = &loop.conns[number].client;
+	bool brackets = client->length == 16;
 	struct text t;
 
 	text_init(&t, data, sizeof data);
 	text_string(&t, brackets ? "[" : "");
-	text_address(&t, peer->bytes, peer->length);
+	text_address(&t, client->bytes, client->length);
 	text_string(&t, brackets ? "]:" : ":");
-	text_number(&t, peer->port);
+	text_number(&t, client->port);
 	return (struct span){ data, t.length };
 }
 
@@ -171,9 +172,9 @@ conn_listen(const uint8_t *address, size_t length, uint16_t port)
 struct source
 conn_source(uint32_t number)
 {
-	const struct socket_address *peer = &loop.conns[number].peer;
+	const struct socket_address *client = &loop.conns[number].client;
 
-	return source_of(peer->bytes, peer->length);
+	return source_of(client->bytes, client->length);
 }
 
 static void
@@ -210,7 +211,7 @@ add_conn(int fd, const struct socket_address *peer)
 			    .slot = loop.used++,
 			    .busy = (uint32_t)loop.now,
 			    .moved = loop.second };
-	c->peer = *peer;
+	c->peer = c->client = *peer;
 	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	loop.owners[c->slot] = number;
 	loop.held++;
@@ -247,16 +248,52 @@ turn_away(uint32_t number, const char *why)
 	set_deadline(c, LINGER);
 }
 
+static const char *const too_many = "refused: too many connections from this address";
+
+bool
+conn_trusts(const struct socket_address *address)
+{
+	return socket_in_networks(address, loop.limits.proxies);
+}
+
+struct socket_address *
+conn_client(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	c->client = c->peer;
+	return c->proxy ? &c->client : NULL;
+}
+
+/* False if its address has its share. */
+static bool
+count_in(uint32_t number)
+{
+	return source_add(&loop.sources, conn_source(number),
+			  &loop.conns[number].counted);
+}
+
+bool
+conn_claim(uint32_t number)
+{
+	if (!loop.conns[number].proxy || count_in(number))
+		return true;
+	loop.counters.refused++;
+	log_line(LEVEL_DEBUG, conn_peer(number), too_many);
+	return false;
+}
+
 static void
 admit(int fd, const struct socket_address *peer)
 {
 	uint32_t number = add_conn(fd, peer);
 	struct conn *c = &loop.conns[number];
 
+	c->proxy = conn_trusts(peer);
 	if (loop.counters.open >= loop.limits.connections) {
 		turn_away(number, "refused: too many connections");
-	} else if (!source_add(&loop.sources, conn_source(number), &c->counted)) {
-		turn_away(number, "refused: too many connections from this address");
+	} else if (!c->proxy && !count_in(number)) {
+		turn_away(number, too_many);
 	} else {
 		c->state = OPEN;
 		loop.counters.accepted++;

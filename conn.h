@@ -5,6 +5,7 @@
 #ifndef CONN_H
 #define CONN_H
 
+#include "socket.h"
 #include "source.h"
 
 #include <signal.h>
@@ -38,6 +39,7 @@ struct conn_limits {
 	uint32_t connections;
 	uint32_t per_address; /* loopback excepted; IPv6 by its first 64 bits */
 	uint32_t stall; /* seconds that unsent bytes may wait for the peer to read */
+	const struct socket_network *proxies; /* who speak for others; NULL: nobody */
 };
 
 /* Tables for that many connections; numbers go from 1 to conn_most(limits). */
@@ -93,7 +95,24 @@ void conn_deadline(uint32_t conn, uint32_t seconds);
 /* Monotonic seconds. */
 uint32_t conn_now(void);
 
-/* ADDRESS:PORT of the peer, for the log; good until the next call. */
+/* Is this address a trusted proxy's? */
+bool conn_trusts(const struct socket_address *);
+
+/*
+ * Where the address of a trusted proxy's client is kept, for a request to change: whom
+ * the log names, and for whom the connection counts, until the next one.  It is the
+ * proxy's own again with each call.  NULL if the peer is no such proxy.
+ */
+struct socket_address *conn_client(uint32_t conn);
+
+/*
+ * Counts a trusted proxy's connection for its client until it ends, as others are from
+ * their beginning; to be called once.  False if that one has its share.
+ */
+bool conn_claim(uint32_t conn);
+
+/* The client's ADDRESS and the connection's :PORT, for the log; good until the next call.
+ */
 struct span conn_peer(uint32_t conn);
 
 /* Whom a connection counts for. */

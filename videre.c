@@ -670,7 +670,7 @@ map_memory(void)
 	uint32_t keys[4];
 	struct memory memory = { 0 };
 	struct conn_limits limits = { conf.max_connections, conf.max_per_address,
-				      2 * conf.heartbeat };
+				      2 * conf.heartbeat, conf.trusted_proxies };
 	struct sockjs_limits sockjs = {
 		.session.connections = conn_most(&limits),
 		.session.per_address = conf.max_per_address,

@@ -439,6 +439,10 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 		refuse_upgrade(conn, status);
 		return false;
 	}
+	if (!conn_claim(conn)) {
+		refuse(conn, 503);
+		return false;
+	}
 	if (!conn_write(conn, head, sizeof head - 1) ||
 	    !conn_write(conn, accept, sizeof accept) || !conn_write(conn, "\r\n\r\n", 4))
 		return false;
@@ -453,6 +457,10 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 static void
 hand_over(uint32_t conn, const struct http_request *r, struct span body)
 {
+	struct socket_address *client = conn_client(conn);
+
+	if (client != NULL)
+		http_forwarded(r->fields, conn_trusts, client);
 	web.channels[conn].state = IN_HAND;
 	conn_deadline(conn, 0);
 	web.handler->request(conn, r, body);

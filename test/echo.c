@@ -84,7 +84,7 @@ place_all(uint32_t heartbeat)
 {
 	static const char *const no_origins[] = { NULL };
 	static const uint32_t key[2] = { 1, 2 }; /* no stranger gets here */
-	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * heartbeat };
+	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * heartbeat, NULL };
 	struct sockjs_limits sockjs = {
 		.session.connections = conn_most(&limits),
 		.session.per_address = CONNECTIONS,

@@ -50,3 +50,19 @@ test('an address past its share does not take the places of the others', async t
 		raw?.destroy();
 	first.destroy();
 });
+
+test('a trusted proxy is not counted when it connects, but for whom it then speaks', async t => {
+	const server = await serve(t, { conf: { ...conf, TrustedProxies: ['192.0.2.1'] }, allow });
+	const raws = await Promise.all(Array.from({ length: 7 }, () => Raw.connect(server)));
+	/* Whom it names, if anybody: else it counts for itself, or for loopback not at all. */
+	const clients = ['203.0.113.1', '203.0.113.1', '203.0.113.1', undefined, undefined, undefined, '127.0.0.1'];
+	const statuses = [];
+	for (const [i, raw] of raws.entries()) {
+		raw.write(handshake(undefined, { 'X-Forwarded-For': clients[i] }));
+		statuses.push(await raw.status());
+	}
+	assert.deepEqual(statuses, [101, 101, 503, 101, 101, 503, 101]);
+	const other = await Raw.connect(server, { localAddress: '192.0.2.2' });
+	other.write(handshake(undefined, { 'X-Forwarded-For': '203.0.113.1' }));
+	assert.equal(await other.status(), 101);
+});

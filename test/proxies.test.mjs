@@ -1,0 +1,174 @@
+/* Clients behind proxies: who is trusted says for whom it speaks, and that one is counted and logged. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Raw, handshake } from './client.mjs';
+import { serve, test, until } from './server.mjs';
+import { ask, eventually, exchange, fresh, post } from './sockjs.mjs';
+
+const A = '203.0.113.1', B = '2001:db8::1';
+const allow = [/ warn - refused connections: \d+$/];
+const conf = { TrustedProxies: ['127.0.0.1', '10.0.0.0/8'], MaxPerAddress: 2 };
+const behind = (t, changes) => serve(t, { conf: { ...conf, ...changes }, allow });
+const from = hops => ({ 'X-Forwarded-For': hops });
+const xhr = () => `/echo${fresh()}/xhr`;
+
+/* A handshake for these hops, and its connection and status. */
+async function shake(server, hops, target = '/echo/websocket') {
+	const raw = await Raw.connect(server);
+	raw.write(handshake(target, from(hops)));
+	return { raw, status: await raw.status() };
+}
+
+async function upgraded(server, hops, target) {
+	const { raw, status } = await shake(server, hops, target);
+	assert.equal(status, 101, `${hops}`);
+	return raw;
+}
+
+async function refused(server, hops, target) {
+	const { raw, status } = await shake(server, hops, target);
+	assert.equal(status, 503, `${hops}`);
+	raw.end();
+	await raw.ended();
+}
+
+const counted = (server, what, count) => until(`${count} ${what}`, () => server.counters(),
+	counters => counters[what] === count);
+
+/* The status of a first poll for these hops, which makes a session. */
+const poll = async (server, hops) =>
+	(await ask(server, xhr(), { method: 'POST', ...from(hops) })).status;
+
+for (const [name, target] of [['plain', () => '/echo/websocket'], ['SockJS', () => `/echo${fresh()}/websocket`]]) {
+	test(`a ${name} WebSocket counts for its forwarded address until it ends`, async t => {
+		const server = await behind(t);
+		for (const client of [A, B]) {
+			const first = await upgraded(server, client, target());
+			await upgraded(server, client, target());
+			await refused(server, client, target());
+			await refused(server, client, target());
+			first.destroy();
+			await counted(server, 'connections', 1);
+			await upgraded(server, client, target());
+			await refused(server, client, target());
+			for (const raw of server.clients)
+				raw.destroy();
+			await counted(server, 'connections', 0);
+		}
+		assert.equal((await server.counters()).sessions, 0);
+	});
+}
+
+test('a session over HTTP counts for the forwarded address of the request that made it', async t => {
+	const server = await behind(t);
+	for (const client of [A, B]) {
+		assert.equal(await poll(server, client), 200);
+		assert.equal(await poll(server, client), 200);
+		assert.equal(await poll(server, client), 503);
+	}
+	await eventually('no sessions', () => server.counters(), counters => counters.sessions === 0);
+	assert.equal(await poll(server, A), 200);
+	assert.equal(await poll(server, A), 200);
+	assert.equal(await poll(server, A), 503);
+});
+
+test('each request of a kept connection has its own client', async t => {
+	const server = await behind(t, { MaxPerAddress: 1 });
+	const raw = await Raw.connect(server);
+	const status = async hops => (await post(raw, xhr(), undefined, from(hops))).status;
+	assert.equal(await status(A), 200);
+	assert.equal(await status(A), 503);
+	assert.equal(await status(B), 200);
+	assert.equal(await status(B), 503);
+	assert.equal(await status(A), 503);
+	/* Nobody is told: it is the proxy's own, and loopback. */
+	assert.equal(await status(undefined), 200);
+	assert.equal(await status(undefined), 200);
+	/* The connection may still become anybody's, just once. */
+	raw.write(handshake(undefined, from(A)));
+	assert.equal(await raw.status(), 101);
+	await refused(server, A);
+	await upgraded(server, B);
+});
+
+test('what a client says of itself is not believed', async t => {
+	const server = await behind(t, { MaxPerAddress: 1 });
+	await upgraded(server, A);
+	for (const hops of [`198.51.100.1, ${A}`, `10.0.0.1, ${A}`, `x, ${A}`, ['198.51.100.2', A],
+		`::ffff:${A}`, `${A}:5678`, `"${A}:1"`])
+		await refused(server, hops);
+	await upgraded(server, B);
+	await refused(server, `"[${B}]:4711"`);
+	await refused(server, '2001:db8::2'); /* of the same 64 bits */
+});
+
+test('a chain of trusted proxies is followed to its client', async t => {
+	const server = await behind(t, { MaxPerAddress: 1 });
+	await upgraded(server, `${A}, 10.1.1.1`);
+	await refused(server, `${A}, 10.2.2.2`);
+	await refused(server, [`198.51.100.1, ${A}, 10.1.1.1`, '10.2.2.2']);
+	await upgraded(server, `${B}, 10.1.1.1`);
+	/* Up to what cannot be read: who stands behind that is the client. */
+	await upgraded(server, `${A}, x, 10.3.3.3`);
+	await refused(server, `${B}, y, 10.3.3.3, 10.4.4.4`);
+});
+
+test('a proxy that is not trusted speaks for nobody', async t => {
+	for (const TrustedProxies of [[], ['127.0.0.2', '::1', '10.0.0.0/8']]) {
+		const server = await behind(t, { TrustedProxies, MaxPerAddress: 1, Log: 'log', LogLevel: 'debug' });
+		for (let i = 0; i < 3; i++)
+			await upgraded(server, A);
+		for (let i = 0; i < 3; i++)
+			assert.equal(await poll(server, A), 200);
+		const log = await readFile(path.join(server.dir, 'log'), 'utf8');
+		assert(!log.includes(A));
+	}
+});
+
+test('loopback is excepted where it is the client, and only there', async t => {
+	const server = await behind(t, { MaxPerAddress: 1 });
+	for (let i = 0; i < 3; i++) {
+		await upgraded(server, undefined);
+		await upgraded(server, '127.0.0.9');
+		assert.equal(await poll(server, '::1'), 200);
+	}
+	await upgraded(server, A);
+	await refused(server, A);
+});
+
+test('a handshake that fails counts for nobody', async t => {
+	const server = await behind(t, { MaxPerAddress: 1 });
+	const raw = await Raw.connect(server);
+	for (let i = 0; i < 3; i++) {
+		const { status } = await exchange(raw, '/echo/websocket', from(A));
+		assert.equal(status, 400);
+	}
+	await upgraded(server, A);
+	await refused(server, A);
+});
+
+test('the log names the forwarded address, with the port of the connection', async t => {
+	const server = await behind(t, { MaxPerAddress: 1, Log: 'log', LogLevel: 'debug' });
+	const logged = pattern => until(`${pattern} in the log`,
+		() => readFile(path.join(server.dir, 'log'), 'utf8'), text => pattern.test(text));
+	const raw = await upgraded(server, `198.51.100.1, ${A}`);
+	const { localPort } = raw.socket;
+	await logged(new RegExp(` debug 127\\.0\\.0\\.1:${localPort} connected`));
+	const name = `203\\.0\\.113\\.1:${localPort}`;
+	await logged(new RegExp(` debug ${name} requests /echo/websocket`));
+	await logged(new RegExp(` debug ${name} session opened`));
+	const late = await shake(server, `${A}:77`);
+	assert.equal(late.status, 503);
+	await logged(new RegExp(` debug 203\\.0\\.113\\.1:${late.raw.socket.localPort} refused: too many`));
+	raw.destroy();
+	await logged(new RegExp(` debug ${name} session closed`));
+	assert.equal(await poll(server, `[${B}]:4711`), 200);
+	await logged(/ debug \[2001:db8::1\]:\d+ session opened/);
+	/* Without the field it is the proxy again. */
+	const kept = await Raw.connect(server);
+	await exchange(kept, '/one', from(B));
+	await exchange(kept, '/two');
+	await logged(new RegExp(` debug \\[2001:db8::1\\]:${kept.socket.localPort} requests /one`));
+	await logged(new RegExp(` debug 127\\.0\\.0\\.1:${kept.socket.localPort} requests /two`));
+});
