@@ -62,11 +62,12 @@ SMALL = -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables 
 STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,noseparate-code,--no-warn-mismatch
 
 # What differs in linking: a target without NO_PIE is a static PIE, which musl's wrapper does not
-# know, and RELRO is left out where pages of 64 KB would make it cost as much.
+# know, and RELRO is left out where pages of 64 KB would make it cost as much.  Without it nothing has
+# to begin at a page, to which ld would fill up the file.
 
 IS_PIE = $(if $(findstring $(NO_PIE),$(FLAGS_$*)),,yes)
 LINK = $(STATIC) $(if $(IS_PIE),-Wl$(comma)-pie$(comma)--no-dynamic-linker$(comma)-z$(comma)text) \
-	-Wl,-z,$(if $(filter $*,$(LARGE_PAGES)),no)relro,-z,now \
+	-Wl,-z,$(if $(filter $*,$(LARGE_PAGES)),norelro$(comma)-z$(comma)common-page-size=64,relro),-z,now \
 	$(addprefix $(TOOLCHAIN)/lib/,$(if $(IS_PIE),rcrt1.o,crt1.o) crti.o crtn.o)
 comma = ,
 
