@@ -15,11 +15,11 @@ ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' 
 	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CFLAGS)
 LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
-SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory source rooms packet log conf socket $(TLS_FILES) conn web frame session sockjs
+FILES = text json http ws memory source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs
 UNITS = text json http ws memory source rooms packet log conf cert frame
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.

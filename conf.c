@@ -44,6 +44,7 @@ static const struct key {
 	{ "LogSize", NUMBER, offsetof(struct conf, log_size), 0, INT32_MAX, NULL, NULL },
 	{ "User", STRING, offsetof(struct conf, user), 0, 0, valid_user,
 	  "a user of this system (/etc/passwd), or \"\" to change nothing" },
+	{ "Sandbox", FLAG, offsetof(struct conf, sandbox), 0, 1, NULL, NULL },
 	{ "Origins", ORIGINS, offsetof(struct conf, origins), 0, 0, NULL, NULL },
 	{ "SockJS", STRING, offsetof(struct conf, sockjs), 0, 0, valid_url,
 	  "a URL of at most 1000 bytes that begins with http or /" },
@@ -79,6 +80,7 @@ conf_default(struct conf *c)
 		.log_level = LEVEL_DEBUG,
 		.log_size = 1048576,
 		.user = "",
+		.sandbox = true,
 		.sockjs =
 		    "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js",
 		.max_connections = 256,

@@ -22,6 +22,7 @@ struct conf {
 	uint32_t log_level;
 	uint32_t log_size;		       /* bytes, 0: no limit */
 	const char *user;		       /* "": the one that started it */
+	bool sandbox;			       /* only the system calls that are needed */
 	const char *origins[CONF_ORIGINS + 1]; /* NULL behind the last */
 	const char *sockjs; /* URL of the client's script, for the iframe page */
 	uint32_t max_connections;

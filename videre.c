@@ -7,6 +7,7 @@
 #include "conf.h"
 #include "packet.h"
 #include "rooms.h"
+#include "sandbox.h"
 #include "selfsign.h"
 #include "sockjs.h"
 #include "tls.h"
@@ -631,6 +632,15 @@ drop_root(void)
 		fatal("User: cannot become that user: ", strerror(errno));
 }
 
+static void
+confine(void)
+{
+	if (conf.sandbox && !sandbox_enter())
+		log_line(
+		    LEVEL_INFO, (struct span){ 0 },
+		    "no sandbox: this kernel, or this build, has no system call filter");
+}
+
 /* The descriptors that the connections need, as far as the system lets us have them. */
 static void
 raise_file_limit(void)
@@ -769,6 +779,7 @@ main(int argc, char **argv)
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();
+	confine();
 	log_flush();
 	conn_run(&web_conn_handler, &waiting, woken);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "stopped");

@@ -124,6 +124,7 @@ assert_defaults(const struct conf *c)
 	assert_int_equal(c->log_level, LEVEL_DEBUG);
 	assert_int_equal(c->log_size, 1048576);
 	assert_string_equal(c->user, "");
+	assert_true(c->sandbox);
 	assert_origins(c, no_origins);
 	assert_string_equal(
 	    c->sockjs, "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js");
@@ -164,7 +165,8 @@ every_key_is_read(void **state)
 	    "{\n"
 	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
 	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Log\": \"syslog\",\n"
-	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\",\n"
+	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\", \"Sandbox\": "
+	    "false,\n"
 	    "\"Origins\": [\"https://a.example\", \"https://b.example:8443\"],\n"
 	    "\"SockJS\": \"/sockjs.js\", \"MaxConnections\": 2, \"MaxPerAddress\": 3, "
 	    "\"MaxPeers\": 4,\n"
@@ -180,6 +182,7 @@ every_key_is_read(void **state)
 	assert_int_equal(c.log_level, LEVEL_WARN);
 	assert_int_equal(c.log_size, 1);
 	assert_string_equal(c.user, "nobody");
+	assert_false(c.sandbox);
 	assert_origins(&c, origins);
 	assert_string_equal(c.sockjs, "/sockjs.js");
 	assert_int_equal(c.max_connections, 2);
@@ -335,6 +338,19 @@ tls_is_a_flag(void **state)
 	assert_refused("{\"TLS\":\"false\"}", 1, rule);
 	assert_refused("{\"TLS\":\"\"}", 1, rule);
 	assert_refused("{\"TLS\":[false]}", 1, rule);
+}
+
+static void
+sandbox_is_a_flag(void **state)
+{
+	static const char rule[] = "Sandbox must be true or false";
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Sandbox\":true}");
+	assert_true(c.sandbox);
+	assert_refused("{\n\"Sandbox\": 1}", 2, rule);
+	assert_refused("{\"Sandbox\":\"false\"}", 1, rule);
 }
 
 /*
@@ -796,8 +812,8 @@ trusted_proxies_are_nothing_else_and_16_at_most(void **state)
 
 #define KEYS                                                                             \
 	"there are Port, TLS, Cert, Key, Host, Prefix, Log, LogLevel, LogSize, User, "   \
-	"Origins, SockJS, MaxConnections, MaxPerAddress, TrustedProxies, MaxPeers, "     \
-	"MaxPacket, Heartbeat, HandshakeTimeout"
+	"Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, TrustedProxies, "      \
+	"MaxPeers, MaxPacket, Heartbeat, HandshakeTimeout"
 
 static void
 an_unknown_key_is_refused(void **state)
@@ -1117,6 +1133,7 @@ main(void)
 		cmocka_unit_test(a_number_past_its_limits_is_refused),
 		cmocka_unit_test(anything_but_a_whole_number_is_refused),
 		cmocka_unit_test(tls_is_a_flag),
+		cmocka_unit_test(sandbox_is_a_flag),
 		cmocka_unit_test(a_string_comes_without_its_escapes),
 		cmocka_unit_test(anything_but_a_string_is_refused),
 		cmocka_unit_test(control_characters_are_refused),

@@ -1,0 +1,18 @@
+/*
+ * Confinement: once started, the server needs few system calls, and whoever took it over
+ * would find no others.
+ */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <stdbool.h>
+
+/*
+ * From here on only the system calls of the loop, the log and the certificates work;
+ * every other fails with EPERM, and no program that is executed gains rights.  False,
+ * with nothing changed but the latter, if this system or this build cannot do that
+ * (seccomp(2)).
+ */
+bool sandbox_enter(void);
+
+#endif
