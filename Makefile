@@ -56,9 +56,9 @@ run: videre
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
-build/noalloc.so: test/noalloc.c
+build/noalloc.so build/forbidden.so: build/%.so: test/%.c
 	@mkdir -p build
-	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ test/noalloc.c
+	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
 sanitized:
 	$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
@@ -69,7 +69,7 @@ without-tls:
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: videre unit-test fuzz-replay without-tls build/noalloc.so
+test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 

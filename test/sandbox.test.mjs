@@ -1,0 +1,191 @@
+/*
+ * Confined to few system calls, the server does everything that it does, and nothing else.
+ * A sanitized build is not confined, so this is about the one that is shipped.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe } from 'node:test';
+import { pair } from './certificate.mjs';
+import { Raw, open, packet } from './client.mjs';
+import { Lines, bounded, built, scratch, serve, test, until } from './server.mjs';
+import { meet, transports } from './sockjs.mjs';
+
+const binary = built('VIDERE_PLAIN', 'videre');
+const library = built('FORBIDDEN', 'build/forbidden.so');
+
+/* A static one loads no library. */
+const dynamic = (await readFile(binary)).includes('/ld-linux');
+
+async function status(server, ...names) {
+	const text = await readFile(`/proc/${server.pid}/status`, 'utf8');
+	return names.map(name => new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]);
+}
+
+/* A program that runs the server's binary in this way, as the same process. */
+async function wrapped(t, words) {
+	const file = path.join(await scratch(t), 'videre');
+	await writeFile(file, `#!/bin/sh\nexec ${words} ${binary} "$@"\n`, { mode: 0o755 });
+	return file;
+}
+
+async function reopened(server) {
+	const from = server.lines.all.length;
+	server.signal('SIGHUP');
+	await server.lines.match(/ info - log reopened/, from);
+}
+
+async function call(server, room, kind) {
+	const peers = await meet(server, room, ['a', kind], ['b', kind]);
+	const text = packet('broadcast', 'a', room, 'x'.repeat(20_000));
+	peers[0].send(text);
+	await peers[1].gets(text);
+	return peers;
+}
+
+const has = (file, pattern) => until(`a line in ${file}`,
+	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
+
+for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-256')]])
+	test(`no call is refused to what a server does ${what}`, async t => {
+		const dir = await scratch(t);
+		const file = name => path.join(dir, name);
+		const log = file('log/debug.log'), calls = file('calls');
+		const server = await serve(t, {
+			binary: await wrapped(t, `strace -D -o ${calls}`), tls,
+			conf: { Log: log, LogLevel: 'debug', LogSize: 20_000, MaxConnections: 20 },
+			expect: [/ warn - the log .* cannot be moved aside: Is a directory/],
+			allow: [/ warn - refused connections: \d+$/], /* once a second */
+		});
+		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
+		for (const kind of transports) {
+			await call(server, kind, kind);
+			for (const client of server.clients)
+				client.destroy();
+			await until('nobody is left', () => server.counters(),
+				({ connections }) => connections === 0);
+		}
+
+		/* Moved, removed with its directory, full, and full where it cannot move. */
+		await rename(log, file('log/before'));
+		await reopened(server);
+		await has(log, / info - log reopened\n/);
+		await rm(file('log'), { recursive: true });
+		await reopened(server);
+		await has(log, / info - log reopened\n/);
+		for (let i = 0; i < 100; i++)
+			await server.counters();
+		await has(`${log}.1`, / info - counters: /);
+		await rm(`${log}.1`);
+		await mkdir(`${log}.1`);
+		for (let i = 0; i < 100; i++)
+			await server.counters();
+		await server.lines.match(/ cannot be moved aside: /);
+
+		if (tls !== undefined)
+			await server.lines.match(/ info - certificate loaded/);
+		const others = [];
+		for (let i = 0; i < 20; i++)
+			others.push(await Raw.connect(server));
+		await until('all are in', () => server.counters(), ({ connections }) => connections === 20);
+		await assert.rejects(open(server));
+		const { refused } = await server.counters();
+		assert(refused > 0);
+		await server.stop();
+
+		const [, after] = (await readFile(calls, 'latin1')).split(/^.*PR_SET_SECCOMP.* = 0$/m);
+		assert.match(after, /^ppoll.* = 1/m);
+		assert.deepEqual(after.split('\n').filter(line => line.includes('EPERM')), []);
+	});
+
+test('a certificate is loaded again', async t => {
+	const dir = await scratch(t);
+	const [old, next] = [await pair('P-256'), await pair('P-384')];
+	const [cert, key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+	const put = one => Promise.all([copyFile(one.cert, cert), copyFile(one.key, key)]);
+	await put(old);
+	const server = await serve(t, { binary, tls: { cert, key, ca: old.ca + next.ca } });
+	await (await open(server)).none();
+	await put(next);
+	await reopened(server);
+	await server.lines.match(/ info - certificate loaded/);
+	await (await open(Object.assign(server, { tls: next }))).none();
+});
+
+const unshares = () => {
+	try {
+		execFileSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/dev']);
+		return true;
+	} catch {
+		return false;
+	}
+};
+
+const SYSLOGD = `socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un($ARGV[0])) or die;
+	$| = 1; print "$m\\n" while defined recv(S, $m, 2000, 0)`;
+
+test('it logs to a syslogd that comes later', async t => {
+	if (!unshares())
+		return t.skip('a mount namespace cannot be made');
+	const devices = 'mount -t tmpfs tmpfs /dev && mknod /dev/null c 1 3 && ' +
+		'mknod /dev/urandom c 1 9 && exec "$0" "$@"';
+	const server = await serve(t, {
+		binary: await wrapped(t, `unshare --mount sh -c '${devices}'`),
+		conf: { Log: 'syslog', LogLevel: 'debug' },
+		expect: [/ warn - the log syslog \(\/dev\/log\) cannot be reached: No such file/],
+		allow: [/^<\d+>videre/],
+	});
+	const at = `/proc/${server.pid}/root/dev/log`;
+	const syslogd = spawn('perl', ['-MSocket', '-e', SYSLOGD, at],
+		{ stdio: ['ignore', 'pipe', 'inherit'] });
+	const lines = new Lines(syslogd.stdout), ended = once(syslogd, 'close');
+	try {
+		/* Looked for once a second. */
+		await until('syslogd hears of it', async () => {
+			await server.counters();
+			return lines.all.length;
+		}, heard => heard > 0);
+		await lines.match(/^<30>videre\[\d+\]: info - counters: /);
+	} finally {
+		syslogd.kill();
+		await bounded(ended, 'the end of syslogd');
+	}
+});
+
+describe('what a server has no business to do', () => {
+	const tried = async (t, conf) => {
+		const server = await serve(t, { binary, conf, env: { LD_PRELOAD: library },
+			allow: [/^forbidden: /] });
+		server.signal('SIGUSR2');
+		const [, list] = await server.lines.match(/^forbidden: (.*)$/);
+		await (await open(server)).none();
+		return {
+			server, calls: Object.fromEntries(list.split(' ').map(call => call.split('='))),
+		};
+	};
+	const EPERM = '1';
+
+	test('it cannot', async t => {
+		if (!dynamic)
+			return t.skip('a static binary loads no library');
+		const { server, calls } = await tried(t);
+		const { unix, getpid, ...others } = calls;
+		assert.deepEqual([unix, getpid], ['0', '0']);
+		for (const [call, error] of Object.entries(others))
+			assert.equal(error, EPERM, call);
+		assert(Object.keys(others).length >= 12);
+		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
+	});
+
+	test('it can with Sandbox false', async t => {
+		if (!dynamic)
+			return t.skip('a static binary loads no library');
+		const { server, calls } = await tried(t, { Sandbox: false });
+		const { x32, ...others } = calls; /* many kernels have none */
+		for (const [call, error] of Object.entries(others))
+			assert.notEqual(error, EPERM, call);
+		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['0', '0']);
+	});
+});
