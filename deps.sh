@@ -52,6 +52,7 @@ need_test() {
 	need openssl openssl
 	need curl curl
 	need unshare util-linux
+	need strace strace
 	need_package libcmocka-dev libclang-rt-dev
 }
 
