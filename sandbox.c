@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <link.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /*
  * The numbers mean what they should in one calling convention only, of those that a
@@ -189,6 +191,31 @@ compare(uint32_t value, size_t at, size_t then, size_t otherwise)
 					    (uint8_t)(otherwise - at - 1));
 }
 
+/* The program's own first bytes, by ld. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+/*
+ * What nobody writes any more once a program has been relocated, such as tables of
+ * functions. The dynamic linker has seen to it; the start of musl's static programs does
+ * not.
+ */
+static void
+protect_relocated(void)
+{
+	const uintptr_t page = (uintptr_t)getpagesize(),
+			program = (uintptr_t)&__ehdr_start;
+	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(program + __ehdr_start.e_phoff);
+
+	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++, p++) {
+		uintptr_t start =
+		    p->p_vaddr + (__ehdr_start.e_type == ET_DYN ? program : 0);
+		uintptr_t first = start / page * page,
+			  end = (start + p->p_memsz) / page * page;
+		if (p->p_type == PT_GNU_RELRO && first < end)
+			mprotect((void *)first, end - first, PROT_READ);
+	}
+}
+
 bool
 sandbox_enter(void)
 {
@@ -196,6 +223,7 @@ sandbox_enter(void)
 	struct sock_fprog program = { LENGTH, filter };
 	size_t at = 0;
 
+	protect_relocated();
 	filter[at++] = load(offsetof(struct seccomp_data, arch));
 	filter[at] = compare(ARCH, at, at + 1, DENY);
 	at++;
