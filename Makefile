@@ -4,7 +4,12 @@
 VERSION = 0.1.0
 CROSS_COMPILE =
 CC = $(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,cc)
-CFLAGS = -O2 -g
+CFLAGS = -O2 -g $(if $(CROSS_COMPILE),,$(HARDENED))
+LDFLAGS = $(if $(CROSS_COMPILE),,$(HARDENED_LINK))
+# A defect is to end the program rather than to be of use to somebody.  Not every cross compiler
+# has all of it; those who have one say themselves what it can.
+HARDENED = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
+HARDENED_LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 BEARSSL =
 # 0 leaves TLS out.
 TLS = 1
