@@ -140,7 +140,7 @@ dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz)
 list-targets:
 	@$(foreach t,$(TARGETS),echo $(t) $(CC_$(t)) $(RUN_$(t));)
 
-device-test: $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
+device-test: videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
 	cd test/device && node --test *.test.mjs
 
 .SECONDARY:
