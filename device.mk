@@ -104,7 +104,7 @@ toolchains: $(TARGETS:%=toolchain/%/done)
 
 SOURCES = $(wildcard *.c *.h) Makefile device.mk
 
-build/device/%/videre build/device-notls/%/videre: OWN = $(OWN_$*) $(PROTECTOR_$*)
+build/device/%/videre build/device-notls/%/videre: private OWN = $(OWN_$*) $(PROTECTOR_$*)
 
 build/device/%/videre: toolchain/%/done $(SOURCES)
 	$(MAKE) --silent B=$(@D) $(DEVICE) $@
