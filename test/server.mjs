@@ -20,6 +20,10 @@ export const built = (name, otherwise) => path.resolve(root, process.env[name] ?
 
 export const videre = built('VIDERE', 'build/san/videre');
 
+/* A library that every server is to be started with, unless a test gives it another. */
+const preload = process.env.VIDERE_PRELOAD
+	&& { LD_PRELOAD: path.resolve(root, process.env.VIDERE_PRELOAD) };
+
 /* Do the tests speak TLS that are not about it? */
 export const overTLS = process.env.VIDERE_TLS === '1';
 
@@ -122,7 +126,7 @@ export class Lines {
 }
 
 function launch({ binary = videre, args = [], env = {}, cwd, shell }) {
-	const options = { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] };
+	const options = { cwd, env: { ...process.env, ...preload, ...env }, stdio: ['ignore', 'pipe', 'pipe'] };
 	const child = shell
 		? spawn('sh', ['-c', `${shell}; exec "$0" "$@"`, binary, ...args], options)
 		: spawn(binary, args, options);

@@ -1,0 +1,230 @@
+/*
+ * For LD_PRELOAD: a kernel that is in trouble.  FAULTS_ODDS of 1000 calls are cut short
+ * or fail in a way that a server has to bear, from the first ppoll on, that is once it
+ * has started; FAULTS_SEED chooses which.  A file of `struct control` that FAULTS_CONTROL
+ * names is looked at with each call, so that a test can say what is wrong while the
+ * server runs.
+ */
+#define _GNU_SOURCE /* RTLD_NEXT, accept4, ppoll */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As faults.mjs writes it; all zero: all is well. */
+struct control {
+	int64_t realtime, monotonic;	/* seconds to add to the clocks */
+	int32_t accept, write, madvise; /* errno of each such call; `write` to files */
+};
+
+static const struct control well;
+
+static struct {
+	ssize_t (*recv)(int, void *, size_t, int);
+	ssize_t (*send)(int, const void *, size_t, int);
+	ssize_t (*read)(int, void *, size_t);
+	ssize_t (*write)(int, const void *, size_t);
+	int (*accept4)(int, __SOCKADDR_ARG, socklen_t *, int);
+	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+	int (*poll)(struct pollfd *, nfds_t, int);
+	int (*close)(int);
+	int (*madvise)(void *, size_t, int);
+	int (*clock_gettime)(clockid_t, struct timespec *);
+} real;
+
+static const volatile struct control *control = &well;
+static uint32_t odds, chance;
+static int armed;
+
+/* The next definition of a name; copied, for ISO C has no cast from data to function. */
+static void
+resolve(void *function, const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	memcpy(function, &found, sizeof found);
+}
+
+static uint32_t
+number_from(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL ? (uint32_t)strtoul(value, NULL, 10) : 0;
+}
+
+static void
+map_control(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *at = mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (fd < 0 || at == MAP_FAILED)
+		abort();
+	real.close(fd);
+	control = at;
+}
+
+__attribute__((constructor)) static void
+start(void)
+{
+	resolve(&real.recv, "recv");
+	resolve(&real.send, "send");
+	resolve(&real.read, "read");
+	resolve(&real.write, "write");
+	resolve(&real.accept4, "accept4");
+	resolve(&real.ppoll, "ppoll");
+	resolve(&real.poll, "poll");
+	resolve(&real.close, "close");
+	resolve(&real.madvise, "madvise");
+	resolve(&real.clock_gettime, "clock_gettime");
+	odds = number_from("FAULTS_ODDS");
+	chance = number_from("FAULTS_SEED") * 2 + 1; /* never 0 */
+	if (getenv("FAULTS_CONTROL") != NULL)
+		map_control(getenv("FAULTS_CONTROL"));
+}
+
+/* Marsaglia's xorshift. */
+static uint32_t
+next_chance(uint32_t below)
+{
+	chance ^= chance << 13;
+	chance ^= chance >> 17;
+	chance ^= chance << 5;
+	return chance % below;
+}
+
+static int
+is_unlucky(void)
+{
+	return armed && next_chance(1000) < odds;
+}
+
+static int
+fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* Half of the unlucky calls fail, the others do less than they were asked to. */
+static int
+fails(size_t *length, int with, int or_with)
+{
+	if (!is_unlucky())
+		return 0;
+	if (next_chance(2) == 0)
+		return fail(next_chance(2) == 0 ? with : or_with);
+	if (*length > 1)
+		*length = 1 + next_chance(*length < 9 ? (uint32_t)*length - 1 : 8);
+	return 0;
+}
+
+ssize_t
+recv(int fd, void *data, size_t length, int flags)
+{
+	return fails(&length, EINTR, EAGAIN) ? -1 : real.recv(fd, data, length, flags);
+}
+
+ssize_t
+send(int fd, const void *data, size_t length, int flags)
+{
+	return fails(&length, EINTR, EAGAIN) ? -1 : real.send(fd, data, length, flags);
+}
+
+/* Files only: sockets are read with recv. */
+ssize_t
+read(int fd, void *data, size_t length)
+{
+	return fails(&length, EINTR, EINTR) ? -1 : real.read(fd, data, length);
+}
+
+ssize_t
+write(int fd, const void *data, size_t length)
+{
+	struct stat st;
+
+	if (control->write != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fail(control->write);
+	return fails(&length, EINTR, EINTR) ? -1 : real.write(fd, data, length);
+}
+
+int
+accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
+{
+	static const int errors[] = { EINTR, EAGAIN, ECONNABORTED, EPROTO };
+
+	if (control->accept != 0)
+		return fail(control->accept);
+	if (is_unlucky())
+		return fail(errors[next_chance(4)]);
+	return real.accept4(fd, address, size, flags);
+}
+
+/* Some of those that are ready are not told of; it may not look like the end of the time.
+ */
+static int
+forget_some(struct pollfd *fds, nfds_t count)
+{
+	int ready = 0;
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (next_chance(2) == 0)
+			fds[i].revents = 0;
+		ready += fds[i].revents != 0;
+	}
+	return ready > 0 ? ready : fail(EINTR);
+}
+
+int
+ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+      const sigset_t *mask)
+{
+	armed = 1;
+	if (is_unlucky() && next_chance(2) == 0)
+		return fail(next_chance(2) == 0 ? EINTR : ENOMEM);
+	int ready = real.ppoll(fds, count, timeout, mask);
+	return ready > 0 && is_unlucky() ? forget_some(fds, count) : ready;
+}
+
+int
+poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	return is_unlucky() ? fail(EINTR) : real.poll(fds, count, timeout);
+}
+
+/* Linux has closed it, whatever it says. */
+int
+close(int fd)
+{
+	int result = real.close(fd);
+
+	return is_unlucky() ? fail(next_chance(2) == 0 ? EINTR : EIO) : result;
+}
+
+int
+madvise(void *at, size_t length, int advice)
+{
+	return control->madvise != 0 ? fail(control->madvise)
+				     : real.madvise(at, length, advice);
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = real.clock_gettime(clock, now);
+
+	now->tv_sec += clock == CLOCK_REALTIME	  ? control->realtime
+		       : clock == CLOCK_MONOTONIC ? control->monotonic
+						  : 0;
+	return result;
+}

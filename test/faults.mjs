@@ -1,0 +1,26 @@
+/* Servers whose kernel is in trouble: see faults.c, whose `struct control` is written here. */
+import { open as openFile } from 'node:fs/promises';
+import path from 'node:path';
+import { built, scratch, serve } from './server.mjs';
+
+const SIZE = 32; /* bytes of a struct control */
+
+/* `faults.set` says what is wrong from now on; nothing is at first. */
+export async function serveFaulty(t, { env = {}, ...options } = {}) {
+	const name = path.join(await scratch(t), 'control');
+	const file = await openFile(name, 'w');
+	t.after(() => file.close());
+	await file.write(Buffer.alloc(SIZE), 0, SIZE, 0);
+	const server = await serve(t, {
+		binary: built('VIDERE_PLAIN', 'videre'),
+		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name, ...env },
+		...options,
+	});
+	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0 }) => {
+		const bytes = Buffer.alloc(SIZE);
+		bytes.set(new Uint8Array(BigInt64Array.of(BigInt(realtime), BigInt(monotonic)).buffer), 0);
+		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise).buffer), 16);
+		await file.write(bytes, 0, SIZE, 0);
+	};
+	return { server, set };
+}
