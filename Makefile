@@ -61,7 +61,7 @@ run: videre
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
-build/noalloc.so build/forbidden.so: build/%.so: test/%.c
+build/noalloc.so build/forbidden.so build/faults.so: build/%.so: test/%.c
 	@mkdir -p build
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
@@ -74,7 +74,7 @@ without-tls:
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so
+test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 
