@@ -21,7 +21,8 @@ enum {
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
 	FULL_POLL = 10,	  /* milliseconds within which everybody is polled */
-	STAYS_BUSY = 100  /* milliseconds after a byte that a connection is "busy" */
+	STAYS_BUSY = 100, /* milliseconds after a byte that a connection is "busy" */
+	PAUSE = 2000	  /* milliseconds, more than any wait: the server was stopped */
 };
 
 enum state {
@@ -76,8 +77,9 @@ static struct {
 
 	struct sources sources;
 
-	uint64_t now;	 /* milliseconds, monotonic */
-	uint32_t second; /* the same in seconds */
+	uint64_t now;	  /* milliseconds, monotonic, without those when it was stopped */
+	uint32_t second;  /* the same in seconds */
+	uint64_t stopped; /* milliseconds that do not count */
 	uint64_t next_sweep;
 	uint64_t last_full_poll;
 	uint64_t stop_at; /* 0: not stopping */
@@ -124,15 +126,25 @@ conn_now(void)
 	return loop.second;
 }
 
+/*
+ * After SIGSTOP nobody is late for the time in which nobody was heard: it does not count,
+ * as that of a suspended machine does not.
+ */
 static void
 read_clock(void)
 {
-	struct timespec now;
+	struct timespec time;
 
 	/* Ahead of zero, which stands for "never". */
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	loop.second = (uint32_t)now.tv_sec + 1;
-	loop.now = (uint64_t)loop.second * 1000 + (uint32_t)now.tv_nsec / 1000000;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	uint64_t now = ((uint64_t)time.tv_sec + 1) * 1000 +
+		       (uint32_t)time.tv_nsec / 1000000 - loop.stopped;
+	if (loop.now != 0 && now - loop.now > PAUSE) {
+		loop.stopped += now - loop.now - PAUSE;
+		now = loop.now + PAUSE;
+	}
+	loop.now = now;
+	loop.second = (uint32_t)(now / 1000);
 }
 
 struct span
@@ -861,7 +873,8 @@ wait_for_events(const sigset_t *mask)
 	demote();
 	int n = wait_for(loop.used, idle_time(), mask);
 	read_clock();
-	loop.last_full_poll = loop.now;
+	if (n >= 0)
+		loop.last_full_poll = loop.now;
 	return n > 0 ? loop.used : 0;
 }
 
@@ -899,7 +912,8 @@ turn(const sigset_t *waiting, void (*woken)(void))
 			accept_ready(loop.polled[slot].fd);
 	}
 	go_on_with_handshake();
-	if (loop.now >= loop.next_sweep) {
+	/* Nobody is judged before what has come from everybody is read. */
+	if (loop.now >= loop.next_sweep && loop.last_full_poll == loop.now) {
 		loop.next_sweep = loop.now + 1000;
 		sweep();
 	}
