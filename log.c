@@ -65,9 +65,14 @@ write_console(const char *data, size_t length)
 	while (length > 0) {
 		struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
 		size_t piece = length < _POSIX_PIPE_BUF ? length : _POSIX_PIPE_BUF;
-		if (poll(&fd, 1, 0) != 1 || (fd.revents & POLLOUT) == 0)
+		int ready = poll(&fd, 1, 0);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready != 1 || (fd.revents & POLLOUT) == 0)
 			return;
 		ssize_t n = write(STDERR_FILENO, data, piece);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return;
 		data += n;
@@ -284,8 +289,8 @@ log_line(enum log_level level, struct span peer, const char *message)
 	log_end();
 }
 
-/* A full file moves aside; where that is not allowed it begins anew, for it must not
- * grow. */
+/* A full file moves aside, unless it has gone; where that is not allowed it begins anew,
+ * for it must not grow. */
 static void
 rotate_file(void)
 {
@@ -294,7 +299,7 @@ rotate_file(void)
 
 	memcpy(aside, to.target, length);
 	memcpy(aside + length, ".1", 3);
-	if (rename(to.target, aside) == 0) {
+	if (rename(to.target, aside) == 0 || errno == ENOENT) {
 		close(to.fd);
 		open_file();
 		return;
@@ -312,13 +317,17 @@ write_file(void)
 		rotate_file();
 	if (to.fd < 0)
 		return;
-	ssize_t n = write(to.fd, to.gathered.data, to.gathered.length);
-	if (n > 0)
+	for (size_t written = 0; written < to.gathered.length;) {
+		ssize_t n = write(to.fd, to.gathered.data + written,
+				  to.gathered.length - written);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			complain(" cannot be written: ");
+			return;
+		}
+		written += (size_t)n;
 		to.size += (size_t)n;
-	if (n < 0 || (size_t)n < to.gathered.length) {
-		if (n >= 0)
-			errno = ENOSPC;
-		complain(" cannot be written: ");
 	}
 }
 

@@ -1,10 +1,76 @@
-/* What the kernel or an operator does to the server. */
+/* What the kernel or an operator does to the server, beside a call that must not notice. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { beside } from './bystanders.mjs';
 import { Raw, gather, joined, left, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { test, until } from './server.mjs';
+import { serve, test, until } from './server.mjs';
 import { answer, batch, begin, fresh, message, post, send, take } from './sockjs.mjs';
+
+const { ENOSPC, EIO } = constants.errno;
+
+const logging = { Log: 'log/videre.log', LogLevel: 'debug' };
+
+/* Something that goes to the log. */
+async function visit(server) {
+	const raw = await Raw.connect(server);
+	raw.write(request('/nowhere'));
+	assert.equal(await raw.status(), 404);
+	raw.destroy();
+}
+
+const reopened = async server => {
+	const from = server.lines.all.length;
+	server.signal('SIGHUP');
+	await server.lines.match(/ info - log reopened$/, from);
+};
+
+for (const [name, error] of Object.entries({ ENOSPC, EIO })) {
+	test(`a log that cannot be written for ${name} is said once, and goes on after it`, async t => {
+		const expect = [/ warn - the log log\/videre\.log cannot be written: /];
+		const { server, set } = await serveFaulty(t, { conf: logging, expect });
+		const log = path.join(server.dir, 'log/videre.log');
+		await beside(t, server, async call => {
+			await set({ write: error });
+			const { size } = await stat(log);
+			for (let i = 0; i < 20; i++)
+				await visit(server);
+			await server.lines.match(expect[0]);
+			await call.rounds();
+			assert.equal((await stat(log)).size, size);
+			await set({});
+			await visit(server);
+			await until('the log goes on', () => stat(log), now => now.size > size);
+		});
+		assert.equal(server.lines.all.filter(line => expect[0].test(line)).length, 1);
+	});
+}
+
+test("the log's directory may vanish, and is made again", async t => {
+	const server = await serve(t, { conf: logging });
+	const log = path.join(server.dir, 'log/videre.log');
+	await beside(t, server, async call => {
+		await rm(path.dirname(log), { recursive: true });
+		await visit(server);
+		await call.rounds();
+		await reopened(server);
+		assert.match(await readFile(log, 'utf8'), / info - log reopened$/m);
+	});
+});
+
+test('a full log whose directory has vanished begins anew there', async t => {
+	const server = await serve(t, { conf: { ...logging, LogSize: 2000 } });
+	const log = path.join(server.dir, 'log/videre.log');
+	await beside(t, server, async () => {
+		await rm(path.dirname(log), { recursive: true });
+		await until('the log is back', async () => {
+			await visit(server);
+			return readFile(log, 'utf8').catch(() => '');
+		}, text => text.endsWith('\n'));
+	});
+});
 
 const state = async pid => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1][0];
 

@@ -1,0 +1,81 @@
+/*
+ * A call that goes on beside what a test does to the server: two peers who broadcast and ping
+ * all the time.  Every packet must come, in order, and none late; nothing else reaches them.
+ * They live in a thread of their own, this same file, for the test's may be busy.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { gather, members, packet } from './client.mjs';
+import { bounded } from './server.mjs';
+
+const ROOM = 'bystanders', USERS = ['one', 'two'];
+const PAUSE = 5; /* milliseconds between their rounds */
+const LATE = 2000; /* milliseconds, for the machine is busy as well */
+
+class Call {
+	worst = 0; /* milliseconds that a packet took */
+	packets = 0;
+
+	async #carry(from, to, text, expected = text) {
+		const begin = performance.now();
+		from.send(text);
+		await to.gets(expected);
+		this.worst = Math.max(this.worst, performance.now() - begin);
+		this.packets++;
+	}
+
+	async #round(peers) {
+		for (const [i, user] of USERS.entries()) {
+			const [me, other] = [peers[i], peers[1 - i]];
+			await this.#carry(me, other, packet('broadcast', user, ROOM, this.packets));
+			await this.#carry(me, me, packet('ping', user, ROOM, '{}'), members(user, ROOM, ...USERS));
+		}
+		await setTimeout(PAUSE);
+	}
+
+	/* Tells of each round; a word from the test ends it. */
+	async run(server) {
+		const peers = await gather(server, ROOM, ...USERS);
+		let over = false;
+		parentPort.once('message', () => over = true);
+		while (!over) {
+			await this.#round(peers);
+			parentPort.postMessage({ worst: this.worst, packets: this.packets });
+		}
+		for (const peer of peers)
+			await peer.none();
+		for (const peer of peers)
+			assert.equal((await peer.close(1000)).code, 1000);
+	}
+}
+
+if (!isMainThread && workerData?.call)
+	await new Call().run({ ...workerData.call, clients: new Set() });
+
+/*
+ * Runs `body` beside a call on this server, which must notice nothing.  `rounds` of what it is
+ * given waits until they have exchanged some more.
+ */
+export async function beside(t, { host, port, prefix, tls, clients }, body) {
+	const call = { host, port, prefix, tls: tls && { ca: tls.ca } };
+	const worker = new Worker(new URL(import.meta.url), { workerData: { call } });
+	const failed = once(worker, 'exit').then(() => assert.fail('the call is over'));
+	failed.catch(() => {}); /* whoever awaits it is told */
+	clients.add({ destroy: () => worker.terminate() });
+	let last;
+	worker.on('message', counts => last = counts);
+	const rounds = async (count = 2) => {
+		for (let i = 0; i < count; i++)
+			await bounded(Promise.race([once(worker, 'message'), failed]), 'the call to go on');
+	};
+	await rounds(1);
+	await Promise.race([body({ rounds }), failed]);
+	await rounds();
+	worker.postMessage('over');
+	const [code] = await bounded(once(worker, 'exit'), 'the end of the call');
+	assert.equal(code, 0);
+	t.diagnostic(`${last.packets} packets beside it, the worst took ${Math.round(last.worst)} ms`);
+	assert(last.worst < LATE, `a packet took ${Math.round(last.worst)} ms`);
+}
