@@ -4,12 +4,56 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { beside } from './bystanders.mjs';
-import { Raw, gather, joined, left, packet, request } from './client.mjs';
+import { Raw, gather, joined, left, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { serve, test, until } from './server.mjs';
-import { answer, batch, begin, fresh, message, post, send, take } from './sockjs.mjs';
+import { serve, start, test, until } from './server.mjs';
+import {
+	Receiver, answer, batch, begin, emptied, fresh, message, post, send, take,
+} from './sockjs.mjs';
 
-const { ENOSPC, EIO } = constants.errno;
+const { EMFILE, ENOMEM, ENOSPC, EIO } = constants.errno;
+const ENFILE = 23; /* which Node does not name */
+const YEAR = 365 * 86_400; /* seconds */
+
+for (const [name, error] of Object.entries({ ENFILE, EMFILE, ENOMEM })) {
+	test(`${name} from accept: newcomers wait, and are served when it is over`, async t => {
+		const { server, set } = await serveFaulty(t, { expect: [/ warn - cannot accept: /] });
+		await beside(t, server, async call => {
+			await set({ accept: error });
+			const late = [];
+			for (let i = 0; i < 20; i++) {
+				const raw = await Raw.connect(server);
+				raw.write(request('/nowhere'));
+				late.push(raw);
+			}
+			await server.lines.match(/ warn - cannot accept: /);
+			await call.rounds();
+			await set({});
+			for (const raw of late) {
+				assert.equal(await raw.status(), 404);
+				raw.destroy();
+			}
+		});
+	});
+}
+
+test('memory that cannot be given back is used again', async t => {
+	const { server, set } = await serveFaulty(t);
+	await set({ madvise: ENOMEM });
+	await beside(t, server, async call => {
+		const [a, b] = await gather(server, 'r', 'a', 'b');
+		for (let i = 0; i < 3; i++) {
+			const texts = [60_000, 10, 30_000].map(size =>
+				packet('broadcast', 'a', 'r', `${i}`.repeat(size)));
+			texts.forEach(text => a.send(text));
+			await b.gets(...texts);
+			await call.rounds(200); /* while sweeps try to give it back */
+		}
+		for (const client of [a, b])
+			await client.close();
+	});
+	await emptied(server);
+});
 
 const logging = { Log: 'log/videre.log', LogLevel: 'debug' };
 
@@ -69,6 +113,21 @@ test('a full log whose directory has vanished begins anew there', async t => {
 			await visit(server);
 			return readFile(log, 'utf8').catch(() => '');
 		}, text => text.endsWith('\n'));
+	});
+});
+
+test('a clock that jumps by years ends nothing', async t => {
+	const { server, set } = await serveFaulty(t, { conf: { Heartbeat: 1 } });
+	await beside(t, server, async call => {
+		const stream = await Receiver.attach(server, await begin(server), 'xhr_streaming');
+		for (const realtime of [10 * YEAR, -100 * YEAR]) {
+			const session = await begin(server); /* it has five seconds */
+			await set({ realtime });
+			for (let i = 0; i < 2; i++) /* sweeps */
+				assert.equal(await stream.frame(), 'h');
+			await send(server, session, packet('connect', 'a', 'r', '{}'));
+		}
+		stream.destroy();
 	});
 });
 
@@ -132,4 +191,39 @@ test('a session whose time runs out while its poll waits to be read stays', asyn
 	await send(server, session, packet('connect', 'a', 'r', '{}'));
 	assert.equal((await answer(raw)).body, `${batch(joined('a', 'r', true))}\n`);
 	raw.destroy();
+});
+
+test('kill -9 and a new start at the same port: the rooms are there for those who come back', async t => {
+	let server = await start();
+	t.after(() => server.stop());
+	const { port } = server;
+	for (let i = 0; i < 5; i++) {
+		const peers = await gather(server, 'r', 'a', 'b');
+		const session = await begin(server, fresh());
+		const text = packet('broadcast', 'a', 'r', i);
+		peers[0].send(text);
+		await peers[1].gets(text);
+		/* The server closes first, so that it is its port that is in TIME_WAIT. */
+		const hung = await Raw.connect(server);
+		hung.write(request('/nowhere', { Connection: 'close' }));
+		assert.equal(await hung.status(), 404);
+		await hung.ended();
+		hung.destroy();
+		server.signal('SIGKILL');
+		await server.exited;
+		for (const peer of peers)
+			assert.equal((await peer.closed()).code, 1006);
+		server = await start({ conf: { Port: port } });
+		assert.equal(server.port, port);
+		const raw = await Raw.connect(server);
+		raw.write(request(`/echo${session}/xhr_send`, { method: 'POST', 'Content-Length': '2' }) + '[]');
+		assert.equal(await raw.status(), 404); /* no such session any more */
+		raw.destroy();
+		await until('nobody is there', () => server.counters(),
+			({ connections, sessions, rooms }) => connections + sessions + rooms === 0);
+	}
+	const again = await open(server);
+	again.join('a', 'r');
+	await again.gets(joined('a', 'r', true));
+	await again.close();
 });
