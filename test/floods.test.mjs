@@ -1,0 +1,142 @@
+/* Floods of everything that a client can send, beside a call that must not notice. */
+import assert from 'node:assert/strict';
+import { beside } from './bystanders.mjs';
+import { pair } from './certificate.mjs';
+import { OPCODE, Raw, frame, joined, left, members, open, packet, request } from './client.mjs';
+import { serve, test } from './server.mjs';
+import { ask, fresh } from './sockjs.mjs';
+import { cleared, shake } from './tls.mjs';
+
+const crowd = (count, make) => Promise.all(Array.from({ length: count }, (_, i) => make(i)));
+
+function flood(what, body, options = async () => ({})) {
+	test(`a flood of ${what}`, async t => {
+		const server = await serve(t, await options());
+		await beside(t, server, call => body(server, call));
+		await cleared(server);
+	});
+}
+
+/* Several times as many as may be there at once. */
+flood('connections', async server => {
+	for (let i = 0; i < 20; i++) {
+		const raws = await crowd(100, () => Raw.connect(server).catch(() => undefined));
+		for (const raw of raws)
+			i % 2 === 0 ? raw?.destroy() : raw?.reset();
+	}
+}, () => ({ conf: { MaxConnections: 60 }, allow: [/ warn - refused connections: \d+$/] }));
+
+flood('TLS handshakes', async server => {
+	for (let i = 0; i < 5; i++)
+		for (const socket of await crowd(40, () => shake(server)))
+			socket.destroy();
+}, async () => ({ tls: await pair('P-256') }));
+
+flood('joins, each to another room', async server => {
+	const peers = await crowd(10, () => open(server));
+	await Promise.all(peers.map(async (peer, i) => {
+		for (let room = 0; room < 500; room++)
+			peer.join('a', `${i} ${room}`);
+		for (let room = 0; room < 500; room++)
+			await peer.gets(joined('a', `${i} ${room}`, true));
+		await peer.close();
+	}));
+});
+
+flood('joins, each as another user of one room', async server => {
+	const [peer, witness] = await crowd(2, () => open(server));
+	witness.join('witness', 'r');
+	await witness.gets(joined('witness', 'r', true));
+	for (let user = 0; user < 1000; user++)
+		peer.join(`${user}`, 'r');
+	for (let user = 0; user < 1000; user++) {
+		if (user > 0)
+			await witness.gets(left(`${user - 1}`, 'r'));
+		await witness.gets(joined(`${user}`, 'r', false));
+	}
+	await peer.close();
+	await witness.gets(left('999', 'r'));
+	await witness.close();
+});
+
+flood('packets', async server => {
+	const peers = await crowd(10, () => open(server));
+	await Promise.all(peers.map(async (peer, i) => {
+		peer.join('a', `${i}`);
+		await peer.gets(joined('a', `${i}`, true));
+		for (let number = 0; number < 3000; number++)
+			peer.send(packet('broadcast', 'a', `${i}`, number));
+		await peer.none();
+		await peer.close();
+	}));
+});
+
+flood('ping packets', async server => {
+	const peers = await crowd(10, () => open(server));
+	await Promise.all(peers.map(async peer => {
+		for (let number = 0; number < 1000; number++)
+			peer.send(packet('ping', 'a', 'bystanders', '{}'));
+		for (let number = 0; number < 1000; number++)
+			await peer.gets(members('a', 'bystanders', 'one', 'two'));
+		await peer.close();
+	}));
+});
+
+const COUNT = 20_000;
+
+flood('Ping frames', server => crowd(10, async () => {
+	const raw = await Raw.websocket(server);
+	raw.write(Buffer.concat(Array(COUNT).fill(frame(OPCODE.ping, ''))));
+	const pongs = Buffer.concat(Array(COUNT).fill(frame(OPCODE.pong, '', { mask: null })));
+	assert(pongs.equals(await raw.read(pongs.length)));
+	raw.destroy();
+}));
+
+/* Without an end: more than the server can read. */
+flood('Pong frames', async (server, call) => {
+	const pongs = Buffer.concat(Array(COUNT).fill(frame(OPCODE.pong, 'x')));
+	const raws = await crowd(3, () => Raw.websocket(server));
+	for (const { socket } of raws) {
+		const pour = () => {
+			while (!socket.destroyed && socket.write(pongs))
+				;
+		};
+		socket.on('drain', pour);
+		pour();
+	}
+	await call.rounds(100);
+	for (const raw of raws)
+		raw.destroy();
+});
+
+flood('fragments', server => crowd(10, async () => {
+	const raw = await Raw.websocket(server);
+	const text = packet('ping', 'a', 'nowhere', 'x'.repeat(20_000));
+	const bytes = Buffer.concat([frame(OPCODE.text, '', { fin: false }),
+		...Array.from(text, byte => frame(OPCODE.more, byte, { fin: false })), frame(OPCODE.more)]);
+	for (let i = 0; i < 5; i++) {
+		raw.write(bytes);
+		await raw.gets(members('a', 'nowhere'));
+	}
+	raw.destroy();
+}));
+
+flood('pipelined requests', server => crowd(10, async () => {
+	const raw = await Raw.connect(server);
+	raw.write(request('/nowhere').repeat(500));
+	for (let i = 0; i < 500; i++)
+		assert.equal(await raw.status(), 404);
+	raw.destroy();
+}));
+
+/* As many as there may be, again and again under other names: the rest is refused. */
+flood('SockJS sessions that nobody returns to', async (server, call) => {
+	const statuses = [];
+	for (let i = 0; i < 10; i++)
+		statuses.push(...await crowd(50, async () =>
+			(await ask(server, `${server.prefix}${fresh()}/xhr`, { method: 'POST' })).status));
+	const taken = statuses.filter(status => status === 200).length;
+	assert(taken >= 100 && taken < 110, `${taken} were taken`);
+	assert.equal(statuses.filter(status => status === 503).length, 500 - taken);
+	await call.rounds(100);
+}, () => ({ conf: { MaxConnections: 100 } }));
