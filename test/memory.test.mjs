@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
 	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, open, packet, request,
 } from './client.mjs';
 import { built, run, scratch, serve, test, until } from './server.mjs';
+import { Receiver, begin, emptied, send } from './sockjs.mjs';
 
 const binary = built('VIDERE_PLAIN', 'videre');
 const library = built('NOALLOC', 'build/noalloc.so');
@@ -100,6 +101,61 @@ test('nothing is allocated after the start', async t => {
 	await crowds(server);
 	await server.stop();
 	assert.equal(server.lines.all.filter(line => line.startsWith('noalloc')).length, 1);
+});
+
+const connected = (server, count) => until(`${count} connections`, () => server.counters(),
+	({ connections }) => connections === count);
+
+/* Peers in a room each: half of the connections with half a frame, half with a stream. */
+async function fill(server, count) {
+	const sockets = [], sessions = [], streams = [];
+	for (let i = 0; i < count / 2; i++) {
+		const raw = await Raw.websocket(server);
+		raw.text(packet('connect', 'a', `socket ${i}`, '{}'));
+		await raw.frame();
+		raw.write(frame(OPCODE.text, 'x'.repeat(60_000)).subarray(0, 50_000));
+		sockets.push(raw);
+	}
+	for (let i = 0; i < count; i++) {
+		const session = await begin(server);
+		await send(server, session, packet('connect', 'a', `session ${i}`, '{}'));
+		sessions.push(session);
+	}
+	await connected(server, count / 2);
+	for (const session of sessions.slice(0, count / 2))
+		streams.push((await Receiver.attach(server, session, 'xhr_streaming')).raw);
+	return { raws: [...sockets, ...streams], sessions: sessions.slice(count / 2) };
+}
+
+async function empty(server, { raws, sessions }) {
+	raws.forEach((raw, i) => i % 2 === 0 ? raw.reset() : raw.destroy());
+	await connected(server, 0);
+	/* Who comes for frames and goes at once ends the session. */
+	for (const session of sessions)
+		(await Receiver.attach(server, session, 'xhr_streaming')).destroy();
+	await emptied(server);
+	server.clients.clear();
+}
+
+const anonymous = async pid =>
+	Number(/^RssAnon:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]);
+
+test('tables filled and emptied a hundred times are empty, and take no more memory', async t => {
+	const COUNT = 30;
+	const server = await serve(t, { binary, conf: { MaxConnections: COUNT } });
+	let first;
+	for (let round = 1; round <= 100; round++) {
+		const all = await fill(server, COUNT);
+		const { connections, sessions, rooms, peers } = await server.counters();
+		assert.deepEqual({ connections, sessions, rooms, peers },
+			{ connections: COUNT, sessions: COUNT * 1.5, rooms: COUNT * 1.5, peers: COUNT * 1.5 });
+		await empty(server, all);
+		if (round === 5)
+			first = await anonymous(server.pid);
+	}
+	const last = await anonymous(server.pid);
+	t.diagnostic(`RssAnon: ${first} kB after 5 rounds, ${last} kB after 100`);
+	assert(last <= first + 64, `${first} kB became ${last} kB`);
 });
 
 test('what cannot be mapped is refused at the start', async t => {
