@@ -77,6 +77,8 @@ unit-test: sanitized
 test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
+	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
+		node --test $(OVER_FAULTS:%=%.test.mjs)
 
 # Everything at once, for so many minutes.
 MINUTES = 10
@@ -85,6 +87,10 @@ soak: sanitized
 
 # What is tested once more over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
+
+# And while one of five system calls is cut short or fails, which ones after this number.
+OVER_FAULTS = signalling sockjs-signalling tls
+FAULTS_SEED = 1
 
 # Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
 
