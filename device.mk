@@ -6,12 +6,13 @@ ALL_TARGETS = x86_64 i386 aarch64 armhf armel mipsel mips riscv64 powerpc
 TARGETS = $(ALL_TARGETS)
 
 # Of each: Debian's compiler, musl's name for it, what it has to be told, for everything and for our
-# OWN files, where the kernel's headers are (else with the compiler), and what runs it for tests (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a
-# mips a 24Kc without floating point.
+# OWN files, where the kernel's headers are (else with the compiler), and what runs it for tests
+# (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
+# 24Kc without floating point.
 NO_PIE = -fno-pie -no-pie
-# Where RELRO is left out: pages of 64 KB would make it cost as much, and on x86_64 it or the stack
-# protector is too much for 160 KB.
-NO_RELRO = aarch64 mipsel mips powerpc x86_64
+# Where RELRO is left out: pages of 64 KB would make it cost as much, and on x86_64 and i386 it or
+# the stack protector is too much for 160 KB.
+NO_RELRO = aarch64 mipsel mips powerpc x86_64 i386
 # The stack protector of our own files: it costs 1 to 5 KB, which the others have not left, and these
 # not all the same.
 PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32
