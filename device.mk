@@ -10,9 +10,8 @@ TARGETS = $(ALL_TARGETS)
 # (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
 # 24Kc without floating point.
 NO_PIE = -fno-pie -no-pie
-# Where RELRO is left out: pages of 64 KB would make it cost as much, and on x86_64 and i386 it or
-# the stack protector is too much for 160 KB.
-NO_RELRO = aarch64 mipsel mips powerpc x86_64 i386
+# RELRO goes with a static PIE: elsewhere nothing is relocated at the start.
+NO_RELRO = $(filter-out armhf riscv64,$(ALL_TARGETS))
 # The stack protector of our own files: it costs 1 to 5 KB, which the others have not left, and these
 # not all the same.
 PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32

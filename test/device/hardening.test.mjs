@@ -33,7 +33,7 @@ const isProtected = file => /\b__stack_chk_fail/.test(symbols(file));
 
 /* The targets of which each is claimed. */
 const PIE = ['armhf', 'riscv64'];
-const RELRO = ['armhf', 'armel', 'riscv64'];
+const RELRO = ['armhf', 'riscv64'];
 const PROTECTED = ['x86_64', 'i386', 'armhf', 'armel', 'riscv64'];
 
 for (const target of targets)
