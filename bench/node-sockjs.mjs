@@ -1,0 +1,13 @@
+/* The Node way: npm's `sockjs`, which takes a plain WebSocket as well. */
+import { Connection } from './rooms.mjs';
+import { listen, packages } from './node.mjs';
+
+const service = packages('sockjs').createServer({ prefix: '/echo', log: () => {} });
+
+service.on('connection', session => {
+	const connection = new Connection(text => session.write(text));
+	session.on('data', text => connection.receive(text));
+	session.on('close', () => connection.close());
+});
+
+service.installHandlers(listen());
