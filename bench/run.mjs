@@ -1,0 +1,360 @@
+/*
+ * Measures videre beside its peers, all on one processor, with the load on another, and writes
+ * build/bench/results.json, which report.mjs turns into tables and a picture.
+ *
+ * BENCH_QUICK=1 takes a look only; ONLY=PATTERN takes those sections whose name has it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, statSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
+import { LISTENING, built, start } from '../test/server.mjs';
+import { openssl, pair } from '../test/certificate.mjs';
+
+const quick = process.env.BENCH_QUICK === '1';
+const only = new RegExp(process.env.ONLY ?? '');
+const ROUNDS = quick ? 1 : 5;
+const scale = quick ? 0.2 : 1; /* of how much is sent */
+const LOAD_CPU = 0, SERVER_CPU = 1;
+const [PAIRS, FULL] = [{ r: 50, m: 2 }, { r: 6, m: 16 }]; /* about as many connections */
+const KB = 1024;
+const sizes = new Map([[300, 40_000], [6 * KB, 10_000], [60 * KB, 2000]]); /* and deliveries */
+
+const binary = built('VIDERE', 'videre');
+const node = name => ({ binary: process.execPath, args: [built('', `bench/${name}.mjs`)] });
+const kinds = {
+	videre: {
+		binary, sockjs: true, tls: true,
+		conf: { MaxConnections: 12_000 },
+	},
+	relay: { binary: built('', 'build/bench/relay'), bare: true },
+	lws: { binary: built('', 'build/bench/lws'), bare: true, tls: true },
+	ws: { ...node('node-ws'), tls: true },
+	sockjs: { ...node('node-sockjs'), sockjs: true, tls: true },
+};
+const everybody = Object.keys(kinds);
+const those = property => everybody.filter(name => kinds[name][property]);
+const packets = everybody.filter(name => !kinds[name].bare); /* who read them */
+
+const results = [];
+
+/* For sh, of a command that follows. */
+const pinned = cpu => `ulimit -n 20000; exec taskset -c ${cpu} "$0" "$@"`;
+
+/* Servers, by name; with a certificate they speak TLS. */
+async function launch(names, certificate) {
+	const servers = {};
+	for (const name of names) {
+		const { conf = null, args = [], ...kind } = kinds[name];
+		const files = conf === null && certificate ? [certificate.cert, certificate.key] : [];
+		servers[name] = await start({
+			binary: kind.binary, conf, args: [...args, ...files], expect: [LISTENING],
+			tls: certificate, shell: pinned(SERVER_CPU),
+		});
+		Object.assign(servers[name], kind, { secure: certificate !== undefined });
+	}
+	return servers;
+}
+
+const stop = servers => Promise.all(Object.values(servers).map(server => server.stop()));
+
+function load(server, mode, options) {
+	const all = { p: server.port, P: server.pid, t: server.secure, b: server.bare, ...options };
+	const args = Object.entries(all).filter(([, value]) => value !== undefined && value !== false)
+		.map(([name, value]) => `-${name}${value === true ? '' : value}`);
+	const child = spawn('sh', ['-c', pinned(LOAD_CPU), built('', 'build/bench/load'), mode, ...args],
+		{ stdio: ['pipe', 'pipe', 'inherit'] });
+	const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+	const exited = once(child, 'exit').then(([code]) => {
+		if (code !== 0)
+			throw new Error(`load ${mode} ${args.join(' ')} failed`);
+	});
+	const answer = async () => {
+		const { value, done } = await lines.next();
+		if (done)
+			await exited;
+		return JSON.parse(value);
+	};
+	return { answer, end: () => child.stdin.end(), exited };
+}
+
+async function measure(server, mode, options) {
+	const run = load(server, mode, options);
+	const result = await run.answer();
+	await run.exited;
+	return result;
+}
+
+/* Keeps connections open, until release, which tells what that cost. */
+async function hold(server, options) {
+	const run = load(server, 'hold', options);
+	await run.answer();
+	return async () => {
+		run.end();
+		const cost = await run.answer();
+		await run.exited;
+		return cost;
+	};
+}
+
+/* One after the other, so that no server has to wait for another. */
+async function holdAll(servers, options) {
+	const holders = [];
+	for (const server of Object.values(servers))
+		holders.push(await hold(server, options));
+	return holders;
+}
+
+const release = holders => Promise.all(holders.map(end => end()));
+
+/* A row of results: `values` of one server, of as many rounds as there were. */
+function note(section, row, unit, server, values) {
+	results.push({ section, row, unit, server, values });
+	const figures = values.map(value => value.toPrecision(3)).join(' ');
+	console.error(`${section}: ${row}: ${server}: ${figures} ${unit}`);
+}
+
+/*
+ * Rows, each with a mode of the load and its options, measured round by round, one server after the
+ * other; what is noted are microseconds of the server's processor for each delivery.
+ */
+async function rounds(section, servers, rows) {
+	const seen = rows.map(() => Object.fromEntries(Object.keys(servers).map(name => [name, []])));
+	for (let round = 0; round < ROUNDS; round++)
+		for (const [i, { mode = 'relay', options }] of rows.entries())
+			for (const [name, server] of Object.entries(servers))
+				seen[i][name].push(await measure(server, mode, options));
+	for (const [i, { row, unit = 'us' }] of rows.entries())
+		for (const [name, list] of Object.entries(seen[i]))
+			note(section, row, unit, name, list.map(one => one.cpu / one.deliveries / 1000));
+	return seen;
+}
+
+const bytes = size => size < KB ? `${size} B` : `${size / KB} KB`;
+
+function relaying(size, k, rooms, more = {}) {
+	const receivers = rooms.r * (rooms.m - 1);
+	const n = Math.ceil(sizes.get(size) * scale / receivers);
+	return {
+		row: `${bytes(size)}, ${k} in flight, rooms of ${rooms.m}`,
+		options: { ...rooms, s: size, k, n, ...more },
+	};
+}
+
+/* Lets the compilers of Node do their work first. */
+async function warm(servers, options) {
+	for (const server of Object.values(servers))
+		await measure(server, 'relay', { ...PAIRS, s: 300, n: Math.ceil(400 * scale), ...options });
+}
+
+/*
+ * What is measured
+ */
+
+async function plain(section) {
+	const servers = await launch(everybody);
+	await warm(servers);
+	const rows = [...sizes.keys()].flatMap(size => [PAIRS, FULL].flatMap(rooms =>
+		[1, 4].map(k => relaying(size, k, rooms))));
+	await rounds(section, servers, rows);
+	await stop(servers);
+}
+
+async function sockjs(section) {
+	const servers = await launch(those('sockjs'));
+	await warm(servers, { j: true });
+	await rounds(section, servers, [300, 6 * KB].flatMap(size =>
+		[1, 4].map(k => relaying(size, k, PAIRS, { j: true }))));
+	await stop(servers);
+}
+
+async function tls(section) {
+	const servers = await launch(those('tls'), await pair('P-256'));
+	await warm(servers);
+	await rounds(section, servers, [300, 6 * KB].flatMap(size =>
+		[1, 4].map(k => relaying(size, k, PAIRS))));
+	await stop(servers);
+}
+
+/* Idle connections, each in a room of its own: what relaying and joining cost beside them. */
+async function beside(section) {
+	const servers = await launch(everybody);
+	const joining = Object.fromEntries(packets.map(name => [name, servers[name]]));
+	const join = { r: 50, m: 1, n: Math.ceil(60 * scale) };
+	const holders = [];
+	await warm(servers);
+	let held = 0;
+	for (const idle of quick ? [0, 10, 1000] : [0, 10, 100, 1000, 5000, 10_000]) {
+		if (idle > held)
+			holders.push(...await holdAll(servers, { r: idle - held, m: 1 }));
+		held = idle;
+		/* Fewer, as poll() takes its time with so many. */
+		const { options } = relaying(300, 1, PAIRS, { n: Math.ceil(200 * scale) });
+		if (idle !== 10)
+			await rounds(section, servers, [{ row: `300 B with ${idle} idle connections`, options }]);
+		if ([10, 1000, 10_000].includes(idle))
+			await rounds(section, joining,
+				[{ row: `a join with ${idle} rooms open`, mode: 'join', options: join }]);
+	}
+	await release(holders);
+	await stop(servers);
+}
+
+/* At half of what a server delivers when it is driven as fast as it goes, and all at one rate. */
+async function latency(section) {
+	const servers = await launch(everybody);
+	const { options } = relaying(300, 1, PAIRS);
+	const rates = {};
+	await warm(servers);
+	for (const [name, server] of Object.entries(servers)) {
+		const { deliveries, seconds } = await measure(server, 'relay', options);
+		rates[name] = deliveries / seconds / 2;
+	}
+	const least = Math.min(...Object.values(rates));
+	for (const [title, rate] of [['one rate', () => least], ['half load', name => rates[name]]]) {
+		const seen = Object.fromEntries(everybody.map(name => [name, []]));
+		for (let round = 0; round < ROUNDS; round++)
+			for (const [name, server] of Object.entries(servers)) {
+				const R = Math.round(rate(name)), n = Math.ceil(R * scale / PAIRS.r);
+				seen[name].push(await measure(server, 'relay', { ...PAIRS, R, n }));
+			}
+		for (const name of everybody)
+			note(section, `${title}, packets`, '/s', name, [rate(name)]);
+		for (const [key, what] of Object.entries({ p50: 'p50', p99: 'p99', p999: 'p99.9' }))
+			for (const [name, list] of Object.entries(seen))
+				note(section, `${title}, ${what}`, 'us', name, list.map(one => one[key] / 1000));
+	}
+	await stop(servers);
+}
+
+/* KB that a process holds. */
+async function resident(server, field) {
+	const status = await readFile(`/proc/${server.pid}/status`, 'utf8');
+	return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)[1]);
+}
+
+async function memory(section) {
+	const connections = { r: 500, m: 2 };
+	const ways = [['plain', everybody, {}], ['SockJS', those('sockjs'), { j: true }],
+		['TLS', those('tls'), {}]];
+	const seen = new Map();
+	const add = (row, unit, name, value) => {
+		const key = JSON.stringify([row, unit, name]);
+		seen.set(key, [...seen.get(key) ?? [], value]);
+	};
+	for (let round = 0; round < ROUNDS; round++)
+		for (const [way, names, options] of ways) {
+			const servers = await launch(names, way === 'TLS' ? await pair('P-256') : undefined);
+			const before = {};
+			for (const [name, server] of Object.entries(servers)) {
+				before[name] = await resident(server, 'RssAnon');
+				if (way === 'plain') {
+					add('started, RssAnon', 'KB', name, before[name]);
+					add('started, VmRSS', 'KB', name, await resident(server, 'VmRSS'));
+				}
+			}
+			const holders = await holdAll(servers, { ...connections, ...options });
+			const longest = way === 'plain' && round === 0;
+			/* What is given back when nothing comes is given back; and heartbeats count. */
+			await setTimeout(longest && !quick ? 60_000 : 4000);
+			for (const [name, server] of Object.entries(servers))
+				add(`an idle connection, ${way}`, 'bytes', name,
+					(await resident(server, 'RssAnon') - before[name]) * KB / connections.r / connections.m);
+			const costs = await release(holders);
+			for (const [i, { cpu, seconds }] of costs.entries())
+				if (longest)
+					add(`processor with ${connections.r * connections.m} idle connections`, '%',
+						names[i], cpu / seconds / 1e7);
+			await stop(servers);
+		}
+	for (const [key, values] of seen)
+		note(section, ...JSON.parse(key), values);
+}
+
+async function handshakes(section) {
+	for (const kind of ['P-256', 'RSA 2048']) {
+		const servers = await launch(['videre', 'ws'], await pair(kind));
+		for (const resumed of [false, true]) {
+			const row = `${kind === 'P-256' ? 'ECDSA P-256' : kind}, ${resumed ? 'resumed' : 'new'}`;
+			const n = Math.ceil((resumed ? 2000 : 200) * scale);
+			const [seen] = await rounds(section, servers,
+				[{ row, mode: 'handshake', options: { t: true, e: resumed, n } }]);
+			for (const [name, list] of Object.entries(seen))
+				note(section, `${row}, ${list[0].cipher}`, '/s', name,
+					list.map(one => one.deliveries / one.seconds));
+		}
+		await stop(servers);
+	}
+}
+
+/* What strace counts of one run. */
+async function traced(server, options) {
+	const strace = spawn('strace', ['-c', '-f', '-p', server.pid],
+		{ stdio: ['ignore', 'ignore', 'pipe'] });
+	const lines = createInterface(strace.stderr);
+	const all = [];
+	lines.on('line', line => all.push(line));
+	await once(lines, 'line'); /* attached */
+	const { deliveries } = await measure(server, 'relay', options);
+	strace.kill('SIGINT');
+	await once(strace, 'close');
+	const counts = all.map(line => /^(?:\s*[\d.]+){3}\s+(\d+)\s+(?:\d+\s+)?(\w+)$/.exec(line))
+		.filter(Boolean).map(([, count, name]) => [name, Number(count)]);
+	return { deliveries, calls: Object.fromEntries(counts) };
+}
+
+/* Of twice as many packets less that of as many: what comes before and after does not count. */
+async function calls(section) {
+	const SELDOM = 0.005;
+	const servers = await launch(['videre', 'relay']);
+	for (const k of [1, 4])
+		for (const [name, server] of Object.entries(servers)) {
+			const { row, options } = relaying(300, k, PAIRS);
+			const single = await traced(server, options);
+			const twice = await traced(server, { ...options, n: 2 * options.n });
+			for (const call of Object.keys(twice.calls)) {
+				const more = twice.calls[call] - (single.calls[call] ?? 0);
+				const each = more / (twice.deliveries - single.deliveries);
+				if (each >= SELDOM)
+					note(section, `${row}: ${call}`, 'a delivery', name, [each]);
+			}
+		}
+	await stop(servers);
+}
+
+async function size(section) {
+	const row = 'binary, stripped, without shared libraries';
+	const files = { videre: binary, relay: kinds.relay.binary, lws: kinds.lws.binary };
+	const strip = async file => {
+		const to = built('', 'build/bench/stripped');
+		await once(spawn('strip', ['-o', to, file]), 'exit');
+		return statSync(to).size / KB;
+	};
+	for (const [name, file] of Object.entries(files))
+		note(section, row, 'KB', name, [await strip(file)]);
+	for (const name of ['ws', 'sockjs'])
+		note(section, row, 'KB', name, [statSync(process.execPath).size / KB]);
+	const whole = built('', 'build/device/x86_64/videre.stripped');
+	if (existsSync(whole))
+		note(section, 'static, for a device (x86_64)', 'KB', 'videre', [statSync(whole).size / KB]);
+}
+
+const sections = { plain, beside, sockjs, tls, latency, memory, handshakes, calls, size };
+
+const started = performance.now();
+for (const [name, section] of Object.entries(sections))
+	if (only.test(name))
+		await section(name);
+const [cpu] = os.cpus();
+const about = {
+	date: new Date().toISOString().slice(0, 10),
+	machine: `${cpu.model}, ${os.cpus().length} processors, Linux ${os.release()}`,
+	versions: `Node ${process.versions.node}, ${(await openssl('version')).trim()}`,
+	rounds: ROUNDS, quick, whole: process.env.ONLY === undefined,
+	minutes: (performance.now() - started) / 60_000,
+};
+await mkdir(built('', 'build/bench'), { recursive: true });
+await writeFile(built('', 'build/bench/results.json'), JSON.stringify({ about, results }, null, '\t'));
