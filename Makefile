@@ -120,6 +120,26 @@ $(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
 
 $(B)/test/fuzz/server_fuzz.o: videre.c
 
+# Measuring: videre beside its peers, and the instructions that a packet costs.
+
+BENCH = load relay lws
+LIBS_load = -lssl -lcrypto
+LIBS_relay = -lcrypto
+LIBS_lws = -lwebsockets
+
+build/bench/load: bench/peer.c bench/peer.h
+
+build/bench/%: bench/%.c
+	@mkdir -p build/bench
+	$(CC) -std=c11 -O2 -g $(WARNINGS) -o $@ $(filter %.c,$^) $(LIBS_$*)
+
+bench: videre $(BENCH:%=build/bench/%)
+	node bench/run.mjs
+	node bench/report.mjs
+
+instructions: videre build/bench/load
+	node bench/instructions.mjs
+
 # Proofs: see test/proof/proof.h.
 prove:
 	test/proof/run.sh
@@ -137,4 +157,4 @@ clean:
 
 include device.mk
 
-.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak lint prove clean
+.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions lint prove clean
