@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs with apt what is missing: to build (no argument), to test as well (test), or to
-# build for devices and test that (device).
+# Installs with apt what is missing: to build (no argument), to test as well (test), to
+# measure (bench), or to build for devices and test that (device).
 set -eu
 
 missing=
@@ -53,7 +53,12 @@ need_test() {
 	need curl curl
 	need unshare util-linux
 	need strace strace
-	need_package libcmocka-dev libclang-rt-dev
+	need valgrind valgrind
+	need_package libcmocka-dev libclang-rt-dev libssl-dev
+}
+
+need_bench() {
+	need_package libwebsockets-dev
 }
 
 need_device() {
@@ -160,6 +165,13 @@ test)
 	install_missing
 	install_npm
 	;;
+bench)
+	need_build
+	need_test
+	need_bench
+	install_missing
+	install_npm
+	;;
 device)
 	need_build
 	need_test
@@ -175,7 +187,7 @@ device)
 	make -j"$(nproc)" toolchains
 	;;
 *)
-	echo "usage: ./deps.sh [test | device]" >&2
+	echo "usage: ./deps.sh [test | bench | device]" >&2
 	exit 1
 	;;
 esac
