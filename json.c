@@ -108,7 +108,9 @@ skip_escape(struct json *j)
  * How many bytes at the front stand for themselves in a string, a word at a time:
  * neither quote nor backslash nor control character.  A byte below N borrows
  * from its own top bit when N is taken from it; bytes with that bit set are
- * of UTF-8 and plain.
+ * of UTF-8 and plain.  A borrow may reach bytes of higher value, but the lowest that is
+ * marked is what it says, and where that comes first in memory there is no need to
+ * search.
  */
 static size_t
 plain_run(const char *p, size_t length)
@@ -122,8 +124,12 @@ plain_run(const char *p, size_t length)
 		size_t special = ((word - ones * 0x20) & ~word) |
 				 ((quote - ones) & ~quote) |
 				 ((backslash - ones) & ~backslash);
-		if (special & ones * 0x80)
+		special &= ones * 0x80;
+		if (special != 0) {
+			if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+				n += (size_t)__builtin_ctzl(special) / 8;
 			break;
+		}
 		n += sizeof word;
 	}
 	while (n < length && p[n] != '"' && p[n] != '\\' && (unsigned char)p[n] >= 0x20)
