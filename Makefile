@@ -1,5 +1,5 @@
-# videre: see README.md.  What can be set: CC or CROSS_COMPILE, CFLAGS, LDFLAGS, BEARSSL (its source
-# tree, built there if it is not yet; else the compiler's own libbearssl.a is taken).
+# videre: see README.md.  What can be set: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), TLS,
+# BEARSSL (its source tree, built there if it is not yet; else the compiler's own libbearssl.a).
 
 VERSION = 0.1.0
 CROSS_COMPILE =
@@ -80,17 +80,17 @@ test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
 		node --test $(OVER_FAULTS:%=%.test.mjs)
 
-# Everything at once, for so many minutes.
-MINUTES = 10
-soak: sanitized
-	cd test && MINUTES=$(MINUTES) node --test soak.mjs
-
 # What is tested once more over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
 
 # And while one of five system calls is cut short or fails, which ones after this number.
 OVER_FAULTS = signalling sockjs-signalling tls
 FAULTS_SEED = 1
+
+# Everything at once, for so many minutes.
+MINUTES = 10
+soak: sanitized
+	cd test && MINUTES=$(MINUTES) node --test soak.mjs
 
 # Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
 
@@ -145,7 +145,7 @@ prove:
 	test/proof/run.sh
 
 lint:
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+	cppcheck --force --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--suppress=missingIncludeSystem -I. *.c test/echo.c
 
 # BearSSL's own Makefile does the work; its -fPIC is left out.

@@ -90,6 +90,7 @@ open_archive() {
 	[ -z "${APT_CONFIG-}" ] || return 0
 	apt=$PWD/toolchain/apt
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+	# shellcheck disable=SC2016 # apt's own variables
 	apt-get indextargets --format '$(SITE) $(RELEASE)' \
 		'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u |
 		while read -r site release; do

@@ -8,12 +8,12 @@ TARGETS = $(ALL_TARGETS)
 # Of each: Debian's compiler, musl's name for it, what it has to be told, for everything and for our
 # OWN files, where the kernel's headers are (else with the compiler), and what runs it for tests
 # (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
-# 24Kc without floating point.
+# 4Kc, without floating point.
 NO_PIE = -fno-pie -no-pie
 # RELRO goes with a static PIE: elsewhere nothing is relocated at the start.
 NO_RELRO = $(filter-out armhf riscv64,$(ALL_TARGETS))
-# The stack protector of our own files: it costs 1 to 5 KB, which the others have not left, and these
-# not all the same.
+# The stack protector of our own files, as much as fits: it costs 1 to 5 KB, and the targets that are
+# not here have no room for it.
 PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32
 PROTECTOR_i386 = -fstack-protector
 PROTECTOR_armhf = -fstack-protector-strong
