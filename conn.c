@@ -143,8 +143,12 @@ read_clock(void)
 		loop.stopped += now - loop.now - PAUSE;
 		now = loop.now + PAUSE;
 	}
+	/* No division of 64 bits, which 32-bit machines have in a library only. */
+	if (loop.now == 0)
+		loop.second = (uint32_t)time.tv_sec + 1;
+	while ((uint64_t)loop.second * 1000 + 1000 <= now)
+		loop.second++;
 	loop.now = now;
-	loop.second = (uint32_t)(now / 1000);
 }
 
 struct span
@@ -865,13 +869,16 @@ wait_for(uint32_t count, int milliseconds, const sigset_t *mask)
 static uint32_t
 wait_for_events(const sigset_t *mask)
 {
-	if (loop.busy_end < loop.used / 2 && loop.now - loop.last_full_poll < FULL_POLL &&
-	    wait_for(loop.busy_end, 0, mask) > 0) {
-		read_clock();
-		return loop.busy_end;
-	}
+	int n = 0;
+
+	if (loop.busy_end < loop.used / 2 && loop.now - loop.last_full_poll < FULL_POLL)
+		n = wait_for(loop.busy_end, 0, mask);
+	read_clock();
+	/* What a signal wants, which has come meanwhile, does not wait for others. */
+	if (n != 0)
+		return n > 0 ? loop.busy_end : 0;
 	demote();
-	int n = wait_for(loop.used, idle_time(), mask);
+	n = wait_for(loop.used, idle_time(), mask);
 	read_clock();
 	if (n >= 0)
 		loop.last_full_poll = loop.now;
