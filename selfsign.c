@@ -244,13 +244,8 @@ add_interfaces(struct names *n)
 	struct socket_address addresses[SELFSIGN_NAMES];
 	size_t count = socket_addresses(addresses, SELFSIGN_NAMES);
 
-	for (size_t i = 0; i < count; i++) {
-		const uint8_t *bytes = addresses[i].bytes;
-		/* fe80::/10 says nothing without its interface. */
-		if (addresses[i].length == 4 || bytes[0] != 0xfe ||
-		    (bytes[1] & 0xc0) != 0x80)
-			add_name(n, DER_IP_ADDRESS, bytes, addresses[i].length);
-	}
+	for (size_t i = 0; i < count; i++)
+		add_name(n, DER_IP_ADDRESS, addresses[i].bytes, addresses[i].length);
 }
 
 /* What this host is called; more than there is place for are left out. */

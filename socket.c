@@ -197,7 +197,9 @@ read_address(struct nlmsghdr *message, struct socket_address *address)
 		memcpy(address->bytes, RTA_DATA(a), size);
 		address->length = (uint8_t)size;
 	}
-	return address->length > 0;
+	/* An fe80:: address says nothing without its interface. */
+	return address->length == 4 ||
+	       (address->length == 16 && about->ifa_scope != RT_SCOPE_LINK);
 }
 
 static bool

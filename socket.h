@@ -44,8 +44,9 @@ int socket_listen(struct socket_address *);
 int socket_accept(int listener, struct socket_address *peer, uint32_t silence);
 
 /*
- * The addresses of this host's interfaces, loopback's too, without ports.  Returns how
- * many there are, at most `most`; none where the system cannot be asked.
+ * The addresses of this host's interfaces, loopback's too but not IPv6's link-local ones,
+ * without ports.  Returns how many there are, at most `most`; none where the system
+ * cannot be asked.
  */
 size_t socket_addresses(struct socket_address *, size_t most);
 
