@@ -127,30 +127,26 @@ fetch_source() {
 	rm -rf toolchain/fetched
 }
 
-# fetch_kernel ARCHITECTURE FLAVOUR: vmlinux or vmlinuz and modules, unpacked and never
-# installed, as toolchain/kernel/ARCHITECTURE
-fetch_kernel() {
-	[ -d "toolchain/kernel/$1" ] && return
+# fetch_package KIND ARCHITECTURE PACKAGE: unpacked and never installed, as
+# toolchain/KIND/ARCHITECTURE
+fetch_package() {
+	[ -d "toolchain/$1/$2" ] && return
 	open_archive
-	image=$(apt-cache depends "linux-image-$2:$1" | sed -n 's/^ *Depends: //p' | head -n 1)
-	echo "deps.sh: fetching $image"
+	echo "deps.sh: fetching $3:$2"
 	rm -rf toolchain/fetched
-	mkdir -p toolchain/kernel toolchain/fetched
-	(cd toolchain/fetched && apt-get download -q "$image" && dpkg -x ./*.deb root)
-	mv toolchain/fetched/root "toolchain/kernel/$1"
+	mkdir -p "toolchain/$1" toolchain/fetched
+	(cd toolchain/fetched && apt-get download -q "$3:$2" && dpkg -x ./*.deb root)
+	mv toolchain/fetched/root "toolchain/$1/$2"
 	rm -rf toolchain/fetched
 }
 
-# fetch_busybox ARCHITECTURE: likewise, as toolchain/busybox/ARCHITECTURE
-fetch_busybox() {
-	[ -d "toolchain/busybox/$1" ] && return
+# fetch_kernel ARCHITECTURE FLAVOUR: vmlinux or vmlinuz, and modules
+fetch_kernel() {
+	[ -d "toolchain/kernel/$1" ] && return
 	open_archive
-	echo "deps.sh: fetching busybox-static:$1"
-	rm -rf toolchain/fetched
-	mkdir -p toolchain/busybox toolchain/fetched
-	(cd toolchain/fetched && apt-get download -q "busybox-static:$1" && dpkg -x ./*.deb root)
-	mv toolchain/fetched/root "toolchain/busybox/$1"
-	rm -rf toolchain/fetched
+	# The flavour's package depends on that of its newest version.
+	image=$(apt-cache depends "linux-image-$2:$1" | sed -n 's/^ *Depends: //p' | head -n 1)
+	fetch_package kernel "$1" "${image%:*}"
 }
 
 cd "$(dirname "$0")"
@@ -183,8 +179,8 @@ device)
 	fetch_source bearssl
 	fetch_kernel mipsel 4kc-malta
 	fetch_kernel armhf armmp
-	fetch_busybox mipsel
-	fetch_busybox armhf
+	fetch_package busybox mipsel busybox-static
+	fetch_package busybox armhf busybox-static
 	make -j"$(nproc)" toolchains
 	;;
 *)
