@@ -18,7 +18,7 @@ PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32
 PROTECTOR_i386 = -fstack-protector
 PROTECTOR_armhf = -fstack-protector-strong
 PROTECTOR_armel = -fstack-protector-strong
-PROTECTOR_riscv64 = -fstack-protector-strong
+PROTECTOR_riscv64 = -fstack-protector --param=ssp-buffer-size=32
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
