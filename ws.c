@@ -90,11 +90,12 @@ ws_header(const unsigned char *data, size_t length, struct ws_frame *f)
 	return (int)(2 + extended + sizeof f->mask);
 }
 
-void
+bool
 ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4], size_t offset)
 {
+	const size_t high_bits = SIZE_MAX / 0xff * 0x80;
 	unsigned char turned[sizeof(size_t)];
-	size_t i = 0, word, key;
+	size_t i = 0, seen = 0, word, key;
 
 	for (size_t k = 0; k < sizeof turned; k++)
 		turned[k] = mask[(offset + k) & 3];
@@ -102,10 +103,14 @@ ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4], size_
 	for (; length - i >= sizeof word; i += sizeof word) {
 		memcpy(&word, data + i, sizeof word);
 		word ^= key;
+		seen |= word;
 		memcpy(data + i, &word, sizeof word);
 	}
-	for (; i < length; i++)
+	for (; i < length; i++) {
 		data[i] ^= turned[i & (sizeof turned - 1)];
+		seen |= data[i];
+	}
+	return (seen & high_bits) == 0;
 }
 
 size_t
@@ -185,8 +190,10 @@ take_data(struct ws *ws, unsigned char *data, size_t available)
 	size_t n = available < left ? available : left;
 	unsigned char *from = data + ws->at, *to = data + ws->start + ws->gathered;
 
-	ws_unmask(from, n, ws->frame.mask, ws->taken);
-	if ((ws->opcode == WS_TEXT || ws->binary_utf8) && !utf8_check(&ws->utf8, from, n))
+	bool ascii = ws_unmask(from, n, ws->frame.mask, ws->taken);
+	bool checked = ws->opcode == WS_TEXT || ws->binary_utf8;
+	if (checked && !(ascii && utf8_complete(&ws->utf8)) &&
+	    !utf8_check(&ws->utf8, from, n))
 		return false;
 	if (to != from)
 		memmove(to, from, n);

@@ -55,9 +55,9 @@ int ws_header(const unsigned char *data, size_t length, struct ws_frame *);
 
 /*
  * Takes the mask (section 5.3) off `length` bytes, the first of which is the
- * payload's byte number `offset`.
+ * payload's byte number `offset`.  True if all of them are ASCII then.
  */
-void ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4],
+bool ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4],
 	       size_t offset);
 
 /* Writes a server's frame header, final and without a mask; returns its length. */
