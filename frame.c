@@ -1,5 +1,7 @@
 #include "frame.h"
 
+#include "json.h"
+
 #include <string.h>
 
 static void
@@ -23,10 +25,14 @@ is_fragile(uint32_t c)
 static size_t
 plain_run(const unsigned char *p, size_t length)
 {
-	size_t n = 0;
+	size_t n = 0, end;
 
-	while (n < length && p[n] >= 0x20 && p[n] != '"' && p[n] != '\\' && p[n] < 0xe2)
-		n++;
+	do {
+		n += json_plain((const char *)p + n, length - n);
+		end = n;
+		while (n < length && p[n] >= 0x80 && p[n] < 0xe2)
+			n++;
+	} while (n > end);
 	return n;
 }
 
@@ -68,15 +74,12 @@ put_long(struct text *t, const unsigned char *p, size_t length)
 static void
 put_short(struct text *t, unsigned char c)
 {
-	static const char specials[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-	const char *special = c != '\0' ? strchr(specials, c) : NULL;
+	char letter = json_letter((char)c);
 
-	if (special == NULL) {
+	if (letter != '\0')
+		text_put(t, (const char[]){ '\\', letter }, 2);
+	else
 		put_unit(t, c);
-		return;
-	}
-	text_char(t, '\\');
-	text_char(t, letters[special - specials]);
 }
 
 static void

@@ -1,6 +1,9 @@
 #include "json.h"
 
 #include <string.h>
+#if defined __SSE2__
+#include <emmintrin.h>
+#endif
 
 void
 json_init(struct json *j, char *text, size_t length)
@@ -91,50 +94,100 @@ static bool
 skip_escape(struct json *j)
 {
 	j->at++;
-	if (j->at < j->length && memchr("\"\\/bfnrt", j->text[j->at], 8) != NULL) {
-		j->at++;
-		return true;
+	switch (peek(j)) {
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't': j->at++; return true;
+	case 'u': j->at++; break;
+	default: return fail(j, JSON_INVALID);
 	}
-	if (peek(j) != 'u')
-		return fail(j, JSON_INVALID);
-	j->at++;
 	for (unsigned i = 0; i < 4; i++, j->at++)
 		if (hex_digit(peek(j)) < 0)
 			return fail(j, JSON_INVALID);
 	return true;
 }
 
+/* Does a byte stand for itself in a string?  Those of UTF-8 do, unless only ASCII does.
+ */
+static inline bool
+is_plain(char c, bool ascii)
+{
+	unsigned char byte = (unsigned char)c;
+
+	return byte >= 0x20 && c != '"' && c != '\\' && !(ascii && byte >= 0x80);
+}
+
+/* Of so many bytes, where the first is that does not; STEP if they all do. */
+#if defined __SSE2__
+enum { STEP = sizeof(__m128i) };
+
+static inline size_t
+first_special(const char *p, bool ascii)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)p),
+		control = _mm_set1_epi8(0x1f);
+	__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+	__m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+	/* As signed numbers, those of UTF-8 are below all others. */
+	__m128i low = ascii ? _mm_cmpgt_epi8(_mm_set1_epi8(0x20), bytes)
+			    : _mm_cmpeq_epi8(_mm_max_epu8(bytes, control), control);
+	int marks = _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash)));
+
+	return marks != 0 ? (size_t)__builtin_ctz((unsigned)marks) : STEP;
+}
+#else
+enum { STEP = sizeof(size_t) };
+
 /*
- * How many bytes at the front stand for themselves in a string, a word at a time:
- * neither quote nor backslash nor control character.  A byte below N borrows
- * from its own top bit when N is taken from it; bytes with that bit set are
- * of UTF-8 and plain.  A borrow may reach bytes of higher value, but the lowest that is
+ * A byte below N borrows from its own top bit when N is taken from it; bytes with that
+ * bit set are of UTF-8.  A borrow may reach bytes of higher value, but the lowest that is
  * marked is what it says, and where that comes first in memory there is no need to
  * search.
  */
-static size_t
-plain_run(const char *p, size_t length)
+static inline size_t
+first_special(const char *p, bool ascii)
 {
 	const size_t ones = (size_t)-1 / 0xff;
-	size_t n = 0, word;
+	size_t word, at = 0;
 
-	while (length - n >= sizeof word) {
-		memcpy(&word, p + n, sizeof word);
-		size_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-		size_t special = ((word - ones * 0x20) & ~word) |
-				 ((quote - ones) & ~quote) |
-				 ((backslash - ones) & ~backslash);
-		special &= ones * 0x80;
-		if (special != 0) {
-			if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-				n += (size_t)__builtin_ctzl(special) / 8;
-			break;
-		}
-		n += sizeof word;
+	memcpy(&word, p, sizeof word);
+	size_t special = (word - ones * 0x20) | ((word ^ ones * '"') - ones) |
+			 ((word ^ ones * '\\') - ones);
+	special = (ascii ? special | word : special & ~word) & ones * 0x80;
+	if (special == 0)
+		return STEP;
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return (size_t)__builtin_ctzl(special) / 8;
+	while (is_plain(p[at], ascii))
+		at++;
+	return at;
+}
+#endif
+
+static inline size_t
+plain_run(const char *p, size_t length, bool ascii)
+{
+	size_t n = 0;
+
+	for (; length - n >= STEP; n += STEP) {
+		size_t at = first_special(p + n, ascii);
+		if (at < STEP)
+			return n + at;
 	}
-	while (n < length && p[n] != '"' && p[n] != '\\' && (unsigned char)p[n] >= 0x20)
+	while (n < length && is_plain(p[n], ascii))
 		n++;
 	return n;
+}
+
+size_t
+json_plain(const char *data, size_t length)
+{
+	return plain_run(data, length, true);
 }
 
 static bool
@@ -144,23 +197,23 @@ skip_string(struct json *j)
 		return fail(j, JSON_INVALID);
 	j->at++;
 	for (;;) {
-		j->at += plain_run(j->text + j->at, j->length - j->at);
+		j->at += plain_run(j->text + j->at, j->length - j->at, false);
 		if (peek(j) == '"') {
 			j->at++;
 			return true;
 		}
 		if (peek(j) != '\\')
 			return fail(j, JSON_INVALID);
-		if (!skip_escape(j))
-			return false;
+		/* They often follow each other: lines end in \r\n. */
+		while (peek(j) == '\\')
+			if (!skip_escape(j))
+				return false;
 	}
 }
 
 static bool
-skip_key(struct json *j)
+skip_colon(struct json *j)
 {
-	if (!skip_string(j))
-		return false;
 	skip_space(j);
 	if (peek(j) != ':')
 		return fail(j, JSON_INVALID);
@@ -238,9 +291,16 @@ skip_value(struct json *j)
 		}
 		if (depth == j->depth)
 			return true;
-		if ((objects & 1) && !skip_key(j))
+		if ((objects & 1) && !(skip_string(j) && skip_colon(j)))
 			return false;
 	}
+}
+
+char
+json_kind(struct json *j)
+{
+	skip_space(j);
+	return peek(j);
 }
 
 bool
@@ -286,7 +346,7 @@ enter_item(struct json *j, char close, bool *end)
 }
 
 bool
-json_member(struct json *j, struct span *key, struct span *value, bool *end)
+json_key(struct json *j, struct span *key, bool *end)
 {
 	if (!enter_item(j, '}', end))
 		return false;
@@ -294,8 +354,13 @@ json_member(struct json *j, struct span *key, struct span *value, bool *end)
 	if (!skip_string(j))
 		return false;
 	*key = json_contents((struct span){ j->text + start, j->at - start });
-	j->at = start;
-	return skip_key(j) && json_value(j, value);
+	return skip_colon(j);
+}
+
+bool
+json_member(struct json *j, struct span *key, struct span *value, bool *end)
+{
+	return json_key(j, key, end) && json_value(j, value);
 }
 
 bool
@@ -330,21 +395,29 @@ code_unit(const char *digits)
 	return unit;
 }
 
+/* The character of an escape that is a letter, or itself. */
+static char
+meaning(char letter)
+{
+	switch (letter) {
+	case 'b': return '\b';
+	case 'f': return '\f';
+	case 'n': return '\n';
+	case 'r': return '\r';
+	case 't': return '\t';
+	default: return letter;
+	}
+}
+
 /*
- * Reads the escape behind a backslash: its character, and how many bytes it has
- * without that backslash.
+ * Reads the escape from the u behind its backslash on: its character, and how many bytes
+ * it has without that backslash.
  */
 static uint32_t
 read_escape(const char *p, size_t length, size_t *used)
 {
-	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
-
-	*used = 1;
-	if (*p != 'u') {
-		const char *letter = strchr(letters, *p);
-		return (unsigned char)(letter != NULL ? meanings[letter - letters] : *p);
-	}
 	uint32_t unit = code_unit(p + 1);
+
 	*used = 5;
 	if (unit >> 10 == 0xd800 >> 10 && length >= 11 && p[5] == '\\' && p[6] == 'u') {
 		uint32_t low = code_unit(p + 7);
@@ -377,16 +450,24 @@ json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
 	char bytes[4];
 
 	while (p < end) {
-		const char *backslash = memchr(p, '\\', (size_t)(end - p));
-		size_t plain = (size_t)((backslash != NULL ? backslash : end) - p);
-		if (plain > size - length)
-			return JSON_NO_ROOM;
-		memmove(out + length, p, plain);
-		length += plain;
-		p += plain;
-		if (p == end)
-			break;
+		if (*p != '\\') {
+			const char *backslash = memchr(p, '\\', (size_t)(end - p));
+			size_t plain =
+			    (size_t)((backslash != NULL ? backslash : end) - p);
+			if (plain > size - length)
+				return JSON_NO_ROOM;
+			memmove(out + length, p, plain);
+			length += plain;
+			p += plain;
+			continue;
+		}
 		p++;
+		if (*p != 'u') {
+			if (length == size)
+				return JSON_NO_ROOM;
+			out[length++] = meaning(*p++);
+			continue;
+		}
 		uint32_t c = read_escape(p, (size_t)(end - p), &used);
 		p += used;
 		if (c >= 0xd800 && c <= 0xdfff && !keep_lone)
@@ -405,28 +486,43 @@ json_equal(struct span contents, const char *name)
 {
 	char plain[32];
 
+	if (span_is(contents, name))
+		return true;
 	if (memchr(contents.data, '\\', contents.length) == NULL)
-		return span_is(contents, name);
+		return false;
 	long length = json_unescape(contents, plain, sizeof plain, false);
 	return length >= 0 && span_is((struct span){ plain, (size_t)length }, name);
+}
+
+char
+json_letter(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\': return c;
+	case '\b': return 'b';
+	case '\f': return 'f';
+	case '\n': return 'n';
+	case '\r': return 'r';
+	case '\t': return 't';
+	default: return '\0';
+	}
 }
 
 void
 json_escape(struct text *t, const char *data, size_t length)
 {
-	static const char specials[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-
 	while (length > 0) {
-		size_t plain = plain_run(data, length);
+		size_t plain = plain_run(data, length, false);
 		text_put(t, data, plain);
 		data += plain;
 		length -= plain;
 		if (length == 0)
 			break;
-		const char *special = *data != '\0' ? strchr(specials, *data) : NULL;
+		char letter = json_letter(*data);
 		text_char(t, '\\');
-		if (special != NULL) {
-			text_char(t, letters[special - specials]);
+		if (letter != '\0') {
+			text_char(t, letter);
 		} else {
 			text_char(t, 'u');
 			text_hex(t, (unsigned char)*data, 4);

@@ -29,9 +29,12 @@ struct json {
 void json_init(struct json *, char *text, size_t length);
 
 /*
- * The next value, whole and checked to its end.  Its first byte tells its kind:
- * { [ " t f n, or - or a digit.  False on an error.
+ * The first byte of the next value, which tells its kind: { [ " t f n, or - or a digit;
+ * anything else where there is none.
  */
+char json_kind(struct json *);
+
+/* The next value, whole and checked to its end.  False on an error. */
 bool json_value(struct json *, struct span *value);
 
 /*
@@ -40,6 +43,7 @@ bool json_value(struct json *, struct span *value);
  * A member's key is the span within its quotes, as json_equal takes it.
  */
 bool json_enter(struct json *, char open);
+bool json_key(struct json *, struct span *key, bool *end); /* its value is still to come */
 bool json_member(struct json *, struct span *key, struct span *value, bool *end);
 bool json_element(struct json *, struct span *value, bool *end);
 
@@ -61,6 +65,15 @@ enum { JSON_NO_ROOM = -1, JSON_LONE_SURROGATE = -2 };
  * JSON_LONE_SURROGATE, or if `keep_lone` three bytes in the manner of UTF-8 (WTF-8).
  */
 long json_unescape(struct span contents, char *out, size_t size, bool keep_lone);
+
+/*
+ * How many bytes at the front stand for themselves in a string, and are ASCII: neither
+ * quote nor backslash nor control character.
+ */
+size_t json_plain(const char *data, size_t length);
+
+/* What stands for such a character behind a backslash; NUL: only its number does. */
+char json_letter(char c);
 
 /* Adds text as the contents of a JSON string; the quotes are the caller's. */
 void json_escape(struct text *, const char *data, size_t length);

@@ -46,8 +46,11 @@ safe_words(void)
 {
 	char one[BOUND], other[BOUND];
 
-	for (size_t length = 0; length <= BOUND; length++)
-		plain_run(any_bytes(one, other, BOUND, length), length);
+	for (size_t length = 0; length <= BOUND; length++) {
+		const char *p = any_bytes(one, other, BOUND, length);
+		plain_run(p, length, false);
+		plain_run(p, length, true);
+	}
 }
 
 #else
@@ -251,20 +254,30 @@ check_depth(char open, char close)
 	}
 }
 
+/* The first byte of the wild ones that is not plain; if all are, so is the whole text. */
+static size_t
+run_of(const unsigned char *p, size_t at, size_t wild, size_t length, bool ascii)
+{
+	for (size_t n = at; n < at + wild; n++)
+		if (p[n] < 0x20 || p[n] == '"' || p[n] == '\\' || (ascii && p[n] >= 0x80))
+			return n;
+	return length;
+}
+
 /* plain_run as its bytes: any `wild` neighbours of a text otherwise of `filler`. */
 static void
 check_run(size_t length, size_t at, size_t wild, unsigned char filler)
 {
 	unsigned char *p = end - length;
+	bool both = filler < 0x80;
 
 	memset(p, filler, length);
 	for (uint32_t bytes = 0; bytes >> 8 * wild == 0; bytes++) {
 		for (size_t i = 0; i < wild; i++)
 			p[at + i] = (unsigned char)(bytes >> 8 * i & 0xff);
-		size_t n = at;
-		while (n < at + wild && p[n] >= 0x20 && p[n] != '"' && p[n] != '\\')
-			n++;
-		claim(plain_run((char *)p, length) == (n < at + wild ? n : length));
+		for (unsigned ascii = 0; ascii <= both; ascii++)
+			claim(plain_run((char *)p, length, ascii) ==
+			      run_of(p, at, wild, length, ascii));
 	}
 }
 
