@@ -64,44 +64,61 @@ read_event(struct packet *p, struct span value)
 	return end_reason(&t);
 }
 
-/* Header, which has been found to be JSON. */
-static const char *
-read_header(struct packet *p, struct span header)
+/* What there is of the last Header; of its members the last ones. */
+struct header {
+	bool seen, object;
+	struct span event, user, room; /* whole values, no data where there is none */
+};
+
+/* False if it is not JSON, and then what came of it does not count. */
+static bool
+scan_header(struct json *j, struct header *h)
 {
-	struct span key, value, event = { 0 }, user = { 0 }, room = { 0 };
-	struct json j;
+	struct header scanned = { .seen = true, .object = json_kind(j) == '{' };
+	struct span key, value;
 	bool end;
 
-	if (header.data == NULL)
-		return "Header is missing";
-	/* The packet's text is the session's own, to be changed in place. */
-	json_init(&j, (char *)header.data, header.length);
-	if (!json_enter(&j, '{'))
-		return "Header must be an object";
-	while (json_member(&j, &key, &value, &end)) {
-		if (json_equal(key, "Event"))
-			event = value;
-		else if (json_equal(key, "UserId"))
-			user = value;
-		else if (json_equal(key, "RoomId"))
-			room = value;
+	if (!scanned.object) {
+		*h = scanned;
+		return json_value(j, &value);
 	}
-	bool has_user = read_id(user, 1, p->user_data, &p->user);
-	bool has_room = read_id(room, 0, p->room_data, &p->room);
+	json_enter(j, '{');
+	while (json_member(j, &key, &value, &end)) {
+		if (json_equal(key, "Event"))
+			scanned.event = value;
+		else if (json_equal(key, "UserId"))
+			scanned.user = value;
+		else if (json_equal(key, "RoomId"))
+			scanned.room = value;
+	}
+	if (end)
+		*h = scanned;
+	return end;
+}
+
+static const char *
+read_header(struct packet *p, const struct header *h)
+{
+	if (!h->seen)
+		return "Header is missing";
+	if (!h->object)
+		return "Header must be an object";
+	bool has_user = read_id(h->user, 1, p->user_data, &p->user);
+	bool has_room = read_id(h->room, 0, p->room_data, &p->room);
 	if (!has_user)
 		return "UserId must be a string of 1 to 128 bytes";
 	if (!has_room)
 		return "RoomId must be a string of 0 to 128 bytes";
-	return read_event(p, event);
+	return read_event(p, h->event);
 }
 
 const char *
 packet_read(struct packet *p, char *text, size_t length)
 {
-	struct span key, value, header = { 0 };
-	const char *wrong = NULL;
+	struct header header = { .seen = false };
+	struct span key, value;
 	struct json j;
-	bool end;
+	bool end, good = true;
 
 	p->text = (struct span){ text, length };
 	p->payload = (struct span){ 0 };
@@ -114,16 +131,15 @@ packet_read(struct packet *p, char *text, size_t length)
 			return "a packet must be an object";
 		return bad_json(&j);
 	}
-	while (json_member(&j, &key, &value, &end)) {
+	while (good && json_key(&j, &key, &end)) {
 		if (json_equal(key, "Header"))
-			header = value;
-		else if (json_equal(key, "Payload"))
+			good = scan_header(&j, &header);
+		else if ((good = json_value(&j, &value)) && json_equal(key, "Payload"))
 			p->payload = value;
 	}
-	bool whole = json_finish(&j);
-	if (whole || header.data != NULL)
-		wrong = read_header(p, header);
-	return whole ? wrong : bad_json(&j);
+	/* The ids are good for an answer, if nothing else is. */
+	const char *wrong = read_header(p, &header);
+	return json_finish(&j) ? wrong : bad_json(&j);
 }
 
 /* Where the Payload is; without one, the brace that closes the packet. */
