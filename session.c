@@ -629,27 +629,41 @@ session_open_socket(const struct service *service, uint32_t conn, bool framed)
  * Payloads: what clients send
  */
 
-/* Judges a payload as a whole, before any message of it is handed up. */
+/*
+ * Judges a payload as a whole, before any message of it is handed up.  `single` is the
+ * message of one that has no more.
+ */
 enum payload
-session_judge(char *data, size_t length)
+session_judge(char *data, size_t length, struct span *single)
 {
-	struct span value;
+	struct span value, last = { 0 };
+	bool end, strings = true;
+	size_t count = 0;
 	struct json j;
-	bool end;
 
 	json_init(&j, data, length);
 	j.strict = true;
-	if (!json_value(&j, &value) || !json_finish(&j))
-		return PAYLOAD_BROKEN;
-	if (*value.data != '[')
-		return PAYLOAD_NO_ARRAY;
-	json_init(&j, data, length);
+	if (json_kind(&j) != '[')
+		return json_value(&j, &value) && json_finish(&j) ? PAYLOAD_NO_ARRAY
+								 : PAYLOAD_BROKEN;
 	json_enter(&j, '[');
-	size_t count = 0;
-	for (; json_element(&j, &value, &end); count++)
-		if (*value.data != '"')
-			return PAYLOAD_BROKEN;
+	for (; json_element(&j, &last, &end); count++)
+		strings &= *last.data == '"';
+	if (!json_finish(&j) || !strings)
+		return PAYLOAD_BROKEN;
+	*single = count == 1 ? last : (struct span){ NULL, 0 };
 	return count <= SESSION_MESSAGES ? PAYLOAD_GOOD : PAYLOAD_TOO_MANY;
+}
+
+static void
+note_lone(const char *data, size_t length)
+{
+	const char *p = data, *end = data + length;
+
+	while (!table.lone_seen && (p = memchr(p, 0xed, (size_t)(end - p))) != NULL) {
+		table.lone_seen = end - p > 1 && is_lone(p);
+		p++;
+	}
 }
 
 /* Hands a message up; false if it is too big, and with that the session is over. */
@@ -666,21 +680,22 @@ hand_up(uint32_t number, char *payload, struct span string)
 		session_close(number, WS_TOO_BIG, "message too big");
 		return false;
 	}
-	for (long i = 0; !table.lone_seen && i + 1 < length; i++)
-		table.lone_seen = is_lone(data + i);
+	note_lone(data, (size_t)length);
 	table.counters.messages_in++;
 	s->service->message(number, data, (size_t)length, false);
 	return true;
 }
 
 bool
-session_receive(uint32_t number, char *payload, size_t length)
+session_receive(uint32_t number, char *payload, size_t length, struct span single)
 {
 	const struct session *s = &table.sessions[number];
 	struct span value;
 	struct json j;
 	bool end;
 
+	if (single.data != NULL)
+		return hand_up(number, payload, single);
 	json_init(&j, payload, length);
 	json_enter(&j, '[');
 	while (s->state == OPEN && json_element(&j, &value, &end))
@@ -693,14 +708,14 @@ session_receive(uint32_t number, char *payload, size_t length)
 static void
 receive_framed(uint32_t number, char *data, size_t length)
 {
-	struct span value;
+	struct span value, single;
 	struct json j;
 
 	if (length == 0)
 		return;
-	enum payload judged = session_judge(data, length);
+	enum payload judged = session_judge(data, length, &single);
 	if (judged == PAYLOAD_GOOD) {
-		session_receive(number, data, length);
+		session_receive(number, data, length, single);
 		return;
 	}
 	if (judged == PAYLOAD_TOO_MANY) {

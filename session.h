@@ -96,13 +96,16 @@ enum { SESSION_MESSAGES = 1024 }; /* in one payload, at most */
 
 enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY, PAYLOAD_TOO_MANY };
 
-/* Is this JSON an array of strings, and not of too many? */
-enum payload session_judge(char *data, size_t length);
+/*
+ * Is this JSON an array of strings, and not of too many?  If it is good, `single` is the
+ * string of an array that has no more; else it has no data.
+ */
+enum payload session_judge(char *data, size_t length, struct span *single);
 /*
  * Hands up each message of a good payload, which is changed; false if one was too big:
  * then the session is closed.
  */
-bool session_receive(uint32_t session, char *payload, size_t length);
+bool session_receive(uint32_t session, char *payload, size_t length, struct span single);
 
 /* As in struct web_handler. */
 void session_message(uint32_t conn, char *data, size_t length, bool binary);

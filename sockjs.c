@@ -337,11 +337,13 @@ accept_payload(const struct exchange *x, const struct text *fields, struct span 
 	       unsigned good_status, const char *good_body)
 {
 	uint32_t number = session_find(x->service, x->id);
+	char *data = (char *)payload.data;
 	enum payload judged;
+	struct span single;
 
 	if (payload.length == 0) {
 		answer(x->conn, 500, plain, fields, "Payload expected.");
-	} else if ((judged = session_judge((char *)payload.data, payload.length)) ==
+	} else if ((judged = session_judge(data, payload.length, &single)) ==
 		   PAYLOAD_TOO_MANY) {
 		session_close(number, WS_TOO_BIG, "too many messages");
 		answer(x->conn, 413, plain, fields, "too many messages");
@@ -351,7 +353,7 @@ accept_payload(const struct exchange *x, const struct text *fields, struct span 
 						: "Payload expected.");
 	} else if (number == 0) {
 		answer(x->conn, 404, plain, fields, "Not Found");
-	} else if (!session_receive(number, (char *)payload.data, payload.length)) {
+	} else if (!session_receive(number, data, payload.length, single)) {
 		answer(x->conn, 413, plain, fields, "message too big");
 	} else {
 		answer(x->conn, good_status, plain, fields, good_body);

@@ -101,7 +101,7 @@ check_message(const char *data, size_t length)
 {
 	size_t size = 6 * length + 8;
 	struct utf8 utf8 = { 0 };
-	struct span value;
+	struct span value, single;
 	struct text t;
 	struct json j;
 	bool end;
@@ -113,9 +113,10 @@ check_message(const char *data, size_t length)
 	text_char(&t, ']');
 	CHECK(!t.overflow && utf8_check(&utf8, t.data, t.length) && utf8_complete(&utf8));
 	check_transports((struct span){ t.data, t.length }, length);
-	CHECK(session_judge(t.data + 1, t.length - 1) == PAYLOAD_GOOD);
+	CHECK(session_judge(t.data + 1, t.length - 1, &single) == PAYLOAD_GOOD);
 	json_init(&j, t.data + 1, t.length - 1);
 	CHECK(json_enter(&j, '[') && json_element(&j, &value, &end));
+	CHECK(value.data == single.data && span_same(value, single));
 	CHECK(json_unescape(json_contents(value), t.data, length, true) == (long)length);
 	CHECK(memcmp(t.data, data, length) == 0);
 	free(t.data);
@@ -146,7 +147,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	bool form = fuzz_first(&data, &length) == 'd';
 	char *body = fuzz_copy(data, length);
-	struct span payload = { body, length }, value;
+	struct span payload = { body, length }, value, single;
 	struct utf8 utf8 = { 0 };
 	struct text t;
 	struct json j;
@@ -166,10 +167,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	utf8 = (struct utf8){ 0 };
 	CHECK(!t.overflow && utf8_check(&utf8, t.data, t.length) && utf8_complete(&utf8));
 	CHECK(span_same(payload, (struct span){ t.data, t.length }) == good);
-	if (session_judge(t.data, t.length) == PAYLOAD_GOOD) {
+	if (session_judge(t.data, t.length, &single) == PAYLOAD_GOOD) {
+		size_t count = 0;
 		json_init(&j, t.data, t.length);
 		CHECK(json_enter(&j, '['));
-		while (json_element(&j, &value, &end)) {
+		for (; json_element(&j, &value, &end); count++) {
 			/* Unescaped where it stands, which the reading has passed. */
 			struct span contents = json_contents(value);
 			long n = json_unescape(contents, (char *)contents.data,
@@ -177,7 +179,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 			CHECK(n >= 0 && (size_t)n <= contents.length);
 			check_message(contents.data, (size_t)n);
 		}
-		CHECK(end);
+		CHECK(end && (single.data != NULL) == (count == 1));
 	} else {
 		check_message(t.data, t.length);
 	}
