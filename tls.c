@@ -14,7 +14,8 @@ enum {
 	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
 	SMALL = 4096,	  /* bytes of `input` that stay */
 	RECORD = 16384,	  /* bytes in one, at most */
-	PULLS = 64,	  /* of the socket, in one read: a record takes two */
+	RECORDS = BR_SSL_BUFSIZE_INPUT, /* bytes received at once */
+	PULLS = 64, /* of the socket, in one read: a handshake's record takes two */
 	RECORD_HEADER = 5,
 	HANDSHAKE_RECORD = 22 /* the first byte of whoever speaks TLS */
 };
@@ -201,17 +202,19 @@ tls_close(uint32_t conn)
 	e->open = false;
 }
 
-/* Sends what records there are.  False if the socket failed; what it did not take stays.
+/*
+ * Sends what records there are, before others perhaps (MSG_MORE).  False if the socket
+ * failed; what it did not take stays.
  */
 static bool
-push_records(struct engine *e, int fd)
+push_records(struct engine *e, int fd, int more)
 {
 	br_ssl_engine_context *engine = &e->context.eng;
 
 	while (br_ssl_engine_current_state(engine) & BR_SSL_SENDREC) {
 		size_t length;
 		const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &length);
-		ssize_t n = send(fd, record, length, MSG_NOSIGNAL);
+		ssize_t n = send(fd, record, length, MSG_NOSIGNAL | more);
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 		br_ssl_engine_sendrec_ack(engine, (size_t)n);
@@ -220,24 +223,46 @@ push_records(struct engine *e, int fd)
 	return true;
 }
 
-/* Receives what the engine has room for: recv's result. */
-static ssize_t
-pull_records(struct engine *e, int fd)
+/* Gives the engine what it wants now, a record's header or its rest: how much. */
+static size_t
+feed(struct engine *e, const unsigned char *data, size_t length)
 {
-	br_ssl_engine_context *engine = &e->context.eng;
-	size_t length;
-	unsigned char *room = br_ssl_engine_recvrec_buf(engine, &length);
-	ssize_t n = recv(fd, room, length, 0);
+	size_t wanted;
+	unsigned char *to = br_ssl_engine_recvrec_buf(&e->context.eng, &wanted);
+	size_t n = length < wanted ? length : wanted;
 
-	if (n <= 0)
-		return n;
-	if (!e->begun && room[0] != HANDSHAKE_RECORD) {
+	memcpy(to, data, n);
+	e->large |= to + n > e->input + SMALL;
+	br_ssl_engine_recvrec_ack(&e->context.eng, n);
+	return n;
+}
+
+/*
+ * How much to receive.  While hands are shaken no more than the engine wants now, so that
+ * the rest stays; later whatever has come, if there is `room` for all of its text and
+ * that of a record begun before.
+ */
+static size_t
+wanted_input(const struct engine *e, size_t room)
+{
+	size_t wanted;
+
+	if (e->established && room >= RECORD + RECORDS)
+		return RECORDS;
+	br_ssl_engine_recvrec_buf(&e->context.eng, &wanted);
+	return wanted;
+}
+
+static ssize_t
+pull_records(struct engine *e, int fd, unsigned char *data, size_t length)
+{
+	ssize_t n = recv(fd, data, length, 0);
+
+	if (n > 0 && !e->begun && data[0] != HANDSHAKE_RECORD) {
 		errno = EPROTO;
 		return -1;
 	}
-	e->begun = true;
-	e->large |= room + n > e->input + SMALL;
-	br_ssl_engine_recvrec_ack(engine, (size_t)n);
+	e->begun |= n > 0;
 	return n;
 }
 
@@ -291,15 +316,17 @@ take_plain(struct engine *e, unsigned char *data, size_t length)
 ssize_t
 tls_read(uint32_t conn, int fd, void *data, size_t length)
 {
+	static unsigned char records[RECORDS];
 	struct engine *e = engine_of(conn);
 	unsigned char *to = data;
-	size_t taken = 0;
+	size_t taken = 0, at = 0, received = 0;
+	bool drained = false;
 
 	if (e == NULL)
 		return recv(fd, data, length, 0);
 	/* Not without end: records may hold nothing, and others wait. */
 	for (unsigned pulls = 0;;) {
-		if (!push_records(e, fd))
+		if (!push_records(e, fd, 0))
 			return taken > 0 ? (ssize_t)taken : -1;
 		unsigned state = br_ssl_engine_current_state(&e->context.eng);
 		if (state == BR_SSL_CLOSED)
@@ -310,19 +337,34 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 			taken += take_plain(e, to + taken, length - taken);
 			continue;
 		}
+		if ((state & BR_SSL_RECVREC) == 0)
+			break;
+		if (at < received) {
+			at += feed(e, records + at, received - at);
+			continue;
+		}
 		/* A record more than there is room for would stay where poll() does
 		 * not know of it. */
-		if ((state & BR_SSL_RECVREC) == 0 || ++pulls > PULLS ||
-		    (taken > 0 && length - taken < RECORD))
+		if (drained || ++pulls > PULLS || (taken > 0 && length - taken < RECORD))
 			break;
-		ssize_t n = pull_records(e, fd);
-		note_handshake(e);
-		if (n > 0)
+		size_t most = wanted_input(e, length - taken);
+		ssize_t n = pull_records(e, fd, records, most);
+		if (n > 0) {
+			received = (size_t)n;
+			drained = most == RECORDS && received < most;
+			at = feed(e, records, received);
+			note_handshake(e);
 			continue;
+		}
 		if (taken > 0)
 			return (ssize_t)taken;
 		if (n == 0)
 			errno = ECONNRESET; /* cut off: no close_notify */
+		return -1;
+	}
+	/* It would answer something first, such as a renegotiation, but nobody reads. */
+	if (at < received) {
+		errno = ECONNABORTED;
 		return -1;
 	}
 	if (taken > 0)
@@ -345,7 +387,7 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 		size_t room;
 		if (br_ssl_engine_current_state(engine) == BR_SSL_CLOSED)
 			return taken > 0 ? (ssize_t)taken : (errno = ECONNRESET, -1);
-		if (!push_records(e, fd))
+		if (!push_records(e, fd, taken < length ? MSG_MORE : 0))
 			return taken > 0 ? (ssize_t)taken : -1;
 		unsigned char *to = br_ssl_engine_sendapp_buf(engine, &room);
 		if (taken == length || to == NULL ||
