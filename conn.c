@@ -21,6 +21,7 @@ enum {
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
 	FULL_POLL = 10,	  /* milliseconds within which everybody is polled */
+	MANY = 256,	  /* connections, which cost more to poll than a short wait does */
 	STAYS_BUSY = 100, /* milliseconds after a byte that a connection is "busy" */
 	PAUSE = 2000	  /* milliseconds, more than any wait: the server was stopped */
 };
@@ -864,15 +865,18 @@ wait_for(uint32_t count, int milliseconds, const sigset_t *mask)
 /*
  * Waits for events; returns how many slots to look at.  poll() costs by the descriptor,
  * so while the few busy ones keep the server busy only they are asked, and everybody once
- * in a while.
+ * in a while: if there are many, also where the busy ones pause until then.
  */
 static uint32_t
 wait_for_events(const sigset_t *mask)
 {
+	uint64_t since = loop.now - loop.last_full_poll;
 	int n = 0;
 
-	if (loop.busy_end < loop.used / 2 && loop.now - loop.last_full_poll < FULL_POLL)
-		n = wait_for(loop.busy_end, 0, mask);
+	if (loop.busy_end > LISTENERS && loop.busy_end < loop.used / 2 &&
+	    since < FULL_POLL)
+		n = wait_for(loop.busy_end, loop.used > MANY ? FULL_POLL - (int)since : 0,
+			     mask);
 	read_clock();
 	/* What a signal wants, which has come meanwhile, does not wait for others. */
 	if (n != 0)
