@@ -16,12 +16,13 @@ enum {
 	TURNED_AWAY = 8,  /* places besides the limit, to refuse a connection politely */
 	ACCEPTS = 64,	  /* a turn, so that a flood does not hold up those inside */
 	READ = 65536,	  /* bytes a turn, of one connection */
+	LARGE = 16384,	  /* bytes of a message that it costs to copy */
 	LINGER = 2,	  /* seconds for a peer to close after we have */
 	RESTS = 1000,	  /* milliseconds without a byte after which a connection rests */
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
 	FULL_POLL = 10,	  /* milliseconds within which everybody is polled */
-	MANY = 256,	  /* connections, which cost more to poll than a short wait does */
+	MANY = 256, /* connections, which cost more to poll than a short wait does */
 	STAYS_BUSY = 100, /* milliseconds after a byte that a connection is "busy" */
 	PAUSE = 2000	  /* milliseconds, more than any wait: the server was stopped */
 };
@@ -458,13 +459,12 @@ flush(uint32_t number)
 		conn_finish(number);
 }
 
-char *
-conn_reserve(uint32_t number, size_t length)
+/* Room for more in the connection's block; NULL if the connection is closing. */
+static char *
+reserve(uint32_t number, size_t length)
 {
 	struct conn *c = &loop.conns[number];
 
-	if (c->state != OPEN)
-		return NULL;
 	if (c->out != NULL && length > block_size() - c->out_end) {
 		/* The socket may take what has gathered in this turn. */
 		flush(number);
@@ -491,23 +491,53 @@ conn_reserve(uint32_t number, size_t length)
 	return c->out + c->out_end;
 }
 
-void
-conn_commit(uint32_t number, size_t length)
+/* Sends from the front of a span what the socket takes: false if that is not all. */
+static bool
+send_front(uint32_t number, struct span *s, int more)
 {
-	loop.conns[number].out_end += (uint32_t)length;
+	ssize_t n = send(loop.conns[number].fd, s->data, s->length, MSG_NOSIGNAL | more);
+
+	if (n < 0 && !would_wait())
+		conn_abort(number);
+	if (n > 0) {
+		s->data += n;
+		s->length -= (size_t)n;
+		loop.counters.bytes_out += (uint64_t)n;
+	}
+	return s->length == 0;
+}
+
+bool
+conn_send(uint32_t number, struct span head, struct span body)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->state != OPEN)
+		return false;
+	/* What is large goes out at once, if nothing is before it: to copy it would cost
+	 * more than to wait for others could save. */
+	if (body.length >= LARGE && c->out == NULL && !tls_used() &&
+	    send_front(number, &head, MSG_MORE) && send_front(number, &body, 0))
+		return true;
+	if (c->state != OPEN)
+		return false;
+	size_t length = head.length + body.length;
+	char *room = reserve(number, length);
+	if (room == NULL)
+		return false;
+	if (head.length > 0)
+		memcpy(room, head.data, head.length);
+	if (body.length > 0)
+		memcpy(room + head.length, body.data, body.length);
+	c->out_end += (uint32_t)length;
 	list(number);
+	return true;
 }
 
 bool
 conn_write(uint32_t number, const void *data, size_t length)
 {
-	char *room = conn_reserve(number, length);
-
-	if (room == NULL)
-		return false;
-	memcpy(room, data, length);
-	conn_commit(number, length);
-	return true;
+	return conn_send(number, (struct span){ data, length }, (struct span){ "", 0 });
 }
 
 void

@@ -67,13 +67,12 @@ void conn_run(const struct conn_handler *, const sigset_t *waiting, void (*woken
 void conn_stop(uint32_t grace);
 
 /*
- * Room for `length` more bytes behind what is unsent, for conn_commit to take into the
- * queue; they go out at the end of the turn.  NULL if the peer reads too slowly to have
- * it or the connection is closing: then it is, or will be, closed.
+ * Queues bytes behind what is unsent; they go out at the end of the turn, or what is large
+ * at once.  False if the peer reads too slowly to have them or the connection is closing:
+ * then it is, or will be, closed.  conn_send queues a head and what it is the head of.
  */
-char *conn_reserve(uint32_t conn, size_t length);
-void conn_commit(uint32_t conn, size_t length);
 bool conn_write(uint32_t conn, const void *data, size_t length);
+bool conn_send(uint32_t conn, struct span head, struct span body);
 
 /* Sends what is unsent, says so to the peer (FIN), and closes when it has closed too. */
 void conn_finish(uint32_t conn);

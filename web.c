@@ -73,16 +73,11 @@ web_count(void)
 static bool
 send_frame(uint32_t conn, enum ws_opcode opcode, const void *data, size_t length)
 {
-	unsigned char *room =
-	    (unsigned char *)conn_reserve(conn, WS_SERVER_HEADER + length);
+	unsigned char header[WS_SERVER_HEADER];
+	const struct span head = { (char *)header,
+				   ws_encode_header(header, opcode, length) };
 
-	if (room == NULL)
-		return false;
-	size_t header = ws_encode_header(room, opcode, length);
-	if (length > 0)
-		memcpy(room + header, data, length);
-	conn_commit(conn, header + length);
-	return true;
+	return conn_send(conn, head, (struct span){ data, length });
 }
 
 static void
