@@ -187,7 +187,7 @@ read_file(const char *file, struct span *text, struct text *error)
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return fail(error, file, strerror(errno));
+		return fail(error, file, text_error(errno));
 	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
 		length += (size_t)n;
 	int wrong = errno;
@@ -195,7 +195,7 @@ read_file(const char *file, struct span *text, struct text *error)
 	*text = (struct span){ file_text, length };
 	file_used = length > file_used ? length : file_used;
 	if (n < 0)
-		return fail(error, file, strerror(wrong));
+		return fail(error, file, text_error(wrong));
 	if (length > CERT_FILE)
 		return fail(error, file, "longer than 131072 bytes");
 	if (length == 0)

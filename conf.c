@@ -432,7 +432,7 @@ conf_load(struct conf *c, const char *file, struct text *error)
 		text_string(error, file);
 		text_string(error, ":1: ");
 		text_string(error,
-			    length < 0 ? strerror(errno) : "longer than 16384 bytes");
+			    length < 0 ? text_error(errno) : "longer than 16384 bytes");
 		return false;
 	}
 	json_init(&j, file_text, (size_t)length);

@@ -341,7 +341,7 @@ say_shortage(void)
 	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
 	if (t != NULL) {
 		text_string(t, "cannot accept: ");
-		text_string(t, strerror(error));
+		text_string(t, text_error(error));
 		log_end();
 	}
 }

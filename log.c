@@ -103,7 +103,7 @@ complain(const char *what)
 	text_string(&t, " warn - the log ");
 	text_string(&t, to.target);
 	text_string(&t, what);
-	text_string(&t, strerror(error));
+	text_string(&t, text_error(error));
 	text_char(&t, '\n');
 	flush_console();
 	write_console(t.data, t.length);

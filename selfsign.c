@@ -496,7 +496,7 @@ create(const char *file, mode_t mode, struct text *said)
 
 	if (fd >= 0 && fchmod(fd, mode) == 0)
 		return fd;
-	fail(said, file, strerror(errno));
+	fail(said, file, text_error(errno));
 	if (fd >= 0) {
 		close(fd);
 		unlink(file);
@@ -514,7 +514,7 @@ finish(int fd, const char *file, const void *der, size_t length, const char *lab
 
 	if (close(fd) == 0 && written)
 		return true;
-	return fail(said, file, strerror(written ? errno : wrong));
+	return fail(said, file, text_error(written ? errno : wrong));
 }
 
 static bool

@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <errno.h>
 #include <string.h>
 
 bool
@@ -181,6 +182,51 @@ text_address(struct text *t, const uint8_t *address, size_t length)
 			digits--;
 		text_hex(t, group(address, i), digits);
 	}
+}
+
+const char *
+text_error(int error)
+{
+	static const struct {
+		uint16_t number;
+		char text[30];
+	} errors[] = {
+		{ EPERM, "Operation not permitted" },
+		{ ENOENT, "No such file or directory" },
+		{ EIO, "Input/output error" },
+		{ ENXIO, "No such device or address" },
+		{ ENOMEM, "Cannot allocate memory" },
+		{ EACCES, "Permission denied" },
+		{ EEXIST, "File exists" },
+		{ ENODEV, "No such device" },
+		{ ENOTDIR, "Not a directory" },
+		{ EISDIR, "Is a directory" },
+		{ EINVAL, "Invalid argument" },
+		{ ENFILE, "Too many open files in system" },
+		{ EMFILE, "Too many open files" },
+		{ EFBIG, "File too large" },
+		{ ENOSPC, "No space left on device" },
+		{ EROFS, "Read-only file system" },
+		{ ENAMETOOLONG, "File name too long" },
+		{ ELOOP, "Symbolic link loop" },
+		{ EDQUOT, "Disk quota exceeded" },
+		{ ENOBUFS, "No buffer space available" },
+		{ EADDRINUSE, "Address already in use" },
+		{ EADDRNOTAVAIL, "Address not available" },
+		{ EAFNOSUPPORT, "Address family not supported" },
+		{ ECONNREFUSED, "Connection refused" },
+	};
+	static char other[sizeof "error 2147483647"];
+	struct text t;
+
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+		if (errors[i].number == error)
+			return errors[i].text;
+	text_init(&t, other, sizeof other);
+	text_string(&t, "error ");
+	text_number(&t, (uint32_t)error);
+	text_char(&t, '\0');
+	return other;
 }
 
 struct date {

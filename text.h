@@ -47,6 +47,12 @@ void text_escaped(struct text *, const void *data, size_t length, size_t most);
 /* An IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
 void text_address(struct text *, const uint8_t *address, size_t length);
 
+/*
+ * What an errno means, for those that the server meets; any other is "error N", which
+ * lasts until the next such call.  strerror would bring every one there is.
+ */
+const char *text_error(int error);
+
 /* A moment, in seconds since 1970 UTC: as ISO 8601, 1994-11-06T08:49:37, ... */
 void text_iso_time(struct text *, uint64_t);
 /* ... and as in HTTP (RFC 9110 section 5.6.7), Sun, 06 Nov 1994 08:49:37 GMT. */

@@ -566,7 +566,7 @@ get_random(void *data, size_t length)
 	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || read(fd, data, length) != (ssize_t)length)
-		fatal("/dev/urandom: ", strerror(errno));
+		fatal("/dev/urandom: ", text_error(errno));
 	close(fd);
 }
 
@@ -588,7 +588,7 @@ listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 		text_number(t, *port);
 		if (bound < 0) {
 			text_string(t, ": ");
-			text_string(t, strerror(error));
+			text_string(t, text_error(error));
 		}
 		log_end();
 	}
@@ -629,7 +629,7 @@ drop_root(void)
 		return;
 	log_give(user, group);
 	if (setgroups(0, none) < 0 || setgid(group) < 0 || setuid(user) < 0)
-		fatal("User: cannot become that user: ", strerror(errno));
+		fatal("User: cannot become that user: ", text_error(errno));
 }
 
 static void
@@ -719,7 +719,7 @@ map_memory(void)
 		}
 		if (!memory_map(&memory))
 			fatal("memory: these limits need more than can be mapped: ",
-			      strerror(errno));
+			      text_error(errno));
 	}
 	if (conf.tls)
 		tls_start(&certs[0], seed);

@@ -2,6 +2,8 @@
 #include "text.h"
 #include "unit.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <time.h>
 
 static void
@@ -1069,6 +1071,39 @@ another_key_gives_other_hashes(void **state)
 					     hash_of_count(published_key, n));
 }
 
+static void
+errors_are_told_as_by_the_c_library_or_by_number(void **state)
+{
+	/* Where the library's text is longer. */
+	static const struct {
+		int error;
+		const char *text;
+	} shorter[] = {
+		{ ELOOP, "Symbolic link loop" },
+		{ EADDRNOTAVAIL, "Address not available" },
+		{ EAFNOSUPPORT, "Address family not supported" },
+	};
+	unsigned told = 0;
+	char number[32];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(shorter); i++)
+		assert_string_equal(text_error(shorter[i].error), shorter[i].text);
+	for (int error = 0; error < 200; error++) {
+		if (error == ELOOP || error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
+			continue;
+		snprintf(number, sizeof number, "error %d", error);
+		if (strcmp(text_error(error), number) == 0)
+			continue;
+		assert_string_equal(text_error(error), strerror(error));
+		told++;
+	}
+	assert_int_equal(told, 21);
+	assert_string_equal(text_error(ENOENT), "No such file or directory");
+	assert_string_equal(text_error(INT_MAX), "error 2147483647");
+	assert_string_equal(text_error(0), "error 0");
+}
+
 int
 main(void)
 {
@@ -1087,6 +1122,7 @@ main(void)
 		cmocka_unit_test(what_a_log_cannot_hold_is_escaped),
 		cmocka_unit_test(an_ipv4_address_is_dotted),
 		cmocka_unit_test(an_ipv6_address_takes_the_canonical_form),
+		cmocka_unit_test(errors_are_told_as_by_the_c_library_or_by_number),
 		cmocka_unit_test(known_moments_take_both_forms),
 		cmocka_unit_test(every_day_up_to_2199_is_told_as_by_the_c_library),
 		cmocka_unit_test(every_second_of_a_day_is_told_as_by_the_c_library),
