@@ -1,5 +1,37 @@
-#define _GNU_SOURCE /* MADV_DONTNEED, system call numbers */
+#define _GNU_SOURCE /* MADV_DONTNEED, setgroups, system calls by number */
 #include "sandbox.h"
+
+#include <grp.h>
+#include <unistd.h>
+
+#ifdef __linux__
+
+#include <sys/syscall.h>
+
+/* Some architectures had 16 bits for a user once, and those calls still. */
+#ifdef SYS_setuid32
+#define CALL(name) SYS_##name##32
+#else
+#define CALL(name) SYS_##name
+#endif
+
+/* Linux changes a thread, and this is the only one; libc brings what changes all. */
+bool
+sandbox_become(uint32_t user, uint32_t group)
+{
+	return syscall(CALL(setgroups), 0, NULL) == 0 &&
+	       syscall(CALL(setgid), group) == 0 && syscall(CALL(setuid), user) == 0;
+}
+
+#else
+
+bool
+sandbox_become(uint32_t user, uint32_t group)
+{
+	return setgroups(0, NULL) == 0 && setgid(group) == 0 && setuid(user) == 0;
+}
+
+#endif
 
 /* 0 leaves it out: sanitizers make system calls of their own. */
 #ifndef HAVE_SANDBOX
@@ -20,8 +52,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /*
  * The numbers mean what they should in one calling convention only, of those that a

@@ -6,6 +6,13 @@
 #define SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * This process is that user's and group's from here on, with no further groups, and
+ * cannot go back.  False, with errno, if it may not.  For a program of one thread.
+ */
+bool sandbox_become(uint32_t user, uint32_t group);
 
 /*
  * From here on only the system calls of the loop, the log and the certificates work;

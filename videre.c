@@ -2,7 +2,7 @@
  * videre: a WebRTC signalling server.  Starting and stopping, and the signaller: what the
  * packets of two browsers that want to call each other do.
  */
-#define _GNU_SOURCE /* setgroups */
+#define _GNU_SOURCE /* prlimit */
 #include "cert.h"
 #include "conf.h"
 #include "packet.h"
@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -619,7 +618,6 @@ static void
 drop_root(void)
 {
 	uint32_t user, group;
-	const gid_t *none = NULL;
 
 	if (*conf.user == '\0')
 		return;
@@ -628,7 +626,7 @@ drop_root(void)
 	if (geteuid() == user && getuid() == user)
 		return;
 	log_give(user, group);
-	if (setgroups(0, none) < 0 || setgid(group) < 0 || setuid(user) < 0)
+	if (!sandbox_become(user, group))
 		fatal("User: cannot become that user: ", text_error(errno));
 }
 
@@ -641,6 +639,21 @@ confine(void)
 		    "no sandbox: this kernel, or this build, has no system call filter");
 }
 
+/*
+ * getrlimit and setrlimit in one.  For the sake of kernels before 2.6.36, musl's
+ * setrlimit brings what changes all threads.
+ */
+static bool
+limit_files(const struct rlimit *limit, struct rlimit *old)
+{
+#ifdef __linux__
+	return prlimit(0, RLIMIT_NOFILE, limit, old) == 0;
+#else
+	return (old == NULL || getrlimit(RLIMIT_NOFILE, old) == 0) &&
+	       (limit == NULL || setrlimit(RLIMIT_NOFILE, limit) == 0);
+#endif
+}
+
 /* The descriptors that the connections need, as far as the system lets us have them. */
 static void
 raise_file_limit(void)
@@ -648,15 +661,15 @@ raise_file_limit(void)
 	struct rlimit limit;
 	rlim_t wanted = conf.max_connections + SPARE_FILES;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+	if (!limit_files(NULL, &limit) || limit.rlim_cur >= wanted)
 		return;
 	struct rlimit raised = { wanted,
 				 limit.rlim_max < wanted ? wanted : limit.rlim_max };
-	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+	if (limit_files(&raised, NULL))
 		return;
 	/* Only root may raise the hard limit, and not in every container. */
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+	if (!limit_files(&limit, NULL) || limit.rlim_cur < wanted)
 		log_line(LEVEL_WARN, (struct span){ 0 },
 			 "fewer files may be open than MaxConnections needs (ulimit -n)");
 }
