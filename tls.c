@@ -131,6 +131,33 @@ set_suites(br_ssl_engine_context *engine)
 				 sizeof aes_first / sizeof *aes_first);
 }
 
+/*
+ * BearSSL's defaults find out as the program runs which of its implementations to take,
+ * so that all are linked.  Here it is known as the program is built.
+ */
+#ifdef __x86_64__
+#define CHACHA20 br_chacha20_sse2_run
+#else
+#define CHACHA20 br_chacha20_ct_run
+#endif
+
+#ifdef __SIZEOF_INT128__
+static void
+set_chacha(br_ssl_engine_context *engine)
+{
+	br_ssl_engine_set_chapol(engine, &br_sslrec_in_chapol_vtable,
+				 &br_sslrec_out_chapol_vtable);
+	br_ssl_engine_set_chacha20(engine, CHACHA20);
+	br_ssl_engine_set_poly1305(engine, br_poly1305_ctmulq_run);
+}
+#else
+static void
+set_chacha(br_ssl_engine_context *engine)
+{
+	br_ssl_engine_set_default_chapol(engine);
+}
+#endif
+
 static void
 set_algorithms(br_ssl_engine_context *engine)
 {
@@ -141,7 +168,7 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
 	br_ssl_engine_set_ec(engine, br_ec_get_default());
 	br_ssl_engine_set_default_aes_gcm(engine);
-	br_ssl_engine_set_default_chapol(engine);
+	set_chacha(engine);
 	br_ssl_engine_set_default_aes_ccm(engine);
 }
 
