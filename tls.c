@@ -158,6 +158,13 @@ set_chacha(br_ssl_engine_context *engine)
 }
 #endif
 
+/* Who speaks AES-CCM is a small device that sends little: AES instructions are spared. */
+#ifdef __SIZEOF_INT128__
+#define AES_CCM br_aes_ct64_ctrcbc_vtable
+#else
+#define AES_CCM br_aes_ct_ctrcbc_vtable
+#endif
+
 static void
 set_algorithms(br_ssl_engine_context *engine)
 {
@@ -169,7 +176,9 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_ec(engine, br_ec_get_default());
 	br_ssl_engine_set_default_aes_gcm(engine);
 	set_chacha(engine);
-	br_ssl_engine_set_default_aes_ccm(engine);
+	br_ssl_engine_set_ccm(engine, &br_sslrec_in_ccm_vtable,
+			      &br_sslrec_out_ccm_vtable);
+	br_ssl_engine_set_aes_ctrcbc(engine, &AES_CCM);
 }
 
 void
