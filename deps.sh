@@ -70,6 +70,7 @@ need_device() {
 	for arch in arm64 riscv64 mips mipsel powerpc i386 armel armhf; do
 		need_package linux-libc-dev-$arch-cross
 	done
+	need ld.lld lld
 	need dpkg-source dpkg-dev
 	need qemu-mips-static qemu-user-static
 	need qemu-system-mipsel qemu-system-mips

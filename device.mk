@@ -10,8 +10,6 @@ TARGETS = $(ALL_TARGETS)
 # (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
 # 4Kc, without floating point.
 NO_PIE = -fno-pie -no-pie
-# RELRO goes with a static PIE: elsewhere nothing is relocated at the start.
-NO_RELRO = $(filter-out armhf riscv64,$(ALL_TARGETS))
 # The stack protector of our own files, as much as fits: it costs 1 to 5 KB, and the targets that are
 # not here have no room for it.
 PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32
@@ -22,7 +20,6 @@ PROTECTOR_riscv64 = -fstack-protector --param=ssp-buffer-size=32
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
-FLAGS_x86_64 = $(NO_PIE)
 KERNEL_x86_64 = /usr/include/x86_64-linux-gnu -idirafter /usr/include
 RUN_x86_64 = native
 
@@ -33,7 +30,7 @@ RUN_i386 = i386:486
 
 CC_aarch64 = aarch64-linux-gnu
 MUSL_aarch64 = aarch64-linux-musl
-FLAGS_aarch64 = -mno-outline-atomics $(NO_PIE)
+FLAGS_aarch64 = -mno-outline-atomics
 RUN_aarch64 = aarch64:cortex-a53
 
 CC_armhf = arm-linux-gnueabihf
@@ -42,7 +39,6 @@ RUN_armhf = arm:cortex-a7
 
 CC_armel = arm-linux-gnueabi
 MUSL_armel = arm-linux-musleabi
-FLAGS_armel = $(NO_PIE)
 # The crypto stays in ARM code, which is faster.
 OWN_armel = -mthumb
 RUN_armel = arm:arm926 arm:arm1176
@@ -68,16 +64,20 @@ FLAGS_powerpc = -mlong-double-64 $(NO_PIE)
 RUN_powerpc = ppc:g4
 
 SMALL = -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables
-STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,noexecstack,--no-warn-mismatch
+STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,now,-z,noseparate-code,-z,noexecstack
 
 # What differs in linking: a target without NO_PIE is a static PIE, which musl's wrapper does not
-# know.  Without RELRO nothing has to begin at a page, to which ld would fill up the file.
+# know, and with it goes RELRO: elsewhere nothing is relocated at the start.  Where nothing has to
+# begin at a page, ld is kept from filling up the file to one.  lld never does that, and packs what
+# has to be relocated; but it knows no shorter instructions for riscv64.
 
 IS_PIE = $(if $(findstring $(NO_PIE),$(FLAGS_$*)),,yes)
-LINK = $(STATIC) $(if $(IS_PIE),-Wl$(comma)-pie$(comma)--no-dynamic-linker$(comma)-z$(comma)text) \
-	-Wl,-z,$(if $(filter $*,$(NO_RELRO)),norelro$(comma)-z$(comma)common-page-size=64,relro),-z,now \
+AS_PIE = -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro
+NOT_PIE = -no-pie -Wl,-z,norelro,-z,common-page-size=64,--no-warn-mismatch
+LLD = x86_64 aarch64 armhf armel
+BY_LLD = -fuse-ld=lld -B$(TOOLCHAIN)/bin -Wl,-O2,--icf=all,--no-rosegment,--hash-style=gnu,--pack-dyn-relocs=relr
+LINK = $(STATIC) $(if $(IS_PIE),$(AS_PIE),$(NOT_PIE)) $(if $(filter $*,$(LLD)),$(BY_LLD)) \
 	$(addprefix $(TOOLCHAIN)/lib/,$(if $(IS_PIE),rcrt1.o,crt1.o) crti.o crtn.o)
-comma = ,
 
 # musl with its wrapper around the compiler, and BearSSL as a tree of links, so that each target
 # has its own build of the same source.
@@ -90,11 +90,17 @@ DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchai
 	LDFLAGS='$(LINK)' \
 	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
 
-toolchain/%/done:
+# The start of a static PIE does not know packed relocations in this musl yet.
+toolchain/source/musl/patched: | device/musl-relr.patch
+	patch -d $(@D) -p1 <$|
+	touch $@
+
+toolchain/%/done: toolchain/source/musl/patched
 	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
 	cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
 	$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
 	rm -rf $(@D)/musl
+	ln -s "$$(command -v ld.lld)" $(@D)/bin
 	ln -sr $(addprefix toolchain/source/bearssl/,Makefile conf mk inc src) $(@D)/bearssl
 	$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
 	touch $@

@@ -32,8 +32,8 @@ const symbols = file => readelf(file, '-s');
 const isProtected = file => /\b__stack_chk_fail/.test(symbols(file));
 
 /* The targets of which each is claimed. */
-const PIE = ['armhf', 'riscv64'];
-const RELRO = ['armhf', 'riscv64'];
+const PIE = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
+const RELRO = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
 const PROTECTED = ['x86_64', 'i386', 'armhf', 'armel', 'riscv64'];
 
 for (const target of targets)
