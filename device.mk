@@ -111,7 +111,11 @@ toolchains: $(TARGETS:%=toolchain/%/done)
 
 SOURCES = $(wildcard *.c *.h) Makefile device.mk
 
-build/device/%/videre build/device-notls/%/videre: private OWN = $(OWN_$*) $(PROTECTOR_$*)
+# These make our own files smaller by 2 to 3 % beyond -Os, and no slower: on x86_64 a packet costs a
+# few instructions less.
+SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-calls
+
+build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR_$*)
 
 build/device/%/videre: toolchain/%/done $(SOURCES)
 	$(MAKE) --silent B=$(@D) $(DEVICE) $@
