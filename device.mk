@@ -10,13 +10,8 @@ TARGETS = $(ALL_TARGETS)
 # (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
 # 4Kc, without floating point.
 NO_PIE = -fno-pie -no-pie
-# The stack protector of our own files, as much as fits: it costs 1 to 5 KB, and the targets that are
-# not here have no room for it.
-PROTECTOR_x86_64 = -fstack-protector --param=ssp-buffer-size=32
-PROTECTOR_i386 = -fstack-protector
-PROTECTOR_armhf = -fstack-protector-strong
-PROTECTOR_armel = -fstack-protector-strong
-PROTECTOR_riscv64 = -fstack-protector --param=ssp-buffer-size=32
+# The stack protector of our own files: it costs 2 to 5 KB, for which aarch64 has no room.
+PROTECTOR = $(if $(filter aarch64,$*),,-fstack-protector-strong)
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
@@ -115,7 +110,7 @@ SOURCES = $(wildcard *.c *.h) Makefile device.mk
 # few instructions less.
 SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-calls
 
-build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR_$*)
+build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR)
 
 build/device/%/videre: toolchain/%/done $(SOURCES)
 	$(MAKE) --silent B=$(@D) $(DEVICE) $@

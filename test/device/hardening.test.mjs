@@ -34,7 +34,7 @@ const isProtected = file => /\b__stack_chk_fail/.test(symbols(file));
 /* The targets of which each is claimed. */
 const PIE = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
 const RELRO = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
-const PROTECTED = ['x86_64', 'i386', 'armhf', 'armel', 'riscv64'];
+const PROTECTED = ['x86_64', 'i386', 'armhf', 'armel', 'mipsel', 'mips', 'riscv64', 'powerpc'];
 
 for (const target of targets)
 	for (const tls of [true, false])
