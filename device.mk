@@ -10,8 +10,8 @@ TARGETS = $(ALL_TARGETS)
 # (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
 # 4Kc, without floating point.
 NO_PIE = -fno-pie -no-pie
-# The stack protector of our own files: it costs 2 to 5 KB, for which aarch64 has no room.
-PROTECTOR = $(if $(filter aarch64,$*),,-fstack-protector-strong)
+# The stack protector of our own files costs 2 to 5 KB.
+PROTECTOR = -fstack-protector-strong
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl

@@ -34,7 +34,6 @@ const isProtected = file => /\b__stack_chk_fail/.test(symbols(file));
 /* The targets of which each is claimed. */
 const PIE = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
 const RELRO = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
-const PROTECTED = ['x86_64', 'i386', 'armhf', 'armel', 'mipsel', 'mips', 'riscv64', 'powerpc'];
 
 for (const target of targets)
 	for (const tls of [true, false])
@@ -44,10 +43,11 @@ for (const target of targets)
 
 			test('keeps code and data apart', () => isApart(packed));
 
+			test('has the stack protector', () => assert(isProtected(file)));
+
 			for (const [what, has, claimed] of [
 				['is position-independent', isPie, PIE],
 				['has relocated data protected', hasRelro, RELRO],
-				['has the stack protector', isProtected, PROTECTED],
 			])
 				test(`${what}: ${claimed.includes(target.name)}`, () =>
 					assert.equal(has(file), claimed.includes(target.name)));

@@ -23,6 +23,7 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 const ABOVE = {
 	mips: { tls: 192, plain: 98, started: 228 },
 	mipsel: { tls: 192, plain: 98, started: 228 },
+	aarch64: { tls: 164 },
 	powerpc: { tls: 176, started: 212 },
 	x86_64: { started: 208 },
 	i386: { started: 208 },
