@@ -227,6 +227,8 @@ parse_field(struct span name, struct span value, struct http_request *r,
 		r->content_type = value;
 	} else if (span_is_nocase(name, "Cookie")) {
 		r->cookie = value;
+	} else if (span_is_nocase(name, "Accept-Encoding")) {
+		r->accept_encoding = value;
 	} else if (span_is_nocase(name, "If-None-Match")) {
 		r->if_none_match = value;
 	} else if (span_is_nocase(name, "Access-Control-Request-Headers")) {
@@ -505,6 +507,50 @@ http_parameter(struct span query, const char *name)
 	return found;
 }
 
+bool
+http_has_tag(struct span list, const char *tag)
+{
+	while (list.length > 0) {
+		struct span item = http_trim(http_take(&list, ','));
+		if (item.length > 2 && memcmp(item.data, "W/", 2) == 0) {
+			item.data += 2;
+			item.length -= 2;
+		}
+		if (span_is(item, tag) || span_is(item, "*"))
+			return true;
+	}
+	return false;
+}
+
+/* Is this the weight of what is not wanted, q=0 with up to three decimals? */
+static bool
+is_unwanted(struct span weight)
+{
+	struct span value = weight, name = http_trim(http_take(&value, '='));
+	size_t zeros = 0;
+
+	value = http_trim(value);
+	while (zeros < value.length && strchr("0.", value.data[zeros]) != NULL)
+		zeros++;
+	return span_is_nocase(name, "q") && zeros > 0 && zeros == value.length;
+}
+
+bool
+http_accepts(struct span list, const char *coding)
+{
+	bool other = list.data == NULL;
+
+	while (list.length > 0) {
+		struct span weight = http_take(&list, ',');
+		struct span name = http_trim(http_take(&weight, ';'));
+		if (span_is_nocase(name, coding))
+			return !is_unwanted(weight);
+		if (span_is(name, "*"))
+			other = !is_unwanted(weight);
+	}
+	return other;
+}
+
 const char *
 http_reason(unsigned status)
 {
@@ -517,6 +563,7 @@ http_reason(unsigned status)
 	case 403: return "Forbidden";
 	case 404: return "Not Found";
 	case 405: return "Method Not Allowed";
+	case 406: return "Not Acceptable";
 	case 408: return "Request Timeout";
 	case 413: return "Content Too Large";
 	case 417: return "Expectation Failed";

@@ -25,6 +25,7 @@ struct http_request {
 	struct span origin;
 	struct span content_type;
 	struct span cookie;
+	struct span accept_encoding;
 	struct span if_none_match;
 	struct span cors_headers; /* Access-Control-Request-Headers */
 	struct span websocket_key;
@@ -94,6 +95,12 @@ size_t http_unescape(struct span, char *out, bool plus);
 /* The value of the last parameter of that name in a query or form, still escaped; no data
  * if absent. */
 struct span http_parameter(struct span query, const char *name);
+
+/* Does If-None-Match hold this entity tag, quotes and all (RFC 9110 section 13.1.2)? */
+bool http_has_tag(struct span list, const char *tag);
+
+/* Does Accept-Encoding, if there is one, allow this coding (section 12.5.3)? */
+bool http_accepts(struct span list, const char *coding);
 
 /* The reason phrase of a status that this server sends. */
 const char *http_reason(unsigned status);

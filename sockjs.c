@@ -131,19 +131,6 @@ not_found(uint32_t conn)
 	answer_plainly(conn, 404, "Not Found");
 }
 
-static void
-not_allowed(uint32_t conn, const char *methods)
-{
-	char data[64];
-	struct text fields;
-
-	text_init(&fields, data, sizeof data);
-	text_string(&fields, "Allow: ");
-	text_string(&fields, methods);
-	text_string(&fields, "\r\n");
-	answer(conn, 405, NULL, &fields, "");
-}
-
 /* The fields of answers to scripts; CORS only where a script of another site may ask. */
 static void
 put_fields(struct text *t, const struct exchange *x, bool cors)
@@ -196,22 +183,6 @@ answer_info(const struct exchange *x)
 	answer(x->conn, 200, type, &fields, json);
 }
 
-/* Does If-None-Match hold this tag (RFC 9110 section 13.1.2)? */
-static bool
-matches(struct span list, const char *tag)
-{
-	while (list.length > 0) {
-		struct span item = http_trim(http_take(&list, ','));
-		if (item.length > 2 && memcmp(item.data, "W/", 2) == 0) {
-			item.data += 2;
-			item.length -= 2;
-		}
-		if (span_is(item, tag) || span_is(item, "*"))
-			return true;
-	}
-	return false;
-}
-
 static void
 answer_iframe(const struct exchange *x)
 {
@@ -251,7 +222,7 @@ answer_iframe(const struct exchange *x)
 	put_field(&fields, "ETag", (struct span){ tag.data, tag.length });
 	text_char(&tag, '\0');
 	text_char(&page, '\0');
-	if (matches(x->r->if_none_match, tag.data))
+	if (http_has_tag(x->r->if_none_match, tag.data))
 		answer(x->conn, 304, NULL, &fields, "");
 	else
 		answer(x->conn, 200, "text/html; charset=UTF-8", &fields, html);
@@ -452,9 +423,9 @@ serve_session(struct exchange *x, struct span path)
 	else if (e->options && x->r->method == HTTP_OPTIONS)
 		answer_options(x, "OPTIONS, POST");
 	else if (x->r->method != e->method)
-		not_allowed(x->conn, e->options		     ? "POST, OPTIONS"
-				     : e->method == HTTP_GET ? "GET"
-							     : "POST");
+		web_not_allowed(x->conn, e->options		 ? "POST, OPTIONS"
+					 : e->method == HTTP_GET ? "GET"
+								 : "POST");
 	else if (span_is(path, "xhr_send") || span_is(path, "jsonp_send"))
 		send(x, span_is(path, "jsonp_send"));
 	else if (x->body.data == NULL)
@@ -491,7 +462,7 @@ serve(struct exchange *x, struct span path)
 		path.length--;
 	if (root || is_iframe(path)) {
 		if (method != HTTP_GET)
-			not_allowed(x->conn, "GET");
+			web_not_allowed(x->conn, "GET");
 		else if (root)
 			answer_plainly(x->conn, 200, "Welcome to SockJS!\n");
 		else
@@ -502,7 +473,7 @@ serve(struct exchange *x, struct span path)
 		else if (method == HTTP_OPTIONS)
 			answer_options(x, "OPTIONS, GET");
 		else
-			not_allowed(x->conn, "OPTIONS, GET");
+			web_not_allowed(x->conn, "OPTIONS, GET");
 	} else if (span_is(path, "/websocket")) {
 		open_socket(x, false);
 	} else {
@@ -575,10 +546,10 @@ request(uint32_t conn, const struct http_request *r, struct span body)
 	log_request(conn, r);
 	if (!is_welcome(r->origin))
 		answer_plainly(conn, 403, "Origin not allowed");
-	else if (x.service == NULL)
-		not_found(conn);
-	else
+	else if (x.service != NULL)
 		serve(&x, rest);
+	else if (server.limits.elsewhere == NULL || !server.limits.elsewhere(conn, r))
+		not_found(conn);
 }
 
 static const struct web_handler web_handler = {

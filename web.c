@@ -338,6 +338,21 @@ web_answer(uint32_t conn, const struct web_answer *a)
 }
 
 void
+web_not_allowed(uint32_t conn, const char *methods)
+{
+	char data[64];
+	struct text fields;
+
+	text_init(&fields, data, sizeof data);
+	text_string(&fields, "Allow: ");
+	text_string(&fields, methods);
+	text_string(&fields, "\r\n");
+	web_answer(conn, &(struct web_answer){ .status = 405,
+					       .fields = { fields.data, fields.length },
+					       .body = { "", 0 } });
+}
+
+void
 web_stream(uint32_t conn, const char *type, struct span fields)
 {
 	struct channel *ch = &web.channels[conn];
@@ -401,8 +416,7 @@ refuse(uint32_t conn, unsigned status)
 static void
 refuse_upgrade(uint32_t conn, unsigned status)
 {
-	static const char allow[] = "Allow: GET\r\n",
-			  use_13[] = "Sec-WebSocket-Version: 13\r\n"
+	static const char use_13[] = "Sec-WebSocket-Version: 13\r\n"
 				     "Upgrade: websocket\r\n",
 			  text[] = "Not a valid websocket request";
 	struct web_answer a = { .status = status,
@@ -410,13 +424,12 @@ refuse_upgrade(uint32_t conn, unsigned status)
 				.fields = { "", 0 },
 				.body = { text, sizeof text - 1 } };
 
-	if (status == 405)
-		a = (struct web_answer){ .status = 405,
-					 .fields = { allow, sizeof allow - 1 },
-					 .body = { "", 0 } };
-	else if (status == 426)
+	if (status == 426)
 		a.fields = (struct span){ use_13, sizeof use_13 - 1 };
-	web_answer(conn, &a);
+	if (status == 405)
+		web_not_allowed(conn, "GET");
+	else
+		web_answer(conn, &a);
 }
 
 bool

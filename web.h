@@ -64,6 +64,8 @@ struct web_answer {
 };
 
 void web_answer(uint32_t conn, const struct web_answer *);
+/* Answers 405, with the methods that there are. */
+void web_not_allowed(uint32_t conn, const char *methods);
 
 /*
  * Answers it bit by bit: 200 and the head, pieces that each go out in one chunk (HTTP/1.0

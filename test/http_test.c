@@ -640,6 +640,7 @@ static const struct {
 } kept[] = {
 	{ "Content-Type", offsetof(struct http_request, content_type) },
 	{ "Cookie", offsetof(struct http_request, cookie) },
+	{ "Accept-Encoding", offsetof(struct http_request, accept_encoding) },
 	{ "If-None-Match", offsetof(struct http_request, if_none_match) },
 	{ "Access-Control-Request-Headers", offsetof(struct http_request, cors_headers) },
 	{ "Origin", offsetof(struct http_request, origin) },
@@ -1516,6 +1517,86 @@ a_parameter_is_the_last_of_just_that_name(void **state)
 }
 
 static void
+a_coding_is_accepted_as_the_field_says(void **state)
+{
+	static const struct {
+		const char *list; /* NULL: there is no such field */
+		bool accepted;
+	} rows[] = {
+		{ NULL, true },
+		{ "", false },
+		{ "gzip", true },
+		{ "GZip", true },
+		{ "deflate, gzip, br", true },
+		{ "br,gzip", true },
+		{ "gzip;q=1", true },
+		{ "gzip ; q=0.001", true },
+		{ "gzip;q=0", false },
+		{ "gzip;q=0.", false },
+		{ "gzip; Q=0.000", false },
+		{ "gzip;q", true }, /* is no weight */
+		{ "gzip;q=", true },
+		{ "gzip;p=0", true },
+		{ "*", true },
+		{ "*;q=0", false },
+		{ "br, *;q=0.5", true },
+		/* What is named is not anything else. */
+		{ "gzip;q=0, *", false },
+		{ "*;q=0, gzip", true },
+		{ "identity", false },
+		{ "deflate, br;q=1", false },
+		{ "xgzip", false },
+		{ "gzip2", false },
+		{ ",", false },
+		{ " , gzip", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *list = rows[i].list;
+		size_t length = list != NULL ? strlen(list) : 0;
+		char *p = list != NULL ? copy(list, length) : NULL;
+		if (http_accepts((struct span){ p, length }, "gzip") != rows[i].accepted)
+			fail_msg("%s", list);
+		free(p);
+	}
+}
+
+static void
+a_tag_is_found_in_a_list_of_them(void **state)
+{
+	static const struct {
+		const char *list;
+		bool found;
+	} rows[] = {
+		{ "\"a\"", true },
+		{ "W/\"a\"", true },
+		{ "\"b\", \"a\"", true },
+		{ "\"a\",\"b\"", true },
+		{ "*", true },
+		{ "\"b\",W/\"a\"", true },
+		{ "", false },
+		{ "a", false },
+		{ "\"b\"", false },
+		{ "\"aa\"", false },
+		{ "w/\"a\"", false },
+		{ "W/", false },
+		{ "\"b\",,\"c\"", false },
+		{ "\"A\"", false },
+		{ "W/W/\"a\"", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		size_t length = strlen(rows[i].list);
+		char *p = copy(rows[i].list, length);
+		if (http_has_tag((struct span){ p, length }, "\"a\"") != rows[i].found)
+			fail_msg("%s", rows[i].list);
+		free(p);
+	}
+}
+
+static void
 each_status_that_is_sent_has_its_reason(void **state)
 {
 	static const struct {
@@ -1530,6 +1611,7 @@ each_status_that_is_sent_has_its_reason(void **state)
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
 		{ 408, "Request Timeout" },
 		{ 413, "Content Too Large" },
 		{ 417, "Expectation Failed" },
@@ -1739,6 +1821,8 @@ main(void)
 		cmocka_unit_test(a_plus_is_a_space_in_a_form_only),
 		cmocka_unit_test(any_two_bytes_behind_a_percent_sign_are_digits_or_stay),
 		cmocka_unit_test(a_parameter_is_the_last_of_just_that_name),
+		cmocka_unit_test(a_coding_is_accepted_as_the_field_says),
+		cmocka_unit_test(a_tag_is_found_in_a_list_of_them),
 		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
 		cmocka_unit_test(the_client_is_the_last_hop_that_is_no_proxy),
 		cmocka_unit_test(a_hop_is_an_address_with_or_without_a_port),
