@@ -16,7 +16,7 @@ TLS = 1
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. \
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. -I$(B) \
 	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CFLAGS)
 LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
@@ -24,7 +24,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs
+FILES = text json http ws memory source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs page
 UNITS = text json http ws memory source rooms packet log conf cert frame
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
@@ -53,6 +53,26 @@ $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
 $(B)/%.o: %.c $(HEADERS) Makefile device.mk
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The page, packed into an array for page.c, with its tag, and the hashes of its script and style, which
+# are what lies between two lines of their own.
+
+hash = $$(sed -n '/^<$1>$$/,/^<\/$1>$$/p' index.html | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
+HEX_TO_BASE64 = (read -r hex rest; env printf "$$(echo $$hex | sed 's/../\\x&/g')" | base64)
+
+$(B)/index.html.gz: index.html
+	@mkdir -p $(@D)
+	gzip -9n <$< >$@
+
+$(B)/page_data.h: $(B)/index.html.gz Makefile
+	echo "#define PAGE_TAG \"\\\"$$(sha256sum <$< | cut -c -16)\\\"\"" >$@
+	echo "#define PAGE_SCRIPT \"$(call hash,script)\"" >>$@
+	echo "#define PAGE_STYLE \"$(call hash,style)\"" >>$@
+	echo "static const unsigned char page_data[] = {" >>$@
+	od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >>$@
+	echo "};" >>$@
+
+$(B)/page.o: $(B)/page_data.h
 
 run: videre
 	./videre
@@ -157,4 +177,5 @@ clean:
 
 include device.mk
 
+.DELETE_ON_ERROR:
 .PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions lint prove clean

@@ -37,6 +37,7 @@ static const struct key {
 	  "an IPv4 or IPv6 address, or \"\" for all" },
 	{ "Prefix", STRING, offsetof(struct conf, prefix), 0, 0, valid_prefix,
 	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # or space" },
+	{ "Page", FLAG, offsetof(struct conf, page), 0, 1, NULL, NULL },
 	{ "Log", STRING, offsetof(struct conf, log), 0, 0, valid_log,
 	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
 	  "none" },
@@ -76,6 +77,7 @@ conf_default(struct conf *c)
 		.key = "",
 		.host = "",
 		.prefix = "/echo",
+		.page = true,
 		.log = "log/debug.log",
 		.log_level = LEVEL_DEBUG,
 		.log_size = 1048576,

@@ -18,6 +18,7 @@ struct conf {
 	const char *key;
 	const char *host; /* an address; "": all, of IPv4 and IPv6 */
 	const char *prefix;
+	bool page; /* is served at / */
 	const char *log;
 	uint32_t log_level;
 	uint32_t log_size;		       /* bytes, 0: no limit */

@@ -6,6 +6,7 @@
 #include "cert.h"
 #include "conf.h"
 #include "packet.h"
+#include "page.h"
 #include "rooms.h"
 #include "sandbox.h"
 #include "selfsign.h"
@@ -683,6 +684,13 @@ largest_reply(void)
 	return conf.max_packet + conf.max_peers * (PACKET_USER + 1) + AROUND;
 }
 
+/* What there is outside of the prefix. */
+static bool
+serve_elsewhere(uint32_t conn, const struct http_request *r)
+{
+	return conf.page && page_answer(conn, r, conf.prefix);
+}
+
 static void
 map_memory(void)
 {
@@ -703,6 +711,7 @@ map_memory(void)
 		.handshake = conf.handshake_timeout,
 		.origins = conf.origins,
 		.script = conf.sockjs,
+		.elsewhere = serve_elsewhere,
 	};
 	/* One to receive and one to send for each connection, and one for a packet in
 	 * the making. */

@@ -288,17 +288,20 @@ export class Raw {
 		await this.ended();
 	}
 
-	/* An HTTP answer with its body, which has a length unless the status forbids it. */
-	async response() {
+	/*
+	 * An HTTP answer with its body as text, or its bytes; it has a length unless the status
+	 * forbids it, and is `bodiless` to HEAD.
+	 */
+	async response({ bytes = false, bodiless = false } = {}) {
 		const [first, ...lines] = (await this.through('\r\n\r\n')).trimEnd().split('\r\n');
 		const [, status] = /^HTTP\/1\.[01] (\d{3}) /.exec(first) ?? assert.fail(first);
 		const headers = Object.fromEntries(lines.map(line => {
 			const [, name, value] = /^([\w-]+): ?(.*)$/.exec(line) ?? assert.fail(line);
 			return [name.toLowerCase(), value];
 		}));
-		const length = Number(headers['content-length'] ?? 0);
-		const body = (await this.read(length)).toString();
-		return { status: Number(status), headers, body };
+		const length = bodiless ? 0 : Number(headers['content-length'] ?? 0);
+		const body = await this.read(length);
+		return { status: Number(status), headers, body: bytes ? body : body.toString() };
 	}
 
 	async status() {

@@ -120,6 +120,7 @@ assert_defaults(const struct conf *c)
 	assert_string_equal(c->key, "");
 	assert_string_equal(c->host, "");
 	assert_string_equal(c->prefix, "/echo");
+	assert_true(c->page);
 	assert_string_equal(c->log, "log/debug.log");
 	assert_int_equal(c->log_level, LEVEL_DEBUG);
 	assert_int_equal(c->log_size, 1048576);
@@ -164,7 +165,8 @@ every_key_is_read(void **state)
 	    &c,
 	    "{\n"
 	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
-	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Log\": \"syslog\",\n"
+	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Page\": false, \"Log\": "
+	    "\"syslog\",\n"
 	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\", \"Sandbox\": "
 	    "false,\n"
 	    "\"Origins\": [\"https://a.example\", \"https://b.example:8443\"],\n"
@@ -178,6 +180,7 @@ every_key_is_read(void **state)
 	assert_string_equal(c.key, "k.pem");
 	assert_string_equal(c.host, "::1");
 	assert_string_equal(c.prefix, "/a/b");
+	assert_false(c.page);
 	assert_string_equal(c.log, "syslog");
 	assert_int_equal(c.log_level, LEVEL_WARN);
 	assert_int_equal(c.log_size, 1);
@@ -338,6 +341,17 @@ tls_is_a_flag(void **state)
 	assert_refused("{\"TLS\":\"false\"}", 1, rule);
 	assert_refused("{\"TLS\":\"\"}", 1, rule);
 	assert_refused("{\"TLS\":[false]}", 1, rule);
+}
+
+static void
+page_is_a_flag(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_good(&c, "{\"Page\":true}");
+	assert_true(c.page);
+	assert_refused("{\n\"Page\": \"/\"}", 2, "Page must be true or false");
 }
 
 static void
@@ -811,8 +825,9 @@ trusted_proxies_are_nothing_else_and_16_at_most(void **state)
  */
 
 #define KEYS                                                                             \
-	"there are Port, TLS, Cert, Key, Host, Prefix, Log, LogLevel, LogSize, User, "   \
-	"Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, TrustedProxies, "      \
+	"there are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, LogSize, "   \
+	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
+	"TrustedProxies, "                                                               \
 	"MaxPeers, MaxPacket, Heartbeat, HandshakeTimeout"
 
 static void
@@ -1133,6 +1148,7 @@ main(void)
 		cmocka_unit_test(a_number_past_its_limits_is_refused),
 		cmocka_unit_test(anything_but_a_whole_number_is_refused),
 		cmocka_unit_test(tls_is_a_flag),
+		cmocka_unit_test(page_is_a_flag),
 		cmocka_unit_test(sandbox_is_a_flag),
 		cmocka_unit_test(a_string_comes_without_its_escapes),
 		cmocka_unit_test(anything_but_a_string_is_refused),

@@ -146,7 +146,7 @@ describe('handshake', () => {
 
 	test('elsewhere finds nothing', async t => {
 		const raw = await Raw.connect(await serve(t));
-		const paths = ['/', '/websocket', '/echo/websockets', '/echoo/websocket', '/Echo/websocket',
+		const paths = ['//', '/websocket', '/echo/websockets', '/echoo/websocket', '/Echo/websocket',
 			'/echo//websocket', '//echo/websocket', '/echo/./websocket', '/echo/%77ebsocket'];
 		for (const path of paths) {
 			raw.write(handshake(path));

@@ -1,0 +1,68 @@
+#include "page.h"
+
+#include "page_data.h" /* made of index.html: see the Makefile */
+#include "web.h"
+
+/*
+ * It talks to its own server alone, though some browsers do not take a WebSocket for a
+ * part of 'self'.  Besides its own style and script, which are known by their hashes,
+ * nothing is shown or run, least of all text of a peer's that became markup.
+ */
+static const char common[] =
+    "Vary: Accept-Encoding\r\n"
+    "Cache-Control: no-cache\r\n"
+    "ETag: " PAGE_TAG "\r\n"
+    "Content-Security-Policy: default-src 'none'; img-src data:; "
+    "connect-src 'self' ws: wss:; "
+    "script-src 'sha256-" PAGE_SCRIPT "'; "
+    "style-src 'sha256-" PAGE_STYLE "'; "
+    "require-trusted-types-for 'script'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
+/* Where the page finds the service: below itself, wherever a proxy may have put it. */
+static void
+put_link(struct text *t, const char *prefix)
+{
+	size_t length = t->length;
+
+	text_string(t, "Link: <.");
+	text_string(t, prefix);
+	text_string(t, "/websocket>; rel=\"service\"\r\n");
+	if (t->overflow)
+		t->length = length;
+}
+
+bool
+page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
+{
+	static const char text[] = "This page comes with the coding gzip.\n";
+	struct web_answer a = { .status = 406,
+				.type = "text/plain; charset=UTF-8",
+				.body = { text, sizeof text - 1 } };
+	char data[WEB_FIELDS];
+	struct text fields;
+
+	if (!span_is(r->path, "/"))
+		return false;
+	if (r->method != HTTP_GET && r->method != HTTP_HEAD) {
+		web_not_allowed(conn, "GET, HEAD");
+		return true;
+	}
+	text_init(&fields, data, sizeof data);
+	text_string(&fields, common);
+	if (http_has_tag(r->if_none_match, PAGE_TAG)) {
+		a.status = 304;
+		a.type = NULL;
+	} else if (http_accepts(r->accept_encoding, "gzip")) {
+		a.status = 200;
+		a.type = "text/html; charset=UTF-8";
+		a.body = (struct span){ (const char *)page_data, sizeof page_data };
+		text_string(&fields, "Content-Encoding: gzip\r\n");
+	}
+	put_link(&fields, prefix);
+	a.fields = (struct span){ fields.data, fields.length };
+	web_answer(conn, &a);
+	return true;
+}
