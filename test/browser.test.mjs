@@ -13,6 +13,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
+import { browserOptions } from './chromium.mjs';
 import { joined, left, open } from './client.mjs';
 import { run, start, test } from './server.mjs';
 
@@ -55,29 +56,6 @@ const ways = {
 	'websocket over TLS': toSecure('https', '/echo', 'websocket'),
 	'xhr-streaming over TLS': toSecure('https', '/echo', 'xhr-streaming'),
 	'xhr-polling over TLS': toSecure('https', '/echo', 'xhr-polling'),
-};
-
-const browserOptions = {
-	executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-	args: [
-		'--no-sandbox',
-		'--disable-gpu',
-		'--disable-quic',
-		'--no-first-run',
-		'--disable-background-networking',
-		'--disable-component-update',
-		'--disable-sync',
-		'--autoplay-policy=no-user-gesture-required',
-		'--use-fake-device-for-media-stream',
-		'--use-fake-ui-for-media-stream',
-		/* Nobody but itself has signed the certificate that videre -k makes. */
-		'--ignore-certificate-errors',
-		/* Candidates bear plain addresses, the loopback's among them: no network is needed ... */
-		'--disable-features=WebRtcHideLocalIpsWithMdns',
-		'--allow-loopback-in-peer-connection',
-		/* ... and none is asked: every name fails at once. */
-		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-	],
 };
 
 const inPage = name => new URL(`page/${name}`, import.meta.url);

@@ -3,10 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { describe } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { Raw, request } from './client.mjs';
-import { serve, test } from './server.mjs';
+import { chromium } from 'playwright-core';
+import { pair } from './certificate.mjs';
+import { browserOptions } from './chromium.mjs';
+import { Raw, gather, open, packet, request } from './client.mjs';
+import { serve, start, test } from './server.mjs';
 
 const source = new URL('../index.html', import.meta.url);
 
@@ -122,5 +125,441 @@ describe('the page', () => {
 			assert.equal(await raw.status(), 405);
 			assert.equal(await raw.status(), 200);
 		}
+	});
+});
+
+/*
+ * In Chromium, with a made-up camera.  Each test has a room of its own.
+ */
+
+const PATIENCE = 20_000; /* milliseconds that a page has to get where it is expected */
+
+/* A name for loopback that is not secure as an address of loopback is. */
+const INSECURE = 'videre.test';
+
+let browser, plain, secure, strict;
+
+before(async () => {
+	const args = browserOptions.args
+		.filter(arg => arg !== '--use-fake-ui-for-media-stream') /* permissions are the context's */
+		.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg)
+		.map(arg => arg.replace('-rules=', `-rules=MAP ${INSECURE} 127.0.0.1, `));
+	browser = await chromium.launch({ ...browserOptions, args });
+	plain = await start({ conf: { MaxPeers: 4 } });
+	secure = await start({ tls: await pair('P-256'), conf: { Prefix: '/a/b' } });
+	strict = await start({ conf: { Origins: ['https://good.example'] } });
+});
+
+after(async () => {
+	await browser?.close();
+	for (const server of [plain, secure, strict])
+		await server?.stop();
+});
+
+const BOTH = ['camera', 'microphone'];
+
+/* The page's field takes no longer name. */
+const roomOf = t => t.name.slice(0, 30).trim();
+
+/* Opens the page in a browser context of its own; at the end nothing may have gone wrong there. */
+async function visit(t, server, options = {}) {
+	const { room = roomOf(t), permissions = BOTH, host = server.host, link, before, allow = [], ...rest } = options;
+	const context = await browser.newContext({ permissions, ...rest });
+	const page = await context.newPage();
+	const origin = `${server.tls ? 'https' : 'http'}://${host}:${server.port}`;
+	const wrong = [];
+	page.on('console', message => message.type() === 'error' && wrong.push(message.text()));
+	page.on('pageerror', error => wrong.push(String(error)));
+	page.on('request', request => request.url().startsWith(`${origin}/`) || wrong.push(request.url()));
+	t.after(async () => {
+		await context.close();
+		assert.deepEqual(wrong.filter(text => !allow.some(pattern => pattern.test(text))), []);
+	});
+	if (before)
+		await page.addInitScript(before);
+	await page.goto(link ?? `${origin}/#${encodeURIComponent(room)}`);
+	return page;
+}
+
+const join = page => page.getByRole('button', { name: 'Join' }).click();
+const press = (page, name) => page.getByRole('button', { name }).click();
+
+async function enter(t, server, options) {
+	const page = await visit(t, server, options);
+	await join(page);
+	return page;
+}
+
+/* Waits until `condition` holds in the page; if it never does, says what the page had come to. */
+async function until(page, what, condition, argument) {
+	try {
+		await page.waitForFunction(condition, argument, { polling: 100, timeout: PATIENCE });
+	} catch (cause) {
+		const state = await page.evaluate(() => document.body.innerText).catch(String);
+		throw new Error(`not seen: ${what}; the page: ${JSON.stringify(state)}`, { cause });
+	}
+}
+
+const says = (page, text) => until(page, text, wanted =>
+	['notice', 'status'].some(id => document.getElementById(id).textContent.includes(wanted)), text);
+const alone = page => says(page, 'Nobody else is here');
+const atTheDoor = async page => assert(await page.getByRole('button', { name: 'Join' }).isVisible());
+
+/* How many others there are to be seen, at whatever they are. */
+const others = page => page.evaluate(() => Math.max(document.querySelectorAll('li').length - 1, 0));
+
+/* The page sees so many others, who are there by one way each, and their pictures move. */
+async function sees(page, count) {
+	await until(page, `${count} pictures`, expected => {
+		const tiles = [...document.querySelectorAll('li')].slice(1);
+		window.frames = tiles.map(tile => tile.firstChild.getVideoPlaybackQuality().totalVideoFrames);
+		return tiles.length === expected && tiles.every(tile =>
+			tile.firstChild.videoWidth > 0 && /^\w{4} $/.test(tile.textContent));
+	}, count);
+	await until(page, 'pictures that move', () => [...document.querySelectorAll('li')].slice(1).every((tile, i) =>
+		tile.firstChild.getVideoPlaybackQuality().totalVideoFrames > window.frames[i]));
+}
+
+describe('in a browser', { concurrency: 2 }, () => {
+	for (const [scheme, server] of [['http', () => plain], ['https', () => secure]])
+		test(`over ${scheme} two pages see each other`, async t => {
+			const ann = await enter(t, server());
+			await alone(ann);
+			const bob = await enter(t, server());
+			await Promise.all([sees(ann, 1), sees(bob, 1)]);
+			if (scheme === 'https' && process.env.SCREENSHOT) {
+				await ann.setViewportSize({ width: 800, height: 560 });
+				await ann.screenshot({ path: process.env.SCREENSHOT });
+			}
+		});
+
+	test('four pages all see each other', async t => {
+		const pages = [];
+		for (let i = 0; i < 4; i++)
+			pages.push(await enter(t, plain));
+		await Promise.all(pages.map(page => sees(page, 3)));
+	});
+
+	test('who leaves is gone, and who returns is seen again', async t => {
+		const [ann, bob] = [await enter(t, plain), await enter(t, plain)];
+		await sees(ann, 1);
+		for (const [page, other] of [[bob, ann], [ann, bob]]) {
+			await press(page, 'Leave');
+			await alone(other);
+			assert.equal(await others(other), 0);
+			assert.equal(await page.evaluate(() => document.querySelectorAll('video').length), 0);
+			await join(page);
+			await Promise.all([sees(ann, 1), sees(bob, 1)]);
+		}
+		await bob.close();
+		await alone(ann);
+	});
+
+	test('a server that goes ends no call, and when it is back the call is made anew', async t => {
+		const first = await start();
+		const allow = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/];
+		const pages = [];
+		for (let i = 0; i < 2; i++)
+			pages.push(await enter(t, first, { allow }));
+		await Promise.all(pages.map(page => sees(page, 1)));
+		await first.stop();
+		for (const page of pages) {
+			await says(page, 'The server is gone');
+			await sees(page, 1);
+			await page.evaluate(() => [window.old] = peers.values());
+		}
+		await serve(t, { conf: { Port: first.port } });
+		for (const page of pages) {
+			await until(page, 'a new call', () => peers.size === 1 && [...peers.values()][0] !== old);
+			await sees(page, 1);
+			await says(page, 'Here with you: 1');
+		}
+	});
+
+	test('a room that is full says so', async t => {
+		await gather(plain, roomOf(t), 'a', 'b', 'c', 'd');
+		const page = await enter(t, plain);
+		await says(page, 'room is full');
+		await atTheDoor(page);
+	});
+
+	test('a server that refuses the page says so', async t => {
+		const page = await enter(t, strict, { allow: [/WebSocket connection .* 403/] });
+		await says(page, `refuses this page: it is full, or its Origins lack http://127.0.0.1:${strict.port}`);
+	});
+
+	test('who takes the place of a page makes it say so, and stay away', async t => {
+		const page = await enter(t, plain);
+		await alone(page);
+		const other = await open(plain);
+		other.join(await page.evaluate(() => user), roomOf(t));
+		await says(page, 'taken your place');
+		await atTheDoor(page);
+	});
+
+	for (const [what, permissions, message, sent] of [
+		['everything', [], 'without camera and microphone: the browser denies it', ''],
+		['a camera', ['microphone'], 'Without camera: the browser denies it', 'audio'],
+		['a microphone', ['camera'], 'Without microphone: the browser denies it', 'video'],
+	])
+		test(`who is denied ${what} joins with the rest`, async t => {
+			const ann = await enter(t, plain);
+			await alone(ann);
+			const bob = await enter(t, plain, { permissions });
+			await says(bob, message);
+			await sees(bob, 1);
+			await until(ann, `what comes is ${sent}`, expected => expected === [...peers.values()][0]
+				.connection.getTransceivers()
+				.filter(({ currentDirection }) => /recv/.test(currentDirection))
+				.map(({ receiver }) => receiver.track.kind).join(), sent);
+		});
+
+	test('a camera that is busy is named, and so is a browser without WebRTC', async t => {
+		const busy = await enter(t, plain, {
+			before: () => navigator.mediaDevices.getUserMedia = async ({ video }) => {
+				if (video)
+					throw new DOMException('', 'NotReadableError');
+				return new MediaStream();
+			},
+		});
+		await says(busy, 'Without camera: another program uses it');
+		const old = await visit(t, plain, { before: () => delete window.RTCPeerConnection });
+		await says(old, 'no WebRTC');
+		assert(!await old.getByRole('button', { name: 'Join' }).isVisible());
+	});
+
+	test('a page that is not secure says what to do, and sees the others', async t => {
+		const ann = await enter(t, plain);
+		await alone(ann);
+		const bob = await enter(t, plain, { host: INSECURE });
+		await says(bob, 'https pages only. The server needs TLS: see videre -k');
+		await sees(bob, 1);
+		/* It copies all the same: the field for a room's name takes the first of it. */
+		await press(bob, 'Invite');
+		await says(bob, 'copied');
+		await press(bob, 'Leave');
+		await bob.keyboard.press('Control+A');
+		await bob.keyboard.press('Control+V');
+		assert.equal(await bob.locator('#room').inputValue(), bob.url().slice(0, 30));
+	});
+
+	test('the link that is copied leads to the room', async t => {
+		const room = 'R & D + "ä" #1%';
+		const ann = await enter(t, plain, { room, permissions: [...BOTH, 'clipboard-read', 'clipboard-write'] });
+		await alone(ann);
+		await press(ann, 'Invite');
+		await says(ann, 'copied');
+		const link = await ann.evaluate(() => navigator.clipboard.readText());
+		assert.equal(link, await ann.locator('#link').inputValue());
+		const bob = await enter(t, plain, { link });
+		await says(bob, 'Here with you: 1');
+		assert.equal(await bob.evaluate(() => room), room);
+	});
+
+	test('a room has a made-up name if it is given none', async t => {
+		const names = [];
+		for (let i = 0; i < 2; i++) {
+			const page = await visit(t, plain, { room: '' });
+			names.push(await page.locator('#room').inputValue());
+			await page.evaluate(() => location.hash = 'given');
+			await until(page, 'the name given', () => document.getElementById('room').value === 'given');
+		}
+		assert(names.every(name => /^[a-z2-9]{12}$/.test(name)), names);
+		assert.notEqual(...names);
+	});
+
+	test('the keyboard is enough', async t => {
+		const page = await visit(t, plain, { room: '' });
+		const focused = () => page.evaluate(() => document.activeElement.id);
+		const pressed = () => page.evaluate(() => document.activeElement.ariaPressed);
+		const type = async (...keys) => {
+			for (const key of keys)
+				await page.keyboard.press(key);
+		};
+		assert.equal(await focused(), 'room');
+		await type('Control+A', 'k', 'e', 'y', 's', 'Enter');
+		await alone(page);
+		assert.match(page.url(), /#keys$/);
+		assert.equal(await focused(), 'invite');
+		await type('Shift+Tab', 'Shift+Tab');
+		assert.equal(await focused(), 'mute');
+		for (const state of ['true', 'false']) {
+			await type('Space');
+			assert.equal(await pressed(), state);
+		}
+		await type('Tab', 'Enter');
+		assert.deepEqual([await focused(), await pressed()], ['dark', 'true']);
+		await type('Tab', 'Tab', 'Enter');
+		assert.equal(await focused(), 'room');
+		await atTheDoor(page);
+	});
+
+	test('who mutes is not heard, and whose camera is off is not seen', async t => {
+		const [ann, bob] = [await enter(t, plain), await enter(t, plain)];
+		await sees(bob, 1);
+		const picture = shown => until(bob, shown ? 'a picture' : 'a black picture', expected => {
+			const context = document.createElement('canvas').getContext('2d');
+			context.drawImage(document.querySelectorAll('video')[1], 0, 0, 32, 24);
+			const { data } = context.getImageData(0, 0, 32, 24);
+			return data.some((value, i) => i % 4 < 3 && value > 40) === expected;
+		}, shown);
+		/* The made-up microphone beeps once a second. */
+		const sound = heard => until(bob, heard ? 'a sound' : 'two seconds of silence', async expected => {
+			const stats = await [...peers.values()][0].connection.getStats();
+			const { totalAudioEnergy } = [...stats.values()].find(({ type, kind }) =>
+				type === 'inbound-rtp' && kind === 'audio');
+			const louder = totalAudioEnergy > (window.energy ?? totalAudioEnergy);
+			window.energy = totalAudioEnergy;
+			if (expected || louder)
+				window.since = performance.now();
+			return expected ? louder : performance.now() - window.since > 2000;
+		}, heard);
+		await picture(true);
+		await sound(true);
+		await press(ann, 'Camera off');
+		await press(ann, 'Mute');
+		await picture(false);
+		await sound(false);
+		await press(ann, 'Camera off');
+		await press(ann, 'Mute');
+		await picture(true);
+		await sound(true);
+	});
+
+	test('a connection that fails is made again', async t => {
+		const [ann, bob] = [await enter(t, plain), await enter(t, plain)];
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+		for (const page of [ann, bob])
+			await page.evaluate(() => {
+				window.way = () => /ice-ufrag:(.*)/.exec([...peers.values()][0].connection.remoteDescription.sdp)[1];
+				window.first = way();
+			});
+		await ann.evaluate(() => {
+			const [{ connection }] = peers.values();
+			Object.defineProperty(connection, 'connectionState', { value: 'failed', configurable: true });
+			connection.onconnectionstatechange();
+			delete connection.connectionState;
+			connection.onconnectionstatechange();
+		});
+		for (const page of [ann, bob])
+			await until(page, 'another way', () => way() !== first);
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+	});
+
+	test('a candidate that overtakes its description is kept for it', async t => {
+		const ann = await enter(t, plain);
+		await alone(ann);
+		const bob = await visit(t, plain);
+		await bob.evaluate(() => {
+			const really = hear;
+			let description;
+			hear = (from, payload) => {
+				if (payload.Description && !window.overtook) {
+					description = payload;
+					return;
+				}
+				really(from, payload);
+				if (payload.Candidate && !window.overtook) {
+					[window.overtook] = payload.Candidate.candidate.split(' generation');
+					really(from, description);
+				}
+			};
+		});
+		await join(bob);
+		await until(bob, 'the candidate in its place', () => window.overtook &&
+			[...peers.values()][0].connection.remoteDescription?.sdp.includes(overtook));
+		await sees(bob, 1);
+	});
+
+	test('who leaves while the camera is being asked for is not in', async t => {
+		const page = await enter(t, plain, {
+			before: () => {
+				const really = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+				navigator.mediaDevices.getUserMedia = async wish => {
+					await new Promise(resolve => window.allow = resolve);
+					return window.stream = await really(wish);
+				};
+			},
+		});
+		await until(page, 'the question', () => window.allow);
+		await press(page, 'Leave');
+		await page.evaluate(() => window.allow());
+		await until(page, 'a camera that is off again', () =>
+			window.stream?.getTracks().every(({ readyState }) => readyState === 'ended'));
+		assert.equal(await page.evaluate(() => socket), undefined);
+	});
+
+	test('a hostile peer is but text, and disturbs nobody', async t => {
+		const room = roomOf(t);
+		const ann = await enter(t, plain);
+		await alone(ann);
+		const user = await ann.evaluate(() => {
+			const really = hear;
+			window.heard = 0;
+			hear = (...all) => {
+				really(...all);
+				window.heard++;
+			};
+			return user;
+		});
+		const name = `<img src=x onerror="window.hacked=1">${'W'.repeat(91)}`;
+		const mallory = await open(plain);
+		mallory.join(name, room);
+		await says(ann, 'Here with you: 1');
+		for (const Payload of [null, 7, 'x', [], {}, { To: [user] }, { to: user }])
+			mallory.send(packet('broadcast', name, room, Payload));
+		const junk = ['x'.repeat(15_000), { type: 'offer', sdp: 'v=0\r\n' }, [], {}, { sdp: { toString: 1 } }, 7, true, null]
+			.flatMap(each => [{ Description: each }, { Candidate: each },
+				{ Description: { type: 'answer', sdp: each } },
+				{ Candidate: { candidate: each, sdpMid: each, sdpMLineIndex: each } }]);
+		for (const each of junk)
+			mallory.send(packet('broadcast', name, room, { To: user, ...each }));
+		await until(ann, 'all that', count => window.heard === count, junk.length);
+		const bob = await enter(t, plain);
+		for (const page of [ann, bob]) {
+			await says(page, 'Here with you: 2');
+			await until(page, 'a picture beside it', () => [...document.querySelectorAll('video')].slice(1)
+				.some(video => video.getVideoPlaybackQuality().totalVideoFrames > 5));
+			assert.deepEqual(await page.evaluate(() => [document.images.length, window.hacked]), [0, undefined]);
+		}
+		await mallory.close();
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+	});
+
+	test('there is a bound to how many are called', async t => {
+		const page = await enter(t, secure);
+		await alone(page);
+		for (let i = 0; i < 15; i++)
+			(await open(secure)).join(`peer ${i}`, roomOf(t));
+		await says(page, 'Here with you: 15');
+		await page.evaluate(() => receive({ Header: { Event: 'connect', UserId: 'one more' } }));
+		assert.equal(await others(page), 15);
+	});
+
+	test('a narrow screen needs no scrolling to the side', async t => {
+		const page = await visit(t, plain, { viewport: { width: 320, height: 568 } });
+		const fits = async () => assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+		await fits();
+		await gather(plain, roomOf(t), 'W'.repeat(128), 'b');
+		await join(page);
+		await says(page, 'Here with you: 2');
+		await fits();
+		const heights = await page.evaluate(() =>
+			[...document.querySelectorAll('main button')].map(button => button.offsetHeight));
+		assert(heights.every(height => height >= 44), 'a finger meets it');
+	});
+
+	test('a dark screen is dark, and a light one light', async t => {
+		const page = await visit(t, plain);
+		const shades = {};
+		for (const colorScheme of ['dark', 'light']) {
+			await page.emulateMedia({ colorScheme });
+			shades[colorScheme] = await page.evaluate(() => [
+				getComputedStyle(document.getElementById('keys')).backgroundColor,
+				getComputedStyle(document.body).color,
+			].map(color => Number(/\d+/.exec(color)[0])));
+		}
+		assert(shades.dark[0] < 64 && shades.dark[1] > 192);
+		assert(shades.light[0] > 192 && shades.light[1] < 64);
 	});
 });
