@@ -1,5 +1,6 @@
 /*
- * The page at /, in Chromium: how it is served, and calls between two and more of it.
+ * The page at /: how it is served, and in Chromium what becomes of it.  A picture of it, which the
+ * README shows, goes to the file that SCREENSHOT names.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -106,12 +107,20 @@ describe('the page', () => {
 			assert.equal((await ask(server, '/', { method })).status, 404);
 	});
 
-	for (const [prefix, there] of [['/', 'a Prefix'], ['/a/b', 'another Prefix']])
-		test(`names the service at ${there}`, async t => {
-			const server = await serve(t, prefix === '/' ? {} : { conf: { Prefix: prefix } });
-			const { link } = (await ask(server)).headers;
-			assert.equal(link, `<.${server.prefix}/websocket>; rel="service"`);
+	for (const Prefix of ['/echo', '/a/b', '/x:y', '//z'])
+		test(`names the service at ${Prefix}, below where it is itself`, async t => {
+			const { link } = (await ask(await serve(t, { conf: { Prefix } }))).headers;
+			const [, path] = /^<(.*)>; rel="service"$/.exec(link);
+			for (const at of ['http://a.example/', 'https://a.example:1/below/a/proxy/'])
+				assert.equal(new URL(path, at).href, `${at.slice(0, -1)}${Prefix}/websocket`);
 		});
+
+	test('names no service that no request could reach', async t => {
+		const server = await serve(t, { conf: { Prefix: `/${'x'.repeat(10_000)}` } });
+		const { status, headers, body } = await ask(server);
+		assert.deepEqual([status, headers.link], [200, undefined]);
+		assert.equal(gunzipSync(body).toString(), await readFile(source, 'utf8'));
+	});
 
 	test('gives way to a service that has everything', async t => {
 		const server = await serve(t, { conf: { Prefix: '' } });
@@ -223,14 +232,12 @@ async function sees(page, count) {
 describe('in a browser', { concurrency: 2 }, () => {
 	for (const [scheme, server] of [['http', () => plain], ['https', () => secure]])
 		test(`over ${scheme} two pages see each other`, async t => {
-			const ann = await enter(t, server());
+			const ann = await enter(t, server(), { room: 'kitchen', viewport: { width: 800, height: 500 } });
 			await alone(ann);
-			const bob = await enter(t, server());
+			const bob = await enter(t, server(), { room: 'kitchen' });
 			await Promise.all([sees(ann, 1), sees(bob, 1)]);
-			if (scheme === 'https' && process.env.SCREENSHOT) {
-				await ann.setViewportSize({ width: 800, height: 560 });
-				await ann.screenshot({ path: process.env.SCREENSHOT });
-			}
+			if (scheme === 'https' && process.env.SCREENSHOT)
+				await ann.screenshot({ path: process.env.SCREENSHOT, fullPage: true });
 		});
 
 	test('four pages all see each other', async t => {
@@ -312,6 +319,8 @@ describe('in a browser', { concurrency: 2 }, () => {
 				.connection.getTransceivers()
 				.filter(({ currentDirection }) => /recv/.test(currentDirection))
 				.map(({ receiver }) => receiver.track.kind).join(), sent);
+			await enter(t, plain);
+			await sees(bob, 2);
 		});
 
 	test('a camera that is busy is named, and so is a browser without WebRTC', async t => {
