@@ -11,7 +11,6 @@
 static const char common[] =
     "Vary: Accept-Encoding\r\n"
     "Cache-Control: no-cache\r\n"
-    "ETag: " PAGE_TAG "\r\n"
     "Content-Security-Policy: default-src 'none'; img-src data:; "
     "connect-src 'self' ws: wss:; "
     "script-src 'sha256-" PAGE_SCRIPT "'; "
@@ -52,14 +51,13 @@ page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
 	}
 	text_init(&fields, data, sizeof data);
 	text_string(&fields, common);
-	if (http_has_tag(r->if_none_match, PAGE_TAG)) {
-		a.status = 304;
-		a.type = NULL;
-	} else if (http_accepts(r->accept_encoding, "gzip")) {
-		a.status = 200;
-		a.type = "text/html; charset=UTF-8";
+	if (http_accepts(r->accept_encoding, "gzip")) {
+		bool known = http_has_tag(r->if_none_match, PAGE_TAG);
+		a.status = known ? 304 : 200;
+		a.type = known ? NULL : "text/html; charset=UTF-8";
 		a.body = (struct span){ (const char *)page_data, sizeof page_data };
-		text_string(&fields, "Content-Encoding: gzip\r\n");
+		text_string(&fields, "ETag: " PAGE_TAG "\r\n");
+		text_string(&fields, known ? "" : "Content-Encoding: gzip\r\n");
 	}
 	put_link(&fields, prefix);
 	a.fields = (struct span){ fields.data, fields.length };
