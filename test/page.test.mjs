@@ -80,9 +80,10 @@ describe('the page', () => {
 	test('is refused to who cannot unpack it', async t => {
 		const server = await serve(t);
 		for (const coding of ['identity', 'gzip;q=0', '']) {
-			const { status, headers, body } = await ask(server, '/', { 'Accept-Encoding': coding });
+			const { status, headers, body } = await ask(server, '/',
+				{ 'Accept-Encoding': coding, 'If-None-Match': '*' });
 			assert.equal(status, 406);
-			assert.equal(headers['content-encoding'], undefined);
+			assert.deepEqual([headers['content-encoding'], headers.etag], [undefined, undefined]);
 			assert.equal(headers.vary, 'Accept-Encoding');
 			assert.match(body.toString(), /gzip/);
 		}
@@ -283,6 +284,23 @@ describe('in a browser', { concurrency: 2 }, () => {
 		}
 	});
 
+	test('a server that stays away is tried more and more seldom, and never by all at once', async t => {
+		const page = await visit(t, plain);
+		const waits = await page.evaluate(() => {
+			attempts = 0;
+			return Array.from({ length: 400 }, (_, i) => {
+				let wait;
+				window.setTimeout = (what, time) => wait = time;
+				attempts %= 10;
+				retry(call);
+				return [i % 10, wait];
+			});
+		});
+		const most = [1, 2, 4, 8, 16, 30, 30, 30, 30, 30];
+		assert(waits.every(([i, wait]) => wait >= 500 * most[i] && wait < 1000 * most[i]));
+		assert(new Set(waits.map(([, wait]) => wait)).size > 390);
+	});
+
 	test('a room that is full says so', async t => {
 		await gather(plain, roomOf(t), 'a', 'b', 'c', 'd');
 		const page = await enter(t, plain);
@@ -360,6 +378,9 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await says(ann, 'copied');
 		const link = await ann.evaluate(() => navigator.clipboard.readText());
 		assert.equal(link, await ann.locator('#link').inputValue());
+		await ann.evaluate(() => navigator.share = async data => window.shared = data);
+		await press(ann, 'Invite');
+		await until(ann, 'the same link shared', url => window.shared?.url === url, link);
 		const bob = await enter(t, plain, { link });
 		await says(bob, 'Here with you: 1');
 		assert.equal(await bob.evaluate(() => room), room);
