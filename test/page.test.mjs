@@ -386,6 +386,19 @@ describe('in a browser', { concurrency: 2 }, () => {
 		assert.equal(await bob.evaluate(() => room), room);
 	});
 
+	test('no STUN server is asked but one that the link names', async t => {
+		const at = query => visit(t, plain, { link: `http://${plain.host}:${plain.port}/${query}#${roomOf(t)}` });
+		for (const [query, asked] of [['', []], ['?stun=192.0.2.1:3478', ['stun:192.0.2.1:3478']]]) {
+			const page = await at(query);
+			await join(page);
+			await alone(page);
+			assert.deepEqual(await page.evaluate(() => meet('x', false).connection.getConfiguration()
+				.iceServers.flatMap(({ urls }) => urls)), asked);
+			await press(page, 'Leave');
+		}
+		await says(await at('?stun=a+b'), 'cannot ask that STUN server');
+	});
+
 	test('a room has a made-up name if it is given none', async t => {
 		const names = [];
 		for (let i = 0; i < 2; i++) {
