@@ -1,0 +1,95 @@
+/* The manual page says what README and the program say. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { before, describe } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { run, scratch, test } from './server.mjs';
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const file = name => path.join(root, name);
+
+describe('the manual page', () => {
+	let page, readme;
+
+	before(async () => {
+		const { stdout } = await execute('mandoc', ['-Tascii', '-Owidth=500', file('videre.8')]);
+		page = stdout.replace(/.\x08/g, ''); /* bold and underlined are struck twice */
+		readme = await readFile(file('README.md'), 'utf8');
+	});
+
+	/* The entries of a section's list: [what is described, how]. */
+	function entries(section) {
+		const [, text] = new RegExp(`^${section}\\n([^]*?)^(?=\\S)`, 'm').exec(page);
+		return [...text.matchAll(/^ {5}(\S.*?)(?:\n| {2,})((?: {6,}\S.*\n)*|\S.*\n)/gm)]
+			.map(([, tag, said]) => [tag, said.trim()]);
+	}
+
+	/* The rows of README's table with this head: its first columns, without their marks. */
+	const rows = head => readme.split(`\n| ${head} |`)[1].split('\n\n')[0].split('\n').slice(2)
+		.map(row => row.split(' | ').map(cell => cell.replace(/^\| |`| \|$/g, '')));
+
+	/* What the program says of a configuration that is wrong. */
+	async function objection(t, text) {
+		const cwd = await scratch(t);
+		await writeFile(path.join(cwd, 'conf.json'), text);
+		const { code, stderr } = await run(['-n'], { cwd });
+		assert.equal(code, 1);
+		return stderr;
+	}
+
+	const keysOf = async t => {
+		const [, list] = /there are (.*)/.exec(await objection(t, '{"?": 0}'));
+		return list.split(', ');
+	};
+
+	test('has nothing that mandoc would have otherwise', async () => {
+		const { stdout } = await execute('mandoc', ['-Tlint', '-Wall', file('videre.8')]);
+		assert.equal(stdout, '');
+	});
+
+	test('has every option that -h tells, and no other', async () => {
+		const { stdout } = await run(['-h']);
+		const options = stdout.match(/^ {2}-\w( [A-Z]+)?/gm).map(option => option.trim().toLowerCase());
+		const told = entries('DESCRIPTION').map(([tag]) => tag).filter(tag => /^-/.test(tag));
+		assert.deepEqual(told.map(tag => tag.replace(/(^-k).*/, '$1').toLowerCase()).sort(),
+			options.sort());
+	});
+
+	test('has every key that there is, and README has, with one default', async t => {
+		const keys = await keysOf(t);
+		const described = entries('CONFIGURATION')
+			.flatMap(([tag]) => /^(\w+) \((.*)\)$/.exec(tag)?.slice(1, 3).join(' ') ?? []);
+		const tabled = rows('key').flatMap(([names, defaults]) => {
+			const [values, list] = [defaults.split(', '), names.split(', ')];
+			return list.map((key, i) => `${key} ${list.length > 1 ? values[i] : defaults}`);
+		});
+		assert.deepEqual(tabled.map(line => line.split(' ')[0]), keys);
+		assert.deepEqual(described, tabled);
+	});
+
+	test('has the range of every key, and README has', async t => {
+		const described = Object.fromEntries(entries('CONFIGURATION')
+			.map(([tag, said]) => [tag.split(' ')[0], said]));
+		const tabled = Object.fromEntries(rows('key').flatMap(([names, , ...said]) =>
+			names.split(', ').map(key => [key, said.join(' | ')])));
+		for (const key of await keysOf(t)) {
+			const rule = (await objection(t, `{"${key}": {}}`)).split(' must be ')[1];
+			const [, low, high] = /number from (\d+) to (\d+)/.exec(rule) ?? [];
+			const [, most] = /list of (at most \d+)/.exec(rule) ?? [];
+			const words = high !== undefined ? [`${low} to ${high}`] : most !== undefined ? [most]
+				: rule.startsWith('one of ') ? rule.slice('one of '.length).split(', ') : [];
+			for (const word of words)
+				assert(described[key].includes(word), `${key}: ${word}`);
+			for (const word of high !== undefined ? [high] : words)
+				assert(tabled[key].includes(word), `README, ${key}: ${word}`);
+		}
+	});
+
+	test('has every signal that README has', () => {
+		assert.deepEqual(entries('SIGNALS').map(([tag]) => tag), rows('signal').map(([tag]) => tag));
+	});
+});
