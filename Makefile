@@ -13,6 +13,9 @@ HARDENED_LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 BEARSSL =
 # 0 leaves TLS out.
 TLS = 1
+# Where `make install` puts it, below DESTDIR.
+DESTDIR =
+PREFIX = /usr/local
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
@@ -76,6 +79,20 @@ $(B)/page.o: $(B)/page_data.h
 
 run: videre
 	./videre
+
+# What was built with the same settings; a configuration is there to be copied, and none is overwritten.
+
+TO = $(DESTDIR)$(PREFIX)
+
+install: $(B)/videre
+	install -d $(TO)/sbin $(TO)/share/man/man8 $(TO)/share/doc/videre
+	install -m 755 $(B)/videre $(TO)/sbin
+	install -m 644 videre.8 $(TO)/share/man/man8
+	install -m 644 README.md SECURITY.md LICENSE conf.json $(TO)/share/doc/videre
+
+uninstall:
+	rm -f $(TO)/sbin/videre $(TO)/share/man/man8/videre.8
+	rm -rf $(TO)/share/doc/videre
 
 # Tests: build with sanitizers, and once as it is shipped.
 
@@ -178,4 +195,4 @@ clean:
 include device.mk
 
 .DELETE_ON_ERROR:
-.PHONY: all run sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions lint prove clean
+.PHONY: all run install uninstall sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions lint prove clean

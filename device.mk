@@ -125,13 +125,14 @@ build/device-notls/%/videre: toolchain/%/done $(SOURCES)
 # by whom it was made.
 
 PACKED = videre-$(VERSION)-$*
+DEVICE_FILES = $(addprefix device/,S50videre conf.json inittab)
 GCC_LICENCE = $(firstword $(wildcard /usr/share/doc/gcc-*-base/copyright))
 
-dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENSE $(wildcard device/*)
+dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENSE videre.8 $(DEVICE_FILES)
 	rm -rf build/dist/$(PACKED) && mkdir -p build/dist/$(PACKED)/licences dist
 	install -m 755 $< build/dist/$(PACKED)/videre
 	install -m 755 device/S50videre build/dist/$(PACKED)
-	install -m 644 README.md device/conf.json device/inittab build/dist/$(PACKED)
+	install -m 644 README.md videre.8 device/conf.json device/inittab build/dist/$(PACKED)
 	install -m 644 LICENSE build/dist/$(PACKED)/licences/videre
 	install -m 644 toolchain/source/musl/COPYRIGHT build/dist/$(PACKED)/licences/musl
 	install -m 644 toolchain/source/bearssl/LICENSE.txt build/dist/$(PACKED)/licences/BearSSL

@@ -46,7 +46,7 @@ test('an archive has all that a device needs, and is the same wherever it is mad
 	const { stdout } = await execute('find', [name, '-type', 'f', '-printf', '%P %m\n'], { cwd: dist });
 	assert.deepEqual(stdout.trim().split('\n').sort(), [
 		'README.md 644', 'S50videre 755', 'conf.json 644', 'inittab 644', 'licences/BearSSL 644',
-		'licences/libgcc 644', 'licences/musl 644', 'licences/videre 644', 'videre 755',
+		'licences/libgcc 644', 'licences/musl 644', 'licences/videre 644', 'videre 755', 'videre.8 644',
 	]);
 });
 
@@ -67,9 +67,14 @@ test('any SDK will do, with BearSSL\'s source beside it', async t => {
 	const there = await copy(t);
 	const bearssl = path.join(there, 'bearssl');
 	await cp(path.join(root, 'toolchain/source/bearssl'), bearssl, { recursive: true });
-	await make(there, '-j2', `CROSS_COMPILE=${await sdk(there)}`, `BEARSSL=${bearssl}`,
+	const prefix = await sdk(there);
+	await make(there, '-j2', `CROSS_COMPILE=${prefix}`, `BEARSSL=${bearssl}`,
 		'CFLAGS=-Os', 'LDFLAGS=-static');
 	const binary = path.join(there, 'videre');
+	const destination = path.join(there, 'destination');
+	await make(there, 'install', `CROSS_COMPILE=${prefix}`, `BEARSSL=${bearssl}`, 'CC=false',
+		`DESTDIR=${destination}`, 'PREFIX=/usr');
+	assert((await readFile(binary)).equals(await readFile(path.join(destination, 'usr/sbin/videre'))));
 	const { stdout } = await execute('readelf', ['-h', binary]);
 	assert.match(stdout, /Machine: +ARM/);
 	const server = await serve(t, { binary: await emulate(there, binary, 'arm:arm926'),
