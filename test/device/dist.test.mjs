@@ -81,3 +81,89 @@ test('any SDK will do, with BearSSL\'s source beside it', async t => {
 		tls: await pair('P-256') });
 	await gather(server, 'r', 'a', 'b');
 });
+
+const { stdout: version } = await execute('sed', ['-n', 's/^VERSION = //p', 'Makefile'], { cwd: root });
+
+/* All files below a directory, with their modes. */
+const filesIn = async directory => (await execute('find', ['.', '-type', 'f', '-printf', '%P %m\n'],
+	{ cwd: directory })).stdout.trim().split('\n').sort();
+
+/* Of Buildroot and OpenWrt the variables and functions that their packages use. */
+const buildroot = (there, prefix) => `
+BR2_EXTERNAL_VIDERE_PATH = ${there}/device/buildroot
+VIDERE_BEARSSL_DIR = ${root}/toolchain/${target.name}/bearssl
+TARGET_CROSS = ${prefix}
+TARGET_CC = $(TARGET_CROSS)gcc
+TARGET_CFLAGS = -Os -g0
+TARGET_LDFLAGS = -static
+TARGET_MAKE_ENV = PATH="$(PATH)"
+INSTALL = install
+SED = sed -i -e
+include $(BR2_EXTERNAL_VIDERE_PATH)/external.mk
+
+${there}/sysv ${there}/systemd: TARGET_DIR = $@-root
+${there}/sysv:
+	+$(VIDERE_BUILD_CMDS)
+	$(VIDERE_INSTALL_TARGET_CMDS)
+	$(VIDERE_INSTALL_INIT_SYSV)
+${there}/systemd: ${there}/sysv
+	$(VIDERE_INSTALL_TARGET_CMDS)
+	$(VIDERE_INSTALL_INIT_SYSTEMD)
+version:
+	@echo $(VIDERE_VERSION)
+`;
+
+const openwrtRules = (there, prefix) => `
+DL_DIR = ${there}/dl
+INCLUDE_DIR = ${there}
+PKG_BUILD_DIR = ${there}/build
+TARGET_CROSS = ${prefix}
+TARGET_CC = $(TARGET_CROSS)gcc
+TARGET_CFLAGS = -Os -g0
+TARGET_LDFLAGS = -static
+TAR = tar
+INSTALL_DIR = install -d -m0755
+INSTALL_BIN = install -m0755
+INSTALL_CONF = install -m0600
+define BuildPackage
+all:
+	$(Build/Prepare)
+	$(Build/Compile)
+	$(call Package/videre/install,${there}/root)
+version:
+	@echo $(PKG_VERSION)
+endef
+`;
+
+async function isWhole(directory, files) {
+	assert.deepEqual(await filesIn(directory), files);
+	const { stdout } = await execute('readelf', ['-h', path.join(directory, 'usr/sbin/videre')]);
+	assert.match(stdout, /Machine: +ARM/);
+}
+
+test('Buildroot has commands that build and install it', async t => {
+	const there = await copy(t);
+	await writeFile(path.join(there, 'buildroot.mk'), buildroot(there, await sdk(there)));
+	assert.equal((await make(there, '-f', 'buildroot.mk', 'version')).stdout, version);
+	await make(there, '-j2', '-f', 'buildroot.mk', path.join(there, 'systemd'));
+	await isWhole(path.join(there, 'sysv-root'),
+		['etc/init.d/S50videre 755', 'etc/videre.json 644', 'usr/sbin/videre 755']);
+	await isWhole(path.join(there, 'systemd-root'), ['etc/videre.json 644',
+		'usr/lib/systemd/system/videre.service 644', 'usr/sbin/videre 755']);
+	const conf = await readFile(path.join(there, 'systemd-root/etc/videre.json'), 'utf8');
+	assert.equal(JSON.parse(conf).Log, '-');
+});
+
+test('OpenWrt has commands that build and install it', async t => {
+	const there = await scratch(t);
+	await mkdir(path.join(there, 'dl'));
+	await execute('tar', ['-C', path.join(root, 'toolchain/source'), '--transform=s,^bearssl,bearssl-0.6,',
+		'-czf', path.join(there, 'dl/bearssl-0.6.tar.gz'), 'bearssl']);
+	await writeFile(path.join(there, 'rules.mk'), openwrtRules(there, await sdk(there)));
+	await writeFile(path.join(there, 'package.mk'), '');
+	const here = path.join(root, 'device/openwrt/videre');
+	assert.equal((await make(here, `TOPDIR=${there}`, 'version')).stdout, version);
+	await make(here, '-j2', `TOPDIR=${there}`, 'all');
+	await isWhole(path.join(there, 'root'), ['etc/config/videre 600', 'etc/init.d/videre 755',
+		'usr/sbin/videre 755']);
+});
