@@ -1,7 +1,7 @@
 /* What is packed for a device, and how others build it. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test as nodeTest } from 'node:test';
 import { promisify } from 'node:util';
@@ -166,4 +166,48 @@ test('OpenWrt has commands that build and install it', async t => {
 	await make(here, '-j2', `TOPDIR=${there}`, 'all');
 	await isWhole(path.join(there, 'root'), ['etc/config/videre 600', 'etc/init.d/videre 755',
 		'usr/sbin/videre 755']);
+});
+
+test('an image has all that it needs, and answers as nobody', async t => {
+	if (process.getuid() !== 0)
+		return t.skip('needs root');
+	const there = await copy(t), image = await scratch(t);
+	const steps = (await readFile(path.join(root, 'device/Dockerfile'), 'utf8'))
+		.matchAll(/^(RUN|COPY --from=build|USER|ENTRYPOINT) (.*)$/gm);
+	let user, program;
+	for (const [, step, what] of steps) {
+		if (step === 'RUN' && what !== './deps.sh') {
+			await execute('sh', ['-c', what], { cwd: there, env });
+		} else if (step.startsWith('COPY')) {
+			const [from, to] = what.split(' ');
+			await cp(from.replace('/build', there), path.join(image, to));
+		} else if (step === 'USER') {
+			user = what;
+		} else if (step === 'ENTRYPOINT') {
+			[program] = JSON.parse(what);
+		}
+	}
+	/* What every container has, and what a test must have. */
+	await mkdir(path.join(image, 'dev'));
+	await execute('mknod', ['-m', '666', path.join(image, 'dev/null'), 'c', '1', '3']);
+	await execute('mknod', ['-m', '666', path.join(image, 'dev/urandom'), 'c', '1', '9']);
+	const conf = path.join(image, 'conf.json');
+	await writeFile(conf, JSON.stringify({ ...JSON.parse(await readFile(conf)),
+		Host: '127.0.0.1', Port: 0 }));
+	await chmod(image, 0o755);
+	const files = await filesIn(image);
+	assert.deepEqual(files, ['conf.json 644', 'videre 755']);
+
+	const binary = path.join(there, 'run');
+	await writeFile(binary, `#!/bin/sh\nexec chroot --userspec=${user} ${image} ${program}\n`,
+		{ mode: 0o755 });
+	const server = await serve(t, { conf: null, binary });
+	const status = await readFile(`/proc/${server.pid}/status`, 'utf8');
+	assert.match(status, /^Uid:(\t65534){4}$/m);
+	assert.match(status, /^Gid:(\t65534){4}$/m);
+	assert.match(status, /^Seccomp:\t2$/m);
+	await gather(server, 'r', 'a', 'b');
+	await server.stop();
+	assert.match(server.lines.all.at(-1), / info - stopped$/);
+	assert.deepEqual(await filesIn(image), files);
 });
