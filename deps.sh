@@ -53,6 +53,7 @@ need_test() {
 	need curl curl
 	need unshare util-linux
 	need strace strace
+	need mandoc mandoc
 	need valgrind valgrind
 	need_package libcmocka-dev libclang-rt-dev libssl-dev
 }
@@ -72,6 +73,8 @@ need_device() {
 	done
 	need ld.lld lld
 	need dpkg-source dpkg-dev
+	need shellcheck shellcheck
+	need systemd-analyze systemd
 	need qemu-mips-static qemu-user-static
 	need qemu-system-mipsel qemu-system-mips
 	need qemu-system-arm qemu-system-arm
