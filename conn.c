@@ -697,6 +697,8 @@ static void
 end_here(uint32_t number)
 {
 	shutdown(loop.conns[number].fd, SHUT_WR);
+	/* Something may have waited to be sent: that it could be is no news any more. */
+	watch(&loop.conns[number], POLLIN);
 	leave(number, LINGERING);
 	set_deadline(&loop.conns[number], LINGER);
 }
