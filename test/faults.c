@@ -24,6 +24,7 @@
 struct control {
 	int64_t realtime, monotonic;	/* seconds to add to the clocks */
 	int32_t accept, write, madvise; /* errno of each such call; `write` to files */
+	int32_t signal; /* that comes in the midst of the next recv, once */
 };
 
 static const struct control well;
@@ -132,6 +133,13 @@ fails(size_t *length, int with, int or_with)
 ssize_t
 recv(int fd, void *data, size_t length, int flags)
 {
+	static int raised;
+	int wanted = control->signal;
+
+	if (wanted != raised) {
+		raised = wanted;
+		raise(wanted);
+	}
 	return fails(&length, EINTR, EAGAIN) ? -1 : real.recv(fd, data, length, flags);
 }
 

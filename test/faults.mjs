@@ -16,10 +16,10 @@ export async function serveFaulty(t, { env = {}, ...options } = {}) {
 		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name, ...env },
 		...options,
 	});
-	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0 }) => {
+	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0, signal = 0 }) => {
 		const bytes = Buffer.alloc(SIZE);
 		bytes.set(new Uint8Array(BigInt64Array.of(BigInt(realtime), BigInt(monotonic)).buffer), 0);
-		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise).buffer), 16);
+		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise, signal).buffer), 16);
 		await file.write(bytes, 0, SIZE, 0);
 	};
 	return { server, set };

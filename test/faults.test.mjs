@@ -4,9 +4,9 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { beside } from './bystanders.mjs';
-import { Raw, gather, joined, left, open, packet, request } from './client.mjs';
+import { OPCODE, Raw, frame, gather, joined, left, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { serve, start, test, until } from './server.mjs';
+import { bounded, serve, start, test, until } from './server.mjs';
 import {
 	Receiver, answer, batch, begin, emptied, fresh, message, post, send, take,
 } from './sockjs.mjs';
@@ -92,6 +92,27 @@ for (const [name, error] of Object.entries({ ENOSPC, EIO })) {
 	});
 }
 
+test('a log whose writes are interrupted and cut short loses and tears no line', async t => {
+	const VISITS = 100;
+	const env = { FAULTS_ODDS: '700', FAULTS_SEED: '1' };
+	const { server } = await serveFaulty(t, { conf: logging, env });
+	for (let i = 0; i < VISITS; i++) {
+		await visit(server);
+		await server.counters();
+	}
+	const lines = await until('all have gone', async () => {
+		const text = await readFile(path.join(server.dir, logging.Log), 'utf8');
+		return text.split('\n').slice(0, -1);
+	}, lines => lines.filter(line => line.endsWith(' disconnected')).length === VISITS);
+	const form = /^\S+Z (?:info - .*|debug 127\.0\.0\.1:\d+ (connected|requests \/nowhere|disconnected))$/;
+	const said = lines.map(line => form.exec(line)?.[1] ?? (assert.match(line, form), 'info'));
+	for (const what of ['connected', 'requests /nowhere', 'disconnected'])
+		assert.equal(said.filter(each => each === what).length, VISITS, what);
+	/* stderr has what is not debug, its `counters` one by one as they were asked for. */
+	assert.deepEqual(lines.filter(line => / info - /.test(line)), server.lines.all);
+	assert.equal(server.lines.all.filter(line => / counters: /.test(line)).length, VISITS);
+});
+
 test("the log's directory may vanish, and is made again", async t => {
 	const server = await serve(t, { conf: logging });
 	const log = path.join(server.dir, 'log/videre.log');
@@ -129,6 +150,30 @@ test('a clock that jumps by years ends nothing', async t => {
 		}
 		stream.destroy();
 	});
+});
+
+/*
+ * A heartbeat tells that a sweep has been, so that nothing else wakes the server for a second.
+ * Those who wait are many: in the turn behind that of the signal only the busy one is asked.
+ */
+test('SIGTERM in the midst of a turn is heard before anybody else', async t => {
+	const conf = { Heartbeat: 2, Sandbox: false }; /* which would not let it signal itself */
+	const { server, set } = await serveFaulty(t, { conf });
+	const raws = [];
+	for (let i = 0; i < 20; i++)
+		raws.push(await Raw.websocket(server));
+	await set({ signal: constants.signals.SIGTERM });
+	for (const raw of raws)
+		assert.equal((await raw.frame()).opcode, OPCODE.ping);
+	const begin = performance.now();
+	raws[0].write(frame(OPCODE.pong));
+	for (const raw of raws) {
+		assert.equal((await raw.close()).code, 1001);
+		raw.destroy();
+	}
+	await bounded(server.exited, 'the exit');
+	const took = performance.now() - begin;
+	assert(took < 700, `${took} ms`);
 });
 
 const state = async pid => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1][0];
