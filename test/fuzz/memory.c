@@ -102,9 +102,36 @@ block_sweep(void)
 	return false;
 }
 
+/*
+ * The server's variables.  What lies between them is poisoned, and is copied all the
+ * same.
+ */
+
+extern char __start_state_bss[], __stop_state_bss[], __start_state_data[],
+    __stop_state_data[];
+static char *first_bss, *first_data;
+
+__attribute__((no_sanitize("address", "undefined", "coverage"), no_builtin)) static void
+copy_words(char *to, const char *from, size_t length)
+{
+	const uint64_t *in = (const uint64_t *)(const void *)from;
+	uint64_t *out = (uint64_t *)(void *)to;
+
+	for (size_t i = 0; i < length / sizeof *in; i++)
+		out[i] = in[i];
+}
+
 void
 memory_remember(void)
 {
+	size_t bss = (size_t)(__stop_state_bss - __start_state_bss);
+	size_t data = (size_t)(__stop_state_data - __start_state_data);
+
+	first_bss = malloc(bss);
+	first_data = malloc(data);
+	CHECK(first_bss != NULL && first_data != NULL);
+	copy_words(first_bss, __start_state_bss, bss);
+	copy_words(first_data, __start_state_data, data);
 	for (size_t i = 0; i < table_count; i++)
 		tables[i].first = fuzz_copy(tables[i].data, tables[i].length);
 }
@@ -112,6 +139,10 @@ memory_remember(void)
 void
 memory_reset(void)
 {
+	copy_words(__start_state_bss, first_bss,
+		   (size_t)(__stop_state_bss - __start_state_bss));
+	copy_words(__start_state_data, first_data,
+		   (size_t)(__stop_state_data - __start_state_data));
 	while (taken > 0)
 		free(blocks[--taken]);
 	for (size_t i = 0; i < table_count; i++)

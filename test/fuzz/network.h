@@ -44,7 +44,8 @@ bool network_closed(unsigned socket);
 void network_fail_accept(int error);
 void network_interrupt(void);
 
-/* The tables of the server as they are now, and back to that; in memory.c. */
+/* The tables and variables of the server as they are now, and back to that; in memory.c.
+ */
 void memory_remember(void);
 void memory_reset(void);
 

@@ -26,12 +26,8 @@
 #include "json.h"
 #include "network.h"
 
-#include <stdarg.h>
-
 int videre_main(int argc, char **argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
 
 #define main videre_main
 #include "../../videre.c"
@@ -67,65 +63,15 @@ static bool running;
 static unsigned lines;
 static uint32_t seconds;
 
-/*
- * The server's state
- */
-
-extern char __start_state_bss[], __stop_state_bss[], __start_state_data[],
-    __stop_state_data[];
-static char *first_bss, *first_data;
-
-/* What lies between variables is poisoned, and is copied all the same. */
-__attribute__((no_sanitize("address", "undefined", "coverage"), no_builtin)) static void
-copy_words(char *to, const char *from, size_t length)
-{
-	const uint64_t *in = (const uint64_t *)(const void *)from;
-	uint64_t *out = (uint64_t *)(void *)to;
-
-	for (size_t i = 0; i < length / sizeof *in; i++)
-		out[i] = in[i];
-}
-
-static void
-remember_state(void)
-{
-	size_t bss = (size_t)(__stop_state_bss - __start_state_bss);
-	size_t data = (size_t)(__stop_state_data - __start_state_data);
-
-	first_bss = malloc(bss);
-	first_data = malloc(data);
-	CHECK(first_bss != NULL && first_data != NULL);
-	copy_words(first_bss, __start_state_bss, bss);
-	copy_words(first_data, __start_state_data, data);
-	memory_remember();
-}
-
 static void
 reset_state(void)
 {
-	copy_words(__start_state_bss, first_bss,
-		   (size_t)(__stop_state_bss - __start_state_bss));
-	copy_words(__start_state_data, first_data,
-		   (size_t)(__stop_state_data - __start_state_data));
 	memory_reset();
 	network_reset();
 	memset(clients, 0, sizeof clients);
 	running = true;
 	lines = 0;
 	seconds = 0;
-}
-
-/* The keys of hashes are the same each time. */
-int
-__wrap_open(const char *path, int flags, ...)
-{
-	va_list rest;
-
-	va_start(rest, flags);
-	int mode = (flags & O_CREAT) != 0 ? va_arg(rest, int) : 0;
-	va_end(rest);
-	return __real_open(strcmp(path, "/dev/urandom") == 0 ? "/dev/zero" : path, flags,
-			   mode);
 }
 
 /* As main does, but for options and signals. */
@@ -148,7 +94,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	map_memory();
 	open_sockets();
 	log_flush();
-	remember_state();
+	memory_remember();
 	return 0;
 }
 
