@@ -132,7 +132,7 @@ soak: sanitized
 # Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
 
 FUZZ_SECONDS = 60
-FUZZ = cert conf http packet server sockjs ws
+FUZZ = cert conf http packet server sockjs tls ws
 FUZZ_HEADERS = $(addprefix test/fuzz/,fuzz.h network.h state.h)
 # Without a look at each comparison they run twice as fast, and find what they find sooner.
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
@@ -149,13 +149,13 @@ fuzz: fuzzers
 fuzz-replay: fuzzers
 	@test/fuzz/run.sh replay $(FUZZ)
 
-$(B)/server_fuzz: $(addprefix $(B)/,$(filter-out memory.o,$(FILES:%=%.o)) $(addprefix test/fuzz/,server_fuzz.o network.o memory.o))
+$(B)/server_fuzz $(B)/tls_fuzz: $(B)/%: $(addprefix $(B)/,test/fuzz/%.o $(filter-out memory.o,$(FILES:%=%.o)) test/fuzz/network.o test/fuzz/memory.o)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
 $(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-$(B)/test/fuzz/server_fuzz.o: videre.c
+$(B)/test/fuzz/server_fuzz.o $(B)/test/fuzz/tls_fuzz.o: videre.c
 
 # Measuring: videre beside its peers, and the instructions that a packet costs.
 
