@@ -3,6 +3,8 @@
  *
  * safe: all texts of up to BOUND bytes, read as one value, by members and by elements.
  * safe_words: plain_run, whose words borrow by intention, of all texts of up to BOUND.
+ * safe_unescape: json_unescape of all strings of up to BOUND characters, each of them as
+ * it is or escaped in either way, to each size and in place.
  * main: all texts of up to 5 of 26 letters, which are most that the grammar names and
  * some that it does not; longer ones, of up to 13, with the letters of one part of it;
  * any two bytes alone, in a string and in an array.  plain_run with any byte anywhere in
@@ -10,8 +12,15 @@
  * Each \u escape; each high surrogate with every 17th low one; pairs of those that stand
  * on either side of a limit.
  */
-#include "json.c"
 #include "proof.h"
+
+#ifdef __FRAMAC__
+#define memcpy	move_bytes
+#define memmove move_bytes
+#endif
+#include "json.c"
+
+#include <limits.h>
 
 #ifdef __FRAMAC__
 
@@ -39,6 +48,49 @@ safe(void)
 		}
 		json_finish(&j);
 	}
+}
+
+/*
+ * By the grammar: Eva does not remember what skip_string has seen of bytes that it was
+ * not told one by one.
+ */
+static char *
+put_before(char *p, unsigned form)
+{
+	static const char letters[] = "\"\\/bfnrt", digits[] = "0123456789abcdefABCDEF";
+
+	if (form == 0) {
+		*--p = (char)Frama_C_interval(CHAR_MIN, '\\' - 1);
+		return p;
+	}
+	if (form == 1) {
+		*--p = (char)Frama_C_interval('\\' + 1, CHAR_MAX);
+		return p;
+	}
+	for (unsigned i = 0; form == 3 && i < 4; i++)
+		*--p = digits[Frama_C_interval(0, 21)];
+	*--p = form == 3 ? 'u' : letters[Frama_C_interval(0, 7)];
+	*--p = '\\';
+	return p;
+}
+
+void
+safe_unescape(void)
+{
+	char text[6 * BOUND], out[6 * BOUND];
+
+	for (unsigned count = 0, forms = 1; count <= BOUND; count++, forms *= 4)
+		for (unsigned form = 0; form < forms; form++) {
+			char *p = text + sizeof text;
+			for (unsigned i = 0, rest = form; i < count; i++, rest /= 4)
+				p = put_before(p, rest % 4);
+			size_t length = (size_t)(text + sizeof text - p);
+			for (size_t size = 0; size <= length; size++)
+				json_unescape((struct span){ p, length },
+					      out + sizeof out - size, size,
+					      Frama_C_nondet(0, 1));
+			json_unescape((struct span){ p, length }, p, length, true);
+		}
 }
 
 void

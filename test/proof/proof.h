@@ -39,6 +39,13 @@ any_bytes(char *one, char *other, size_t size, size_t length)
 	return rooms[Frama_C_interval(0, 1)];
 }
 
+/* Frama-C's own wants a byte to be there even where none is to be moved. */
+static inline void *
+move_bytes(void *to, const void *from, size_t length)
+{
+	return length > 0 ? memmove(to, from, length) : to;
+}
+
 #else
 
 #include <stdio.h>

@@ -37,7 +37,7 @@ safe() {
 	status=$?
 	[ $status -eq 0 ] || grep -A 2 -E 'eva:alarm|User Error' "$log"
 	judge "$file $function $machine" "$began" $status \
-		"up to $bound bytes; $(sed -n 's/.*functions, \(.*\) reached (.*/\1 reached/p' "$log")"
+		"bound $bound; $(sed -n 's/.*functions, \(.*\) reached (.*/\1 reached/p' "$log")"
 }
 
 # same FILE [SOURCE...]: compiles with these and runs main()
@@ -63,9 +63,12 @@ lossless="-warn-signed-downcast -warn-unsigned-downcast"
 	safe utf8 safe x86_32 9 $by_result $overflow
 	safe ws safe x86_64 26 $overflow $lossless
 	safe ws safe x86_32 26 $overflow $lossless
+	safe ws safe_stream x86_64 2 $by_result $overflow
 	safe json safe x86_64 6 $by_result $overflow
 	safe json safe_words x86_64 27
 	safe json safe_words x86_32 27
+	safe json safe_unescape x86_64 2 $overflow -eva-ilevel 24 \
+		-eva-split-return-function encode:full,read_escape:full
 	safe http safe x86_64 24 $overflow $lossless
 	safe http safe_chunked x86_64 4 $by_result $overflow
 	safe base64 safe x86_64 26 $overflow $lossless
@@ -77,6 +80,7 @@ same json text.c
 same json $words text.c
 same packet text.c json.c
 same http text.c socket.c
+same request text.c socket.c
 same base64 text.c memory.c
 
 echo "$passed passed, $failed failed"
