@@ -364,6 +364,7 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 	for (unsigned pulls = 0;;) {
 		if (!push_records(e, fd, 0))
 			return taken > 0 ? (ssize_t)taken : -1;
+		note_handshake(e);
 		unsigned state = br_ssl_engine_current_state(&e->context.eng);
 		if (state == BR_SSL_CLOSED)
 			return taken > 0 ? (ssize_t)taken : end_of(e);
@@ -389,7 +390,6 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 			received = (size_t)n;
 			drained = most == RECORDS && received < most;
 			at = feed(e, records, received);
-			note_handshake(e);
 			continue;
 		}
 		if (taken > 0)
