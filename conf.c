@@ -55,6 +55,7 @@ static const struct key {
 	  NULL, NULL },
 	{ "TrustedProxies", NETWORKS, offsetof(struct conf, trusted_proxies), 0, 0, NULL,
 	  NULL },
+	{ "Monitor", NETWORKS, offsetof(struct conf, monitor), 0, 0, NULL, NULL },
 	{ "MaxPeers", NUMBER, offsetof(struct conf, max_peers), 1, 256, NULL, NULL },
 	{ "MaxPacket", NUMBER, offsetof(struct conf, max_packet), 1024, 1048576, NULL,
 	  NULL },
@@ -87,6 +88,7 @@ conf_default(struct conf *c)
 		    "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js",
 		.max_connections = 256,
 		.max_per_address = 64,
+		.monitor = { { 4, 8, { 127 } }, { 16, 128, { [15] = 1 } } },
 		.max_peers = 16,
 		.max_packet = 65536,
 		.heartbeat = 25,
@@ -307,7 +309,7 @@ read_networks(struct socket_network *networks, struct span value)
 	if (!read_strings(strings, value))
 		return false;
 	for (; strings[count] != NULL; count++)
-		if (count == CONF_PROXIES ||
+		if (count == CONF_NETWORKS ||
 		    !read_network(&networks[count], strings[count]))
 			return false;
 	networks[count].length = 0;

@@ -8,7 +8,7 @@
 enum {
 	CONF_FILE = 16384, /* bytes of a configuration file, at most */
 	CONF_ORIGINS = 64, /* members of Origins, at most, ... */
-	CONF_PROXIES = 16  /* ... and of TrustedProxies */
+	CONF_NETWORKS = 16 /* ... and of TrustedProxies and of Monitor */
 };
 
 struct conf {
@@ -28,7 +28,9 @@ struct conf {
 	const char *sockjs; /* URL of the client's script, for the iframe page */
 	uint32_t max_connections;
 	uint32_t max_per_address;
-	struct socket_network trusted_proxies[CONF_PROXIES + 1];
+	struct socket_network trusted_proxies[CONF_NETWORKS + 1];
+	/* Who may ask how it is. */
+	struct socket_network monitor[CONF_NETWORKS + 1];
 	uint32_t max_peers;	    /* in a room */
 	uint32_t max_packet;	    /* bytes */
 	uint32_t heartbeat;	    /* seconds */

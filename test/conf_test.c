@@ -821,13 +821,52 @@ trusted_proxies_are_nothing_else_and_16_at_most(void **state)
 }
 
 /*
+ * Monitor
+ */
+
+static bool
+may_monitor(const struct conf *c, const char *text)
+{
+	struct socket_address address;
+
+	assert_true(socket_read_address(span(text), &address));
+	return socket_in_networks(&address, c->monitor);
+}
+
+static void
+loopback_may_monitor_unless_others_are_named(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	conf_default(&c);
+	assert_true(may_monitor(&c, "127.0.0.1") && may_monitor(&c, "127.255.255.254"));
+	assert_true(may_monitor(&c, "::1") && may_monitor(&c, "::ffff:127.0.0.1"));
+	assert_false(may_monitor(&c, "126.255.255.255") || may_monitor(&c, "128.0.0.0"));
+	assert_false(may_monitor(&c, "::") || may_monitor(&c, "::2"));
+	assert_false(may_monitor(&c, "7f00::"));
+	load_good(&c, "{\"Monitor\":[\"192.0.2.0/24\",\"fd00::/8\"]}");
+	assert_true(may_monitor(&c, "192.0.2.9") && may_monitor(&c, "fd00::9"));
+	assert_false(may_monitor(&c, "127.0.0.1") || may_monitor(&c, "::1"));
+	assert_false(is_trusted(&c, "192.0.2.9"));
+	load_good(&c, "{\"Monitor\":[]}");
+	assert_false(may_monitor(&c, "127.0.0.1") || may_monitor(&c, "::1"));
+	load_good(&c, "{\"TrustedProxies\":[\"192.0.2.9\"]}");
+	assert_false(may_monitor(&c, "192.0.2.9"));
+	assert_refused("{\"Monitor\":\"::1\"}", 1,
+		       "Monitor must be a list of at most 16 addresses or networks");
+	assert_refused("{\"Monitor\":[\"::1/129\"]}", 1,
+		       "Monitor must be a list of at most 16 addresses or networks");
+}
+
+/*
  * Keys
  */
 
 #define KEYS                                                                             \
 	"there are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, LogSize, "   \
 	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
-	"TrustedProxies, "                                                               \
+	"TrustedProxies, Monitor, "                                                      \
 	"MaxPeers, MaxPacket, Heartbeat, HandshakeTimeout"
 
 static void
@@ -1165,6 +1204,7 @@ main(void)
 		cmocka_unit_test(origins_are_strings),
 		cmocka_unit_test(trusted_proxies_are_addresses_and_networks),
 		cmocka_unit_test(trusted_proxies_are_nothing_else_and_16_at_most),
+		cmocka_unit_test(loopback_may_monitor_unless_others_are_named),
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_key_may_have_escapes),
 		cmocka_unit_test(a_key_given_twice_is_refused),

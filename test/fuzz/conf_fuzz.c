@@ -9,6 +9,17 @@ is_between(uint32_t value, uint32_t low, uint32_t high)
 }
 
 static void
+check_networks(const struct socket_network *networks)
+{
+	size_t count = 0;
+
+	for (; networks[count].length > 0 && count <= CONF_NETWORKS; count++)
+		CHECK((networks[count].length == 4 || networks[count].length == 16) &&
+		      networks[count].bits <= networks[count].length * 8);
+	CHECK(count <= CONF_NETWORKS);
+}
+
+static void
 check_conf(const struct conf *c)
 {
 	const char *const strings[] = { c->cert, c->key,  c->host,  c->prefix,
@@ -33,12 +44,8 @@ check_conf(const struct conf *c)
 	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS)
 		CHECK(strlen(c->origins[origins++]) <= CONF_FILE);
 	CHECK(origins <= CONF_ORIGINS);
-	size_t proxies = 0;
-	while (c->trusted_proxies[proxies].length > 0 && proxies <= CONF_PROXIES) {
-		const struct socket_network *n = &c->trusted_proxies[proxies++];
-		CHECK((n->length == 4 || n->length == 16) && n->bits <= n->length * 8);
-	}
-	CHECK(proxies <= CONF_PROXIES);
+	check_networks(c->trusted_proxies);
+	check_networks(c->monitor);
 }
 
 int
