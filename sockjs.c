@@ -131,6 +131,14 @@ not_found(uint32_t conn)
 	answer_plainly(conn, 404, "Not Found");
 }
 
+/* What no service has. */
+static void
+serve_elsewhere(uint32_t conn, const struct http_request *r)
+{
+	if (server.limits.elsewhere == NULL || !server.limits.elsewhere(conn, r))
+		not_found(conn);
+}
+
 /* The fields of answers to scripts; CORS only where a script of another site may ask. */
 static void
 put_fields(struct text *t, const struct exchange *x, bool cors)
@@ -417,7 +425,7 @@ serve_session(struct exchange *x, struct span path)
 
 	if (e == NULL || host.length == 0 ||
 	    memchr(host.data, '.', host.length) != NULL || !is_id(x->id))
-		not_found(x->conn);
+		serve_elsewhere(x->conn, x->r);
 	else if (e->transport == TRANSPORT_WEBSOCKET && e->method == HTTP_GET)
 		open_socket(x, true);
 	else if (e->options && x->r->method == HTTP_OPTIONS)
@@ -548,8 +556,8 @@ request(uint32_t conn, const struct http_request *r, struct span body)
 		answer_plainly(conn, 403, "Origin not allowed");
 	else if (x.service != NULL)
 		serve(&x, rest);
-	else if (server.limits.elsewhere == NULL || !server.limits.elsewhere(conn, r))
-		not_found(conn);
+	else
+		serve_elsewhere(conn, r);
 }
 
 static const struct web_handler web_handler = {

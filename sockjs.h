@@ -9,8 +9,7 @@ struct sockjs_limits {
 	uint32_t handshake;	    /* seconds for a connection's first request */
 	const char *const *origins; /* NULL behind the last; none: all are welcome */
 	const char *script;	    /* URL of the client's script, for the iframe page */
-	/* Answers a request that lies outside of every prefix; false: there is nothing.
-	 */
+	/* Answers a request for what no service has; false: there is nothing. */
 	bool (*elsewhere)(uint32_t conn, const struct http_request *); /* or NULL */
 };
 
