@@ -971,6 +971,10 @@ conn_run(const struct conn_handler *handler, const sigset_t *waiting, void (*wok
 	read_clock();
 	while (loop.stop_at == 0 || (loop.held > 0 && loop.now < loop.stop_at))
 		turn(waiting, woken);
+	/* To those who have had nothing to hear so far. */
+	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
+		conn_finish(loop.owners[slot]);
+	settle();
 	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
 		close(loop.polled[slot].fd);
 }

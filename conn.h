@@ -24,7 +24,7 @@ struct conn_handler {
 	size_t (*received)(uint32_t conn, char *data, size_t length);
 	/* The deadline is over; there is none now. */
 	void (*expired)(uint32_t conn);
-	/* The server stops: say goodbye. */
+	/* The server stops: say goodbye, or wait for a last request until it has. */
 	void (*stopping)(uint32_t conn);
 	/* Nothing more will be read; what conn_finish left unsent still goes out. */
 	void (*closed)(uint32_t conn);
@@ -62,7 +62,7 @@ void conn_run(const struct conn_handler *, const sigset_t *waiting, void (*woken
 
 /*
  * Stops listening, tells every connection, and ends conn_run when they are gone, or
- * after `grace` milliseconds.
+ * after `grace` milliseconds, when the others are finished.
  */
 void conn_stop(uint32_t grace);
 

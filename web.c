@@ -48,6 +48,7 @@ static struct {
 	struct web_counters counters;
 	const struct web_handler *handler;
 	struct channel *channels; /* by connection */
+	bool stopping;
 } web;
 
 void
@@ -398,19 +399,25 @@ web_stream_end(uint32_t conn)
 	end_request(conn);
 }
 
-/* Refuses what cannot be understood, so that the next request cannot be either. */
+/* The last answer on a connection. */
 static void
-refuse(uint32_t conn, unsigned status)
+refuse_with(uint32_t conn, unsigned status, const char *body)
 {
-	const char *reason = http_reason(status);
 	const struct web_answer a = { .status = status,
 				      .type = "text/plain; charset=UTF-8",
 				      .fields = { "", 0 },
-				      .body = { reason, strlen(reason) } };
+				      .body = { body, strlen(body) } };
 
 	web.channels[conn].state = IN_HAND;
 	web.channels[conn].keep_alive = false;
 	web_answer(conn, &a);
+}
+
+/* Refuses what cannot be understood, so that the next request cannot be either. */
+static void
+refuse(uint32_t conn, unsigned status)
+{
+	refuse_with(conn, status, http_reason(status));
 }
 
 static void
@@ -467,6 +474,10 @@ hand_over(uint32_t conn, const struct http_request *r, struct span body)
 {
 	struct socket_address *client = conn_client(conn);
 
+	if (web.stopping) {
+		refuse_with(conn, 503, "draining\n");
+		return;
+	}
 	if (client != NULL)
 		http_forwarded(r->fields, conn_trusts, client);
 	web.channels[conn].state = IN_HAND;
@@ -671,9 +682,11 @@ stopping(uint32_t conn)
 {
 	enum state state = web.channels[conn].state;
 
+	web.stopping = true;
 	if (state == SOCKET || state == IN_HAND)
 		web.handler->stopping(conn);
-	if (state != SOCKET && state != FAREWELL)
+	/* Who is about to ask for something is still told. */
+	if (state == IN_HAND)
 		conn_finish(conn);
 }
 

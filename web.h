@@ -24,7 +24,8 @@ struct web_handler {
 	/* It has answered none of two heartbeats: it may be closed with words of the
 	 * handler's own, or is closed without. */
 	void (*silent)(uint32_t conn);
-	/* The server stops: a WebSocket or an answer that is owed is to be ended. */
+	/* The server stops: a WebSocket or an answer that is owed is to be ended.  What
+	 * is asked for after that is answered with 503. */
 	void (*stopping)(uint32_t conn);
 	/* A WebSocket's end, or that of a connection that was owed an answer, once for
 	 * each: nothing more can be sent to it. */
