@@ -91,7 +91,7 @@ static struct {
 	uint32_t turned_away;	 /* connections that are being refused */
 	uint32_t next_handshake; /* whose step this turn is to make, 0: nobody's */
 	uint32_t last_handshake; /* whose the last one was */
-	uint64_t refused_said;	 /* `counters.refused` when it was last logged */
+	uint64_t refused_said;	 /* how many had been when that was last logged */
 	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
 
@@ -187,6 +187,12 @@ conn_listen(const uint8_t *address, size_t length, uint16_t port)
 	return at.port;
 }
 
+const struct socket_address *
+conn_address(uint32_t number)
+{
+	return &loop.conns[number].client;
+}
+
 struct source
 conn_source(uint32_t number)
 {
@@ -236,12 +242,21 @@ add_conn(int fd, const struct socket_address *peer)
 	return number;
 }
 
+static void
+count_refusal(uint32_t number, enum conn_refusal why)
+{
+	loop.counters.refused[why]++;
+	log_line(LEVEL_DEBUG, conn_peer(number),
+		 why == CONN_FULL ? "refused: too many connections"
+				  : "refused: too many connections from this address");
+}
+
 /*
  * Tells a newcomer that there is no room, and hangs up as a polite server does; past a
  * few at a time just hangs up, for they must not take the places of others.
  */
 static void
-turn_away(uint32_t number, const char *why)
+turn_away(uint32_t number, enum conn_refusal why)
 {
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
 				     "Content-Type: text/plain; charset=UTF-8\r\n"
@@ -251,9 +266,8 @@ turn_away(uint32_t number, const char *why)
 				     "Too many connections";
 	struct conn *c = &loop.conns[number];
 
-	loop.counters.refused++;
+	count_refusal(number, why);
 	c->closed_told = true;
-	log_line(LEVEL_DEBUG, conn_peer(number), why);
 	if (loop.turned_away == TURNED_AWAY || tls_used()) {
 		conn_abort(number);
 		return;
@@ -265,8 +279,6 @@ turn_away(uint32_t number, const char *why)
 	c->state = LINGERING;
 	set_deadline(c, LINGER);
 }
-
-static const char *const too_many = "refused: too many connections from this address";
 
 bool
 conn_trusts(const struct socket_address *address)
@@ -296,8 +308,7 @@ conn_claim(uint32_t number)
 {
 	if (!loop.conns[number].proxy || count_in(number))
 		return true;
-	loop.counters.refused++;
-	log_line(LEVEL_DEBUG, conn_peer(number), too_many);
+	count_refusal(number, CONN_SHARE);
 	return false;
 }
 
@@ -309,9 +320,9 @@ admit(int fd, const struct socket_address *peer)
 
 	c->proxy = conn_trusts(peer);
 	if (loop.counters.open >= loop.limits.connections) {
-		turn_away(number, "refused: too many connections");
+		turn_away(number, CONN_FULL);
 	} else if (!c->proxy && !count_in(number)) {
-		turn_away(number, too_many);
+		turn_away(number, CONN_SHARE);
 	} else {
 		c->state = OPEN;
 		loop.counters.accepted++;
@@ -355,6 +366,7 @@ accept_ready(int listener)
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			       errno == ENOMEM)) {
 			/* It stays in the backlog until something closes. */
+			loop.counters.shortages++;
 			say_shortage();
 			pause_accepting(true);
 			return;
@@ -366,7 +378,7 @@ accept_ready(int listener)
 		if (loop.held < conn_most(&loop.limits)) {
 			admit(fd, &peer);
 		} else {
-			loop.counters.refused++;
+			loop.counters.refused[CONN_FULL]++;
 			close(fd);
 		}
 	}
@@ -424,6 +436,14 @@ would_wait(void)
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+/* After a call that failed: the kernel, too, knows peers that take nothing any more. */
+static void
+abort_failed(uint32_t number)
+{
+	loop.counters.dropped[CONN_STALLED] += errno == ETIMEDOUT;
+	conn_abort(number);
+}
+
 static bool
 is_unsent(uint32_t number)
 {
@@ -440,7 +460,7 @@ flush(uint32_t number)
 	    tls_write(number, c->fd, c->out != NULL ? c->out + c->out_start : "", length);
 
 	if (n < 0 && !would_wait()) {
-		conn_abort(number);
+		abort_failed(number);
 		return;
 	}
 	if (n > 0 || tls_moved(number))
@@ -482,7 +502,7 @@ reserve(uint32_t number, size_t length)
 		c->moved = loop.second;
 	}
 	if (c->out == NULL || length > block_size() - c->out_end) {
-		loop.counters.overflows++;
+		loop.counters.dropped[CONN_UNREAD]++;
 		log_line(LEVEL_WARN, conn_peer(number),
 			 "closed: it does not read what it is sent");
 		conn_abort(number);
@@ -745,7 +765,7 @@ receive(uint32_t number)
 	else if (errno == ECONNABORTED)
 		end_here(number);
 	else if (!would_wait())
-		conn_abort(number);
+		abort_failed(number);
 	if (c->in_length == 0 || c->state != OPEN)
 		drop_input(c);
 	/* The handshake may have come on, and have something to say. */
@@ -827,6 +847,23 @@ serve(uint32_t slot, short events)
  */
 
 static void
+say_refusals(void)
+{
+	uint64_t refused =
+	    loop.counters.refused[CONN_FULL] + loop.counters.refused[CONN_SHARE];
+	struct text *t;
+
+	if (refused == loop.refused_said)
+		return;
+	if ((t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+		text_string(t, "refused connections: ");
+		text_number(t, refused - loop.refused_said);
+		log_end();
+	}
+	loop.refused_said = refused;
+}
+
+static void
 sweep(void)
 {
 	for (uint32_t slot = LISTENERS; slot < loop.used; slot++) {
@@ -835,6 +872,7 @@ sweep(void)
 		if ((uint32_t)loop.now - c->busy > RESTS)
 			tls_rest(number);
 		if (is_unsent(number) && loop.second - c->moved > loop.limits.stall) {
+			loop.counters.dropped[CONN_STALLED]++;
 			conn_abort(number);
 		} else if (is_late(c)) {
 			c->deadline = 0;
@@ -846,15 +884,7 @@ sweep(void)
 	}
 	if (loop.accept_paused)
 		pause_accepting(false);
-	if (loop.counters.refused != loop.refused_said) {
-		struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
-		if (t != NULL) {
-			text_string(t, "refused connections: ");
-			text_number(t, loop.counters.refused - loop.refused_said);
-			log_end();
-		}
-		loop.refused_said = loop.counters.refused;
-	}
+	say_refusals();
 	bool handler_on = loop.handler->second();
 	loop.sweep_on = block_sweep() || handler_on;
 }
@@ -942,6 +972,7 @@ turn(const sigset_t *waiting, void (*woken)(void))
 {
 	uint32_t slots = wait_for_events(waiting);
 
+	loop.counters.turns++;
 	let_signals_in(waiting);
 	woken();
 	for (uint32_t slot = 0; slot < slots; slot++) {

@@ -114,14 +114,33 @@ bool conn_claim(uint32_t conn);
  */
 struct span conn_peer(uint32_t conn);
 
+/* The client's, with the connection's port. */
+const struct socket_address *conn_address(uint32_t conn);
+
 /* Whom a connection counts for. */
 struct source conn_source(uint32_t conn);
 
+/* Why a connection is refused: */
+enum conn_refusal {
+	CONN_FULL,  /* there are as many as there may be */
+	CONN_SHARE, /* its address has its share */
+	CONN_REFUSALS
+};
+
+/* Why one is given up: */
+enum conn_drop {
+	CONN_UNREAD,  /* more waits for its peer to read than there is room for, ... */
+	CONN_STALLED, /* ... or for too long */
+	CONN_DROPS
+};
+
 struct conn_counters {
 	uint32_t open; /* connections, without those being turned away or finishing */
-	uint64_t accepted, refused;
+	uint64_t accepted, refused[CONN_REFUSALS];
+	uint64_t shortages; /* accepting had to wait for descriptors or memory */
 	uint64_t bytes_in, bytes_out;
-	uint64_t overflows; /* closed because they did not read */
+	uint64_t dropped[CONN_DROPS];
+	uint64_t turns; /* of the loop */
 };
 
 const struct conn_counters *conn_count(void);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-const char *const packet_events[PACKET_EVENTS] = { "connect", "broadcast", "ping",
-						   "disconnect" };
+const char *const packet_events[] = { "connect", "broadcast", "ping", "disconnect",
+				      "error" };
 
 /* Why a packet is refused; for reasons that are not constant. */
 static char reason_data[PACKET_REASON];

@@ -9,7 +9,7 @@ enum { PACKET_ID = 128 }; /* bytes of a UserId or RoomId, at most */
 
 enum packet_event { CONNECT, BROADCAST, PING, DISCONNECT, PACKET_EVENTS };
 
-extern const char *const packet_events[PACKET_EVENTS]; /* their names */
+extern const char *const packet_events[PACKET_EVENTS + 1]; /* their names, and "error" */
 
 /* A packet as it came.  `text` and `payload` lie in the caller's text, the ids in here.
  */

@@ -10,9 +10,7 @@ enum {
 	REASON = 123,	/* bytes of a close reason, at most */
 	PEER = 64,	/* bytes of an address and port */
 	RESPONSE_LIMIT = 131072,
-	QUEUE_START = 2,       /* bytes of "a[" */
-	BROKEN_FRAMING = 3000, /* codes that SockJS servers close with */
-	NO_HEARTBEAT = 3000,
+	QUEUE_START = 2, /* bytes of "a[" */
 	STILL_OPEN = 2010
 };
 
@@ -136,6 +134,35 @@ session_peer(uint32_t number)
  * Sessions
  */
 
+static size_t
+carrier_of(uint32_t number)
+{
+	switch (table.sessions[number].kind) {
+	case RAW: return SESSION_PLAIN;
+	case FRAMED: return TRANSPORT_WEBSOCKET;
+	default: return table.polled[number].receiver.transport;
+	}
+}
+
+/* A connection begins to carry a session, by any transport. */
+static void
+carry(uint32_t number, uint32_t conn)
+{
+	size_t carrier = carrier_of(number);
+
+	table.by_conn[conn] = number;
+	table.counters.carriers[carrier]++;
+	table.counters.carriers_ever[carrier]++;
+}
+
+/* It carries it no more. */
+static void
+let_go(uint32_t conn)
+{
+	table.counters.carriers[carrier_of(table.by_conn[conn])]--;
+	table.by_conn[conn] = 0;
+}
+
 static uint32_t
 add_session(const struct service *service, enum kind kind, uint32_t conn)
 {
@@ -150,8 +177,8 @@ add_session(const struct service *service, enum kind kind, uint32_t conn)
 	table.sessions[number] = (struct session){
 		.state = OPEN, .kind = kind, .conn = conn, .service = service
 	};
-	table.by_conn[conn] = number;
 	table.counters.open++;
+	table.counters.opened++;
 	table.counters.polled += kind == POLLED;
 	return number;
 }
@@ -304,7 +331,7 @@ detach(uint32_t number)
 	uint32_t conn = s->conn;
 
 	s->conn = 0;
-	table.by_conn[conn] = 0;
+	let_go(conn);
 	table.polled[number].since = conn_now();
 	web_stream_end(conn);
 }
@@ -411,7 +438,7 @@ serve_closing(uint32_t number)
 		flush_queue(number);
 	if (table.sessions[number].conn == 0)
 		return;
-	table.by_conn[table.sessions[number].conn] = 0;
+	let_go(table.sessions[number].conn);
 	table.sessions[number].conn = 0;
 	p->since = conn_now();
 	send_close(&p->receiver, p->code, p->reason);
@@ -489,19 +516,20 @@ send_raw(uint32_t conn, const char *data, size_t length, bool binary)
 	block_give(copy);
 }
 
-void
+bool
 session_send(uint32_t number, const char *data, size_t length, bool binary)
 {
 	const struct session *s = &table.sessions[number];
 
 	if (s->state != OPEN)
-		return;
+		return false;
 	table.counters.messages_out++;
 	switch (s->kind) {
 	case RAW: send_raw(s->conn, data, length, binary); break;
 	case FRAMED: send_framed(s->conn, data, length); break;
 	case POLLED: send_polled(number, data, length); break;
 	}
+	return true;
 }
 
 static void
@@ -550,9 +578,14 @@ add_polled(const struct service *service, struct span id, uint32_t conn)
 {
 	uint32_t counted;
 
-	if (table.counters.polled >= table.limits.connections ||
-	    !source_add(&table.sources, conn_source(conn), &counted))
+	if (table.counters.polled >= table.limits.connections) {
+		table.counters.refused[SESSION_FULL]++;
 		return 0;
+	}
+	if (!source_add(&table.sources, conn_source(conn), &counted)) {
+		table.counters.refused[SESSION_SHARE]++;
+		return 0;
+	}
 	uint32_t number = add_session(service, POLLED, conn);
 	struct polled *p = &table.polled[number];
 	struct span peer = conn_peer(conn);
@@ -578,7 +611,7 @@ attach(uint32_t number, const struct receiver *receiver, struct span fields)
 	p->receiver = *receiver;
 	p->since = conn_now();
 	s->conn = receiver->conn;
-	table.by_conn[receiver->conn] = number;
+	carry(number, receiver->conn);
 	start_receiver(receiver, fields);
 	if (is_new) {
 		send_to(number, (struct span){ "o", 1 });
@@ -620,6 +653,7 @@ session_open_socket(const struct service *service, uint32_t conn, bool framed)
 {
 	uint32_t number = add_session(service, framed ? FRAMED : RAW, conn);
 
+	carry(number, conn);
 	if (framed)
 		web_send(conn, "o", 1, false);
 	service->opened(number);
@@ -726,7 +760,7 @@ receive_framed(uint32_t number, char *data, size_t length)
 	if (judged == PAYLOAD_NO_ARRAY && json_value(&j, &value) && *value.data == '"')
 		hand_up(number, data, value);
 	else
-		web_close(table.sessions[number].conn, BROKEN_FRAMING, "Broken framing.");
+		web_close(table.sessions[number].conn, WS_SOCKJS, "Broken framing.");
 }
 
 void
@@ -756,7 +790,7 @@ void
 session_silent(uint32_t conn)
 {
 	if (table.sessions[table.by_conn[conn]].kind == FRAMED)
-		close_framed(conn, NO_HEARTBEAT, "No response from heartbeat");
+		close_framed(conn, WS_SOCKJS, "No response from heartbeat");
 }
 
 void
@@ -771,9 +805,9 @@ session_closed(uint32_t conn)
 {
 	uint32_t number = table.by_conn[conn];
 
-	table.by_conn[conn] = 0;
 	if (number == 0)
 		return;
+	let_go(conn);
 	if (table.sessions[number].kind == POLLED)
 		table.sessions[number].conn = 0;
 	end_session(number, true);

@@ -29,8 +29,8 @@ struct service {
 	void (*closed)(uint32_t session);
 };
 
-/* Sends a message.  A session that is closing takes no more. */
-void session_send(uint32_t session, const char *data, size_t length, bool binary);
+/* Sends a message.  False if the session is closing, and takes no more. */
+bool session_send(uint32_t session, const char *data, size_t length, bool binary);
 /* Ends a session, with a code that ws_valid_code accepts. */
 void session_close(uint32_t session, unsigned code, const char *reason);
 /* The client's address, for the log; good until the next call. */
@@ -54,9 +54,25 @@ size_t session_block(const struct session_limits *);
 size_t session_payload(const struct session_limits *);
 void session_place(struct memory *, const struct session_limits *);
 
+/* Why a session over HTTP is refused: */
+enum session_refusal {
+	SESSION_FULL,  /* there are as many as there may be */
+	SESSION_SHARE, /* its address has its share */
+	SESSION_REFUSALS
+};
+
+/* What carries a session, besides enum transport: */
+enum {
+	SESSION_PLAIN = TRANSPORT_JSONP + 1, /* a WebSocket without SockJS's frames */
+	SESSION_CARRIERS
+};
+
 struct session_counters {
 	uint32_t open; /* sessions, with those that only keep a Close for their client */
 	uint32_t polled; /* of these, over HTTP */
+	uint64_t opened, refused[SESSION_REFUSALS];
+	/* Connections that carry one, now and ever. */
+	uint64_t carriers[SESSION_CARRIERS], carriers_ever[SESSION_CARRIERS];
 	uint64_t messages_in, messages_out;
 	uint64_t overflows; /* closed because nobody fetched what waited for them */
 };

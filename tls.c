@@ -312,6 +312,9 @@ note_handshake(struct engine *e)
 	e->established = true;
 	drop_cert(e);
 	tls.counters.handshakes++;
+	/* An earlier session's key needs no exchange, for which there would be a point.
+	 */
+	tls.counters.resumed += e->context.eng.ecdhe_point_len == 0;
 }
 
 /* Why an engine has closed: 0 for close_notify; else a failure, which is said once. */

@@ -61,7 +61,8 @@ void tls_finish(uint32_t conn);
 void tls_rest(uint32_t conn);
 
 struct tls_counters {
-	uint64_t handshakes; /* completed */
+	uint64_t handshakes; /* completed, ... */
+	uint64_t resumed;    /* ... and of these, of an earlier session */
 	uint64_t failures;   /* connections that ended for what TLS found wrong */
 };
 

@@ -10,7 +10,7 @@
 #include "rooms.h"
 #include "sandbox.h"
 #include "selfsign.h"
-#include "sockjs.h"
+#include "status.h"
 #include "tls.h"
 
 #include <arpa/inet.h>
@@ -22,10 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef VIDERE_VERSION
-#define VIDERE_VERSION "0.1.0"
-#endif
-
 enum {
 	GRACE = 700, /* milliseconds from SIGTERM to the end: init kills after a second */
 	SPARE_FILES = 16 /* descriptors besides those of connections */
@@ -34,40 +30,52 @@ enum {
 static struct conf conf;
 static struct rooms rooms;
 
-static struct {
-	uint64_t packets[PACKET_EVENTS];
-	uint64_t errors;
-} counters;
+static struct signaller_counters counters;
 
 /*
  * The signaller
  */
 
-/* Sends a packet of the server's own. */
 static void
-send_own(uint32_t session, const char *event, struct span user, struct span room,
+count_packet(struct packet_counts *counts, enum packet_event event, size_t length)
+{
+	counts->packets[event]++;
+	counts->bytes[event] += length;
+}
+
+static void
+send_event(uint32_t session, enum packet_event event, struct span text)
+{
+	if (session_send(session, text.data, text.length, false))
+		count_packet(&counters.out, event, text.length);
+}
+
+/* Sends a packet of the server's own; PACKET_EVENTS is an error. */
+static void
+send_own(uint32_t session, enum packet_event event, struct span user, struct span room,
 	 const char *payload)
 {
 	char data[PACKET_OWN];
 	struct text t;
 
 	text_init(&t, data, sizeof data);
-	packet_put(&t, event, user, room, payload);
-	session_send(session, t.data, t.length, false);
+	packet_put(&t, packet_events[event], user, room, payload);
+	send_event(session, event, (struct span){ t.data, t.length });
 }
 
 static void
-send_error(uint32_t session, const struct packet *p, const char *reason)
+send_error(uint32_t session, const struct packet *p, enum packet_refusal cause,
+	   const char *reason)
 {
 	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
 
-	counters.errors++;
+	counters.refused[cause]++;
 	if (t != NULL) {
 		text_string(t, "error: ");
 		text_escaped(t, reason, strlen(reason), 100);
 		log_end();
 	}
-	send_own(session, "error", p->user, p->room, reason);
+	send_own(session, PACKET_EVENTS, p->user, p->room, reason);
 }
 
 static void
@@ -89,13 +97,13 @@ log_peer(const char *what, uint32_t session)
 }
 
 static void
-send_room(uint32_t room, uint32_t except, struct span text)
+send_room(uint32_t room, uint32_t except, enum packet_event event, struct span text)
 {
 	uint32_t peer = rooms.rooms[room].first;
 
 	for (; peer != 0; peer = rooms.peers[peer].next)
 		if (peer != except)
-			session_send(peer, text.data, text.length, false);
+			send_event(peer, event, text);
 }
 
 /* Takes a peer out of its room and tells the others, who have heard nothing of it yet. */
@@ -112,7 +120,7 @@ leave_room(uint32_t session)
 	memcpy(id, room_id(&rooms, room).data, length);
 	for (; peer != 0; peer = rooms.peers[peer].next)
 		if (peer != session)
-			send_own(peer, "disconnect", user, (struct span){ id, length },
+			send_own(peer, DISCONNECT, user, (struct span){ id, length },
 				 "{}");
 	room_leave(&rooms, session);
 }
@@ -145,7 +153,7 @@ promote(uint32_t room)
 	if (r->initiator != 0)
 		return;
 	r->initiator = r->first;
-	send_own(r->first, "connect", room_user(&rooms, r->first), room_id(&rooms, room),
+	send_own(r->first, CONNECT, room_user(&rooms, r->first), room_id(&rooms, room),
 		 "true");
 }
 
@@ -179,7 +187,7 @@ handle_connect(uint32_t session, const struct packet *p)
 		bool inside = room != 0 && rooms.peers[session].room == room;
 		if (room != 0 && older == 0 && !inside &&
 		    rooms.rooms[room].count >= conf.max_peers) {
-			send_error(session, p, "room is full");
+			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
 		if (rooms.peers[session].room != 0)
@@ -193,7 +201,7 @@ handle_connect(uint32_t session, const struct packet *p)
 	text_string(&t,
 		    rooms.rooms[room].initiator == session ? "\"true\"" : "\"false\"");
 	packet_after_payload(&t, p);
-	send_room(room, 0, (struct span){ t.data, t.length });
+	send_room(room, 0, CONNECT, (struct span){ t.data, t.length });
 	block_give(t.data);
 }
 
@@ -213,7 +221,7 @@ handle_ping(uint32_t session, const struct packet *p)
 	}
 	text_string(&t, "]\"");
 	packet_after_payload(&t, p);
-	session_send(session, t.data, t.length, false);
+	send_event(session, PING, (struct span){ t.data, t.length });
 	block_give(t.data);
 }
 
@@ -221,10 +229,10 @@ static void
 handle_others(uint32_t session, const struct packet *p)
 {
 	if (!is_sender(session, p)) {
-		send_error(session, p, "not in this room");
+		send_error(session, p, PACKET_NOT_INSIDE, "not in this room");
 		return;
 	}
-	send_room(rooms.peers[session].room, session, p->text);
+	send_room(rooms.peers[session].room, session, p->event, p->text);
 	if (p->event == DISCONNECT) {
 		log_peer("disconnects", session);
 		room_leave(&rooms, session);
@@ -252,10 +260,11 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 		log_packet(session, text, length);
 	wrong = packet_read(&p, text, length);
 	if (wrong != NULL) {
-		send_error(session, &p, wrong);
+		count_packet(&counters.in, PACKET_EVENTS, length);
+		send_error(session, &p, PACKET_BAD, wrong);
 		return;
 	}
-	counters.packets[p.event]++;
+	count_packet(&counters.in, p.event, length);
 	switch (p.event) {
 	case CONNECT: handle_connect(session, &p); break;
 	case PING: handle_ping(session, &p); break;
@@ -301,48 +310,6 @@ on_signal(int signal)
 		counters_wanted = 1;
 	else if (stop_signals++ > 0)
 		_exit(0);
-}
-
-static void
-put_counter(struct text *t, const char *name, uint64_t value)
-{
-	text_char(t, ' ');
-	text_string(t, name);
-	text_char(t, '=');
-	text_number(t, value);
-}
-
-static void
-log_counters(void)
-{
-	const struct conn_counters *c = conn_count();
-	const struct session_counters *s = session_count();
-	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
-
-	if (t == NULL)
-		return;
-	text_string(t, "counters:");
-	put_counter(t, "connections", c->open);
-	put_counter(t, "sessions", s->open);
-	put_counter(t, "polled", s->polled);
-	put_counter(t, "rooms", rooms.open);
-	put_counter(t, "peers", rooms.present);
-	put_counter(t, "blocks", block_taken());
-	put_counter(t, "accepted", c->accepted);
-	put_counter(t, "refused", c->refused);
-	put_counter(t, "overflows", c->overflows + s->overflows);
-	put_counter(t, "bytes_in", c->bytes_in);
-	put_counter(t, "bytes_out", c->bytes_out);
-	put_counter(t, "requests", web_count()->requests);
-	put_counter(t, "request_errors", web_count()->errors);
-	put_counter(t, "messages_in", s->messages_in);
-	put_counter(t, "messages_out", s->messages_out);
-	for (unsigned i = 0; i < PACKET_EVENTS; i++)
-		put_counter(t, packet_events[i], counters.packets[i]);
-	put_counter(t, "packet_errors", counters.errors);
-	put_counter(t, "handshakes", tls_count()->handshakes);
-	put_counter(t, "handshake_failures", tls_count()->failures);
-	log_end();
 }
 
 /* The pair in use, and one to load the next into. */
@@ -393,7 +360,7 @@ woken(void)
 	}
 	if (counters_wanted) {
 		counters_wanted = 0;
-		log_counters();
+		status_log();
 	}
 }
 
@@ -688,7 +655,7 @@ largest_reply(void)
 static bool
 serve_elsewhere(uint32_t conn, const struct http_request *r)
 {
-	return conf.page && page_answer(conn, r, conf.prefix);
+	return status_answer(conn, r) || (conf.page && page_answer(conn, r, conf.prefix));
 }
 
 static void
@@ -798,6 +765,7 @@ main(int argc, char **argv)
 			 "no conf.json here: built-in defaults");
 	raise_file_limit();
 	map_memory();
+	status_start(conf.monitor, &rooms, &counters);
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();

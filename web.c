@@ -61,10 +61,22 @@ web_place(struct memory *m, const struct web_limits *limits,
 	    memory_take(m, (size_t)limits->connections + 1, sizeof *web.channels);
 }
 
+const uint16_t web_statuses[] = { 101, 200, 204, 304, 400, 403, 404, 405, 406,
+				  408, 413, 417, 426, 431, 500, 501, 503, 505 };
+const uint16_t web_codes[] = { WS_NORMAL,  WS_PROTOCOL_ERROR, WS_INVALID_DATA,
+			       WS_TOO_BIG, WS_SOCKJS,	      WS_REPLACED };
+
 const struct web_counters *
 web_count(void)
 {
 	return &web.counters;
+}
+
+static void
+count(uint64_t *counts, const uint16_t *numbers, size_t length, unsigned number)
+{
+	for (size_t i = 0; i < length; i++)
+		counts[i] += numbers[i] == number;
 }
 
 /*
@@ -100,6 +112,7 @@ web_close(uint32_t conn, unsigned code, const char *reason)
 
 	if (ch->state != SOCKET)
 		return;
+	count(web.counters.closes, web_codes, WEB_CODES, code);
 	send_close(conn, code, (struct span){ reason, strlen(reason) });
 	ch->state = FAREWELL;
 	conn_deadline(conn, CLOSING);
@@ -219,6 +232,7 @@ expire_socket(uint32_t conn)
 	struct channel *ch = &web.channels[conn];
 
 	if (ch->missed == MISSED) {
+		web.counters.silent++;
 		log_line(LEVEL_DEBUG, conn_peer(conn), "closed: no answer to heartbeats");
 		web.handler->silent(conn);
 		if (ch->state == SOCKET)
@@ -292,6 +306,7 @@ put_date(struct text *t)
 static void
 put_head(struct text *t, unsigned status, const char *type, struct span fields)
 {
+	count(web.counters.answers, web_statuses, WEB_STATUSES, status);
 	text_string(t, "HTTP/1.1 ");
 	text_number(t, status);
 	text_char(t, ' ');
@@ -323,7 +338,6 @@ web_answer(uint32_t conn, const struct web_answer *a)
 
 	if (ch->state != IN_HAND)
 		return;
-	web.counters.errors += a->status >= 400;
 	text_init(&t, data, sizeof data);
 	put_head(&t, a->status, a->type, a->fields);
 	if (has_body) {
@@ -461,6 +475,7 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 	if (!conn_write(conn, head, sizeof head - 1) ||
 	    !conn_write(conn, accept, sizeof accept) || !conn_write(conn, "\r\n\r\n", 4))
 		return false;
+	count(web.counters.answers, web_statuses, WEB_STATUSES, 101);
 	ch->state = SOCKET;
 	ch->begun = 0;
 	ch->missed = 0;

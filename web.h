@@ -89,9 +89,16 @@ bool web_send(uint32_t conn, const char *data, size_t length, bool binary);
 /* Begins the closing handshake (RFC 6455 section 7.1.2); `closed` is called within it. */
 void web_close(uint32_t conn, unsigned code, const char *reason);
 
+enum { WEB_STATUSES = 18, WEB_CODES = 6 };
+
+/* The statuses of answers, and the codes of a server's Close frames, as they are counted;
+ * at its end nobody counts any more. */
+extern const uint16_t web_statuses[WEB_STATUSES], web_codes[WEB_CODES];
+
 struct web_counters {
 	uint64_t requests; /* upgrades included */
-	uint64_t errors;   /* answered with a status of 400 and above */
+	uint64_t answers[WEB_STATUSES], closes[WEB_CODES];
+	uint64_t silent; /* WebSockets that answered no heartbeat */
 };
 
 const struct web_counters *web_count(void);

@@ -21,6 +21,7 @@ enum ws_code { /* section 7.4.1, and this protocol's own */
 	       WS_INVALID_DATA = 1007,
 	       WS_TOO_BIG = 1009,
 	       WS_OVERLOADED = 1013,
+	       WS_SOCKJS = 3000, /* SockJS servers' for what breaks its rules */
 	       WS_REPLACED = 4001
 };
 

@@ -68,7 +68,7 @@ async function cutCable(t, meanwhile) {
 		await a.none();
 		await a.close();
 	});
-	await until('they are forgotten', () => server.counters(),
+	return until('they are forgotten', () => server.counters(),
 		({ connections, blocks }) => connections === 0 && blocks === 0);
 }
 
@@ -77,8 +77,11 @@ if (process.argv[2] === 'far') {
 } else {
 	test('those who were only listening', t => cutCable(t, () => () => {}));
 
-	test('those who were being sent packets', t => cutCable(t, a => {
-		const timer = setInterval(() => a.send(packet('broadcast', 'a', 'r', 'x')), 20);
-		return () => clearInterval(timer);
-	}));
+	test('those who were being sent packets', async t => {
+		const counters = await cutCable(t, a => {
+			const timer = setInterval(() => a.send(packet('broadcast', 'a', 'r', 'x')), 20);
+			return () => clearInterval(timer);
+		});
+		assert.equal(counters.connections_dropped, 2);
+	});
 }

@@ -118,7 +118,7 @@ test('a peer that does not read is closed; the others get everything in order', 
 	await a.gets(text);
 	await silence(b, a);
 	await connections(server, 2);
-	assert.equal((await server.counters()).overflows, 1);
+	assert.equal((await server.counters()).connections_dropped, 1);
 });
 
 test('a peer that reads late gets all that was kept for it', async t => {

@@ -48,7 +48,7 @@ async function frames(server) {
 }
 
 async function requests(server) {
-	const texts = [request('/nowhere'), request('/', { Host: undefined }), '\x16\x03\x01\n',
+	const texts = [request('/nowhere'), request('/metrics'), request('/health'), request('/', { Host: undefined }), '\x16\x03\x01\n',
 		handshake(undefined, { 'Sec-WebSocket-Version': '8' }), `GET /${'x'.repeat(9000)}`,
 		request('/', { method: 'POST', 'Transfer-Encoding': 'chunked' }) + '3\r\nabc\r\n0\r\n\r\n'];
 	for (const text of texts) {

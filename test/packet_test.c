@@ -179,6 +179,7 @@ the_events_have_their_names(void **state)
 	assert_string_equal(packet_events[BROADCAST], "broadcast");
 	assert_string_equal(packet_events[PING], "ping");
 	assert_string_equal(packet_events[DISCONNECT], "disconnect");
+	assert_string_equal(packet_events[PACKET_EVENTS], "error");
 	assert_int_equal(PACKET_EVENTS, 4);
 }
 

@@ -11,7 +11,7 @@ import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, open, packet } from './client.mjs';
 import { Lines, bounded, built, scratch, serve, test, until } from './server.mjs';
-import { meet, transports } from './sockjs.mjs';
+import { ask, meet, transports } from './sockjs.mjs';
 
 const binary = built('VIDERE_PLAIN', 'videre');
 const library = built('FORBIDDEN', 'build/forbidden.so');
@@ -60,6 +60,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 			allow: [/ warn - refused connections: \d+$/], /* once a second */
 		});
 		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
+		assert.match((await ask(server, '/metrics')).body, /^videre_resident_memory_bytes /m);
 		for (const kind of transports) {
 			await call(server, kind, kind);
 			for (const client of server.clients)
@@ -91,7 +92,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 			others.push(await Raw.connect(server));
 		await until('all are in', () => server.counters(), ({ connections }) => connections === 20);
 		await assert.rejects(open(server));
-		const { refused } = await server.counters();
+		const { connections_refused: refused } = await server.counters();
 		assert(refused > 0);
 		await server.stop();
 
@@ -122,6 +123,21 @@ const unshares = () => {
 		return false;
 	}
 };
+
+test('it tells its resident memory, as far as there is /proc', async t => {
+	const server = await serve(t, { binary });
+	const told = async one => /^videre_resident_memory_bytes (\d+)$/m.exec((await ask(one, '/metrics')).body)?.[1];
+	const bytes = Number(await told(server)), kilobytes = Number((await status(server, 'VmRSS'))[0]);
+	/* The kernel counts it in two ways. */
+	assert(Math.abs(bytes / 1024 - kilobytes) < 512, `${bytes} bytes, ${kilobytes} kB`);
+	if (!unshares())
+		return t.skip('a mount namespace cannot be made');
+	const without = `unshare --mount sh -c 'mount -t tmpfs tmpfs /proc && exec "$0" "$@"'`;
+	const blind = await serve(t, { binary: await wrapped(t, without) });
+	assert.equal(await told(blind), undefined);
+	assert.equal((await ask(blind, '/health')).status, 200);
+	await blind.counters();
+});
 
 const SYSLOGD = `socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un($ARGV[0])) or die;
 	$| = 1; print "$m\\n" while defined recv(S, $m, 2000, 0)`;

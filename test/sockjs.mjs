@@ -612,7 +612,7 @@ export async function join(server, room, user, witness) {
 	return session;
 }
 
-const none = { connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
+const none = { connections: 0, transport_connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
 
 /* In the end every table is empty. */
 export const emptied = server => eventually('empty tables', () => server.counters(),

@@ -83,6 +83,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf_default(&conf);
 	conf.log = "/dev/null";
 	conf.log_level = LEVEL_TRACE;
+	conf.monitor[0].bits = 0; /* all of IPv4 */
 	conf.max_connections = 6;
 	conf.max_per_address = 3;
 	conf.max_peers = 3;
@@ -92,6 +93,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
+	status_start(conf.monitor, &rooms, &counters);
 	open_sockets();
 	log_flush();
 	memory_remember();
