@@ -600,7 +600,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 
 	test('a server that goes ends no call, and when it is back the call is made anew', async t => {
 		const first = await start();
-		const allow = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/];
+		const allow = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /status of 503/];
 		const pages = [];
 		for (let i = 0; i < 2; i++)
 			pages.push(await enter(t, first, { allow }));
