@@ -90,7 +90,7 @@ toolchain/source/musl/patched: | device/musl-relr.patch
 	patch -d $(@D) -p1 <$|
 	touch $@
 
-toolchain/%/done: toolchain/source/musl/patched
+toolchain/%/done: toolchain/source/musl/patched device/musl-relr.patch
 	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
 	cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
 	$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
