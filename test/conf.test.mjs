@@ -1,23 +1,11 @@
 /* Options, configuration, log, signals: what its operator sees. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { Raw, gather, handshake, open, packet, request } from './client.mjs';
-import { LISTENING, bounded, run, scratch, serve, start, test, until } from './server.mjs';
-
-/* A port that was free a moment ago. */
-async function freePort() {
-	const listener = net.createServer().listen(0, '127.0.0.1');
-	await once(listener, 'listening');
-	const { port } = listener.address();
-	listener.close();
-	await once(listener, 'close');
-	return port;
-}
+import { LISTENING, bounded, freePort, run, scratch, serve, start, test, until } from './server.mjs';
 
 describe('options', () => {
 	test('-h tells them all', async () => {

@@ -4,8 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test as nodeTest } from 'node:test';
@@ -66,6 +68,22 @@ export async function scratch(t) {
 	const dir = await mkdtemp(path.join(tmpdir(), 'videre-'));
 	t.after(() => rm(dir, { recursive: true, force: true }));
 	return dir;
+}
+
+/* A port that was free a moment ago, and is none of those that the kernel gives to connections. */
+export async function freePort() {
+	for (;;) {
+		const listener = net.createServer().listen(randomInt(20000, 30000), '127.0.0.1');
+		try {
+			await once(listener, 'listening');
+		} catch {
+			continue;
+		}
+		const { port } = listener.address();
+		listener.close();
+		await once(listener, 'close');
+		return port;
+	}
 }
 
 /* Asks again, and not too fast, until the answer is good. */

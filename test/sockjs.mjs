@@ -489,7 +489,8 @@ class HttpSession extends Session {
 
 	/* One request at a time, with all that has gathered meanwhile, as a browser does it. */
 	async #transmit() {
-		this.#sending ??= await Raw.connect(this.server);
+		if (this.#sending?.socket.readableEnded ?? true)
+			this.#sending = await Raw.connect(this.server);
 		while (this.#outbox.length > 0) {
 			const text = JSON.stringify(this.#outbox.splice(0));
 			const [target, body, headers, status] = this.#kind === 'jsonp'

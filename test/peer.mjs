@@ -1,0 +1,98 @@
+/* npm's sockjs-client, new and old, in Node: the face of a client of client.mjs. */
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import SockJS10 from 'sockjs-client-1.0';
+import SockJS16 from 'sockjs-client';
+import { members, packet, url } from './client.mjs';
+import { bounded } from './server.mjs';
+
+export const versions = { '1.6.1': SockJS16, '1.0.3': SockJS10 };
+export const transports = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
+export const PATIENCE = 20_000; /* milliseconds for a transport to open */
+
+/* Of old, only the time that the first request took told how long a transport may take. */
+for (const [version, { prototype }] of Object.entries(versions)) {
+	assert.equal(versions[version].version, version);
+	assert.equal(typeof prototype.countRTO, 'function');
+	prototype.countRTO = () => PATIENCE;
+}
+
+export const base = server => url(server, server.prefix, 'http');
+
+let rounds = 0;
+
+/* A client with the face of those of client.mjs. */
+export class Peer {
+	#messages = [];
+	#events = new EventEmitter();
+
+	static async open(server, [version, transport]) {
+		const peer = new Peer(new versions[version](base(server), null, { transports: transport }));
+		server.clients.add(peer);
+		const opened = new Promise((resolve, reject) => {
+			peer.socket.onopen = resolve;
+			peer.ended.then(({ code, reason }) => reject(new Error(`closed: ${code} ${reason}`)));
+		});
+		await bounded(opened, `${version} to open by ${transport}`);
+		assert.equal(peer.socket.transport, transport);
+		return peer;
+	}
+
+	constructor(socket) {
+		this.socket = socket;
+		socket.onmessage = ({ data }) => {
+			this.#messages.push(data);
+			this.#events.emit('change');
+		};
+		this.ended = new Promise(resolve => {
+			socket.onclose = ({ code, reason, wasClean }) => {
+				this.end = { code, reason, wasClean };
+				resolve(this.end);
+				this.#events.emit('change');
+			};
+		});
+	}
+
+	send(text) {
+		this.socket.send(text);
+	}
+
+	join(user, room) {
+		this.send(packet('connect', user, room, '{}'));
+	}
+
+	async next() {
+		const wait = async () => {
+			while (this.#messages.length === 0) {
+				assert.equal(this.end, undefined, 'closed while waiting');
+				await once(this.#events, 'change');
+			}
+			return this.#messages.shift();
+		};
+		return bounded(wait(), 'a message');
+	}
+
+	async gets(...texts) {
+		for (const text of texts)
+			assert.equal(await this.next(), text);
+	}
+
+	async none() {
+		const room = `nobody is here, ${++rounds}`;
+		this.send(packet('ping', 'me', room, '{}'));
+		await this.gets(members('me', room));
+	}
+
+	closed() {
+		return bounded(this.ended, 'the close');
+	}
+
+	async close(code, reason) {
+		this.socket.close(code, reason);
+		return this.closed();
+	}
+
+	destroy() {
+		this.socket.close();
+	}
+}
