@@ -1,0 +1,190 @@
+/* One server behind HAProxy and behind nginx, with the recipes that README names, over every transport. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import http2 from 'node:http2';
+import path from 'node:path';
+import { describe } from 'node:test';
+import { OPCODE, Raw, frame, handshake, joined, left, open, packet } from './client.mjs';
+import { haproxy, nginx, transports, visit } from './proxy.mjs';
+import { bounded, freePort, serve, start, test, until } from './server.mjs';
+import { ask, fresh } from './sockjs.mjs';
+
+const SOON = 3000; /* milliseconds: less than a SockJS session lives without a receiver */
+const proxies = { 'haproxy.cfg': haproxy, 'nginx.conf': nginx };
+const trusting = { TrustedProxies: ['127.0.0.1'], Log: 'log', LogLevel: 'debug' };
+
+/* A server, and a client's view of the proxy before it. */
+async function behind(t, name, { conf, changes = [], ...options } = {}) {
+	const server = await serve(t, { conf: { ...trusting, ...conf }, ...options });
+	const proxy = await proxies[name](t, name, [['127.0.0.1:1111', `127.0.0.1:${server.port}`], ...changes]);
+	return { server, proxy };
+}
+
+const say = (user, room, what) => packet('broadcast', user, room, what);
+
+async function tells(from, to, text) {
+	from.send(text);
+	await to.gets(text);
+}
+
+/* The next sign of life from the server. */
+const beat = (peer, transport) => transport === 'jsonp' ? peer.beat()
+	: bounded(once(peer.socket, transport === 'plain' ? 'ping' : 'heartbeat'), 'a heartbeat');
+
+/* Two in a room by the same transport. */
+async function call(proxy, transport, room) {
+	const caller = await visit(proxy, transport);
+	caller.join('caller', room);
+	await caller.gets(joined('caller', room, true));
+	const callee = await visit(proxy, transport);
+	callee.join('callee', room);
+	await Promise.all([caller, callee].map(each => each.gets(joined('callee', room, false))));
+	return { caller, callee };
+}
+
+/* Every session's client has a request or a socket there. */
+const attached = (server, sessions) => until(`${sessions} sessions on connections`, () => server.counters(),
+	counters => counters.sessions === sessions && counters.transport_connections === sessions);
+
+/* A connection of HTTP/2, as browsers come to have it. */
+async function browse(proxy) {
+	const browser = http2.connect(`https://127.0.0.1:${proxy.port}`, { ca: proxy.tls.ca });
+	proxy.clients.add(browser);
+	await bounded(once(browser, 'connect'), 'a connection');
+	assert.equal(browser.alpnProtocol, 'h2');
+	return browser;
+}
+
+for (const name of Object.keys(proxies)) {
+	describe(name, { concurrency: 6 }, () => {
+		test('carries calls over every transport, and tells at once who has gone', async t => {
+			const { server, proxy } = await behind(t, name);
+			for (const transport of transports) {
+				const { caller, callee } = await call(proxy, transport, transport);
+				for (const length of [100, 10_000, 60_000])
+					await tells(caller, callee, say('caller', transport, 'x'.repeat(length)));
+				await tells(callee, caller, say('callee', transport, 'é \u2028 %41'));
+				for (let i = 0; i < 20; i++)
+					caller.send(say('caller', transport, i));
+				for (let i = 0; i < 20; i++)
+					await callee.gets(say('caller', transport, i));
+				await attached(server, 2);
+				caller.destroy();
+				await bounded(callee.gets(left('caller', transport)), `word of ${transport}`, SOON);
+				await attached(server, 1);
+				callee.destroy();
+				await bounded(attached(server, 0), `the end of ${transport}`, SOON);
+			}
+		});
+
+		test('keeps who is silent for as long as heartbeats come', async t => {
+			/* The recipe's times for a heartbeat of 1 second, which may come a second later, instead of 25. */
+			const unused = name === 'nginx.conf' ? 'keepalive_timeout' : 'http-keep-alive';
+			const changes = [[' 40s', ' 3s'], [`${unused} 30s`, `${unused} 1500ms`]];
+			const { proxy } = await behind(t, name, { conf: { Heartbeat: 1 }, changes });
+			await Promise.all(transports.map(async transport => {
+				const { caller, callee } = await call(proxy, transport, transport);
+				for (let beats = 0; beats < 4; beats++)
+					await beat(callee, transport);
+				await tells(caller, callee, say('caller', transport, 'still here'));
+				await tells(callee, caller, say('callee', transport, 'so am I'));
+			}));
+		});
+
+		test('says who the client is, whatever that says itself', async t => {
+			const A = '203.0.113.1';
+			const { server, proxy } = await behind(t, name,
+				{ conf: { MaxPerAddress: 2 }, allow: [/ warn - refused connections: \d+$/] });
+			const shake = async (localAddress, hops) => {
+				const raw = await Raw.connect(proxy, { localAddress });
+				raw.write(handshake(undefined, { 'X-Forwarded-For': hops }));
+				return raw.status();
+			};
+			/* From a proxy before this one, which is trusted as well. */
+			for (const status of [101, 101, 503])
+				assert.equal(await shake('127.0.0.1', A), status);
+			/* From others. */
+			for (const hops of [undefined, A, `${A}, 127.0.0.1`, [A, '127.0.0.1']])
+				assert.equal(await shake('127.0.0.2', hops), 101, `${hops}`);
+			await ask(proxy, '/echo/health', { 'X-Forwarded-For': A });
+			const log = await readFile(path.join(server.dir, 'log'), 'utf8');
+			const who = [...log.matchAll(/ ([\d.]+):\d+ requests \/echo\/websocket/g)].map(([, address]) => address);
+			assert.deepEqual(who, [A, A, A, ...Array(4).fill('127.0.0.2')]);
+		});
+
+		test('shows neither how the server is nor what else is there', async t => {
+			const { proxy } = await behind(t, name);
+			for (const target of ['/health', '/metrics', '/echo/health', '/echo/../health', '/'])
+				assert.equal((await ask(proxy, target)).status, 404, target);
+			assert.equal((await ask(proxy, '/echo')).body, 'Welcome to SockJS!\n');
+		});
+
+		test('streams over HTTP/2, and tells at once that a stream is reset', async t => {
+			const { server, proxy } = await behind(t, name);
+			const browser = await browse(proxy);
+			const session = `/echo${fresh()}`, room = 'h2';
+			const stream = browser.request({ ':path': `${session}/eventsource` });
+			stream.setEncoding('utf8');
+			let text = '';
+			stream.on('data', data => text += data);
+			const shows = what => until(what, () => text, () => text.includes(what));
+			await shows('data: o');
+			const watcher = await open(proxy);
+			watcher.join('watcher', room);
+			await watcher.gets(joined('watcher', room, true));
+			const sending = browser.request({ ':method': 'POST', ':path': `${session}/xhr_send` });
+			sending.end(JSON.stringify([packet('connect', 'h2', room, '{}')]));
+			const [headers] = await bounded(once(sending, 'response'), 'an answer');
+			assert.equal(headers[':status'], 204);
+			await watcher.gets(joined('h2', room, false));
+			watcher.send(say('watcher', room, 'soon'));
+			await shows('soon');
+			stream.close(http2.constants.NGHTTP2_CANCEL);
+			await bounded(watcher.gets(left('h2', room)), 'word of the stream', SOON);
+			await attached(server, 1);
+		});
+
+		test('carries a WebSocket over HTTP/2 if it says that it can', async t => {
+			const { server, proxy } = await behind(t, name);
+			const browser = await browse(proxy);
+			const greeting = browser.request({ ':path': '/echo' });
+			assert.equal((await bounded(once(greeting, 'response'), 'an answer'))[0][':status'], 200);
+			/* Of one that does not, browsers ask for it over HTTP/1.1. */
+			const can = browser.remoteSettings.enableConnectProtocol ?? false;
+			assert.equal(can, name === 'haproxy.cfg');
+			if (!can)
+				return;
+			const stream = browser.request({ ':method': 'CONNECT', ':protocol': 'websocket',
+				':path': '/echo/websocket', 'sec-websocket-version': '13' });
+			assert.equal((await bounded(once(stream, 'response'), 'an answer'))[0][':status'], 200);
+			stream.setEncoding('utf8');
+			let text = '';
+			stream.on('data', data => text += data);
+			stream.write(frame(OPCODE.text, packet('connect', 'h2', 'r', '{}')));
+			await until('joined', () => text, () => text.includes(joined('h2', 'r', true)));
+			stream.close(http2.constants.NGHTTP2_CANCEL);
+			await bounded(attached(server, 0), 'its end', SOON);
+		});
+
+		test('answers while the server is away, and finds it again', async t => {
+			const conf = { ...trusting, Port: await freePort() };
+			const first = await start({ conf });
+			const proxy = await proxies[name](t, name, [['127.0.0.1:1111', `127.0.0.1:${conf.Port}`]]);
+			try {
+				const peers = await Promise.all(transports.map(transport => visit(proxy, transport)));
+				await first.stop();
+				for (const peer of peers)
+					await peer.closed();
+			} finally {
+				await first.stop();
+			}
+			const { status } = await ask(proxy, '/echo');
+			assert([502, 503].includes(status), status);
+			await serve(t, { conf });
+			await until('the server is back', () => ask(proxy, '/echo'), answer => answer.status === 200);
+			for (const transport of transports)
+				await call(proxy, transport, transport);
+		});
+	});
+}
