@@ -1,0 +1,224 @@
+/* Several servers behind HAProxy with proxy/fleet.cfg: rooms stay whole, whatever comes and goes. */
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { Raw, joined, packet } from './client.mjs';
+import { haproxy, transports, visit } from './proxy.mjs';
+import { bounded, freePort, start, test, until } from './server.mjs';
+import { ask, eventually, exchange, under } from './sockjs.mjs';
+
+const conf = { TrustedProxies: ['127.0.0.1'] };
+
+/* What changes in the recipe for servers of these ports, by id, and this port for its peers. */
+function configured(ports, peers) {
+	const lines = Object.entries(ports).map(([id, port]) => `\tserver s${id} 127.0.0.1:${port} id ${id}\n`);
+	const three = [1, 2, 3].map(id => `\tserver s${id} 10.0.0.${id}:1111 id ${id}\n`);
+	return [
+		[three.join(''), lines.join('')],
+		['127.0.0.1:10000', `127.0.0.1:${peers}`],
+	];
+}
+
+/* A server that is stopped after the test, unless that has done so. */
+async function member(t) {
+	const server = await start({ conf });
+	t.after(() => server.gone ?? server.stop());
+	return server;
+}
+
+async function fleet(t) {
+	const servers = { 1: await member(t), 2: await member(t), 3: await member(t) };
+	const ports = Object.fromEntries(Object.entries(servers).map(([id, { port }]) => [id, port]));
+	const peers = await freePort();
+	const proxy = await haproxy(t, 'fleet.cfg', configured(ports, peers));
+	return { servers, ports, peers, proxy };
+}
+
+/* The id of the server of each key that HAProxy knows. */
+async function places(proxy) {
+	const table = await proxy.command('show table rooms');
+	const entries = [...table.matchAll(/ key=(\S+) .*server_id=(\d+)/g)];
+	return Object.fromEntries(entries.map(([, key, id]) => [key, Number(id)]));
+}
+
+/* Asks something of each key, so that HAProxy has to choose. */
+async function choose(proxy, keys) {
+	const raw = await Raw.connect(proxy);
+	for (const key of keys)
+		assert.equal((await exchange(raw, `/${key}/echo`)).body, 'Welcome to SockJS!\n');
+	const all = await places(proxy);
+	return keys.map(key => all[key]);
+}
+
+const named = (name, count) => Array.from({ length: count }, (_, i) => `${name}-${i}`);
+
+class Room {
+	#clients = [];
+
+	/* Three come, each over a transport of its own. */
+	static async open(proxy, key, kinds) {
+		const room = new Room(proxy, key, kinds);
+		await room.fill();
+		return room;
+	}
+
+	constructor(proxy, key, kinds = ['plain']) {
+		Object.assign(this, { key, kinds, place: under(proxy, `/${key}/echo`) });
+	}
+
+	async fill() {
+		this.#clients = [];
+		for (let i = 0; i < 3; i++)
+			await this.join(this.kinds[i % this.kinds.length]);
+		await this.isWhole();
+	}
+
+	/* A client tries until it is in, as those in browsers do; everybody hears of it. */
+	async join(transport) {
+		const client = await until(`a way into ${this.key}`,
+			() => visit(this.place, transport).catch(() => undefined), found => found !== undefined);
+		const user = `user ${this.#clients.length}`;
+		client.join(user, this.key);
+		this.#clients.push(client);
+		await this.#all(joined(user, this.key, this.#clients.length === 1));
+	}
+
+	#all(text, except) {
+		return Promise.all(this.#clients.filter(client => client !== except).map(client => client.gets(text)));
+	}
+
+	/* Each hears every other, and nothing has come before that. */
+	async isWhole() {
+		for (const [i, client] of this.#clients.entries()) {
+			const text = packet('broadcast', `user ${i}`, this.key, `from ${i}`);
+			client.send(text);
+			await this.#all(text, client);
+		}
+	}
+
+	/* All are cut off, and come back. */
+	async meetsAgain() {
+		await Promise.all(this.#clients.map(client => client.closed()));
+		await this.fill();
+	}
+}
+
+const each = (rooms, action) => Promise.all(rooms.map(action));
+
+/* So many rooms, each over other transports. */
+const open = (proxy, count, kinds = transports) => each(named('room', count), (key, i) =>
+	Room.open(proxy, key, [0, 1, 2].map(n => kinds[(i + n) % kinds.length])));
+
+/* The rooms on a server, and the others. */
+async function split(proxy, rooms, id) {
+	const all = await places(proxy);
+	const here = rooms.filter(({ key }) => all[key] === id);
+	assert(here.length > 0, `server ${id} has rooms`);
+	return { here, others: rooms.filter(room => !here.includes(room)) };
+}
+
+/* The rooms of a server are whole elsewhere some time after it is lost, and the others are not disturbed. */
+async function lose(t, proxy, rooms, id, how) {
+	const { here, others } = await split(proxy, rooms, id);
+	const begin = performance.now();
+	await how();
+	await each(here, room => room.meetsAgain());
+	t.diagnostic(`${here.length} rooms are whole again after ${Math.round(performance.now() - begin)} ms`);
+	await each(others, room => room.isWhole());
+	assert(!Object.values(await places(proxy)).includes(id));
+}
+
+describe('a fleet', { concurrency: 3 }, () => {
+	test('every room is whole, on one of all servers', async t => {
+		const { servers, proxy } = await fleet(t);
+		const rooms = await open(proxy, 60);
+		const counts = await Promise.all(Object.values(servers).map(server => server.counters()));
+		assert.equal(counts.reduce((sum, { rooms }) => sum + rooms, 0), rooms.length);
+		assert.equal(counts.reduce((sum, { peers }) => sum + peers, 0), 3 * rooms.length);
+		for (const { rooms: share } of counts)
+			assert(share >= 5, `${share} of ${rooms.length}`);
+		t.diagnostic(`rooms: ${counts.map(({ rooms }) => rooms)}`);
+	});
+
+	test('the rooms of a server that dies meet again on others', async t => {
+		const { servers, proxy } = await fleet(t);
+		const rooms = await open(proxy, 18);
+		await lose(t, proxy, rooms, 1, () => {
+			servers[1].gone = assert.rejects(servers[1].stop('SIGKILL'), /SIGKILL/);
+			return servers[1].gone;
+		});
+	});
+
+	test('the rooms of a server that falls silent meet again on others, and stay there when it is back', async t => {
+		const { servers, proxy } = await fleet(t);
+		const rooms = await open(proxy, 18);
+		await lose(t, proxy, rooms, 2, () => servers[2].signal('SIGSTOP'));
+		servers[2].signal('SIGCONT');
+		await eventually('it is used again', () => proxy.command('show servers state rooms'),
+			text => / s2 127\.0\.0\.1 2 /.test(text));
+		await each(rooms, room => room.join('plain'));
+		await each(rooms, room => room.isWhole());
+		assert((await choose(proxy, named('new', 40))).includes(2));
+	});
+
+	test('when a server is added, rooms stay, and a quarter of the keys is its own', async t => {
+		const { proxy, ports, peers } = await fleet(t);
+		const rooms = await open(proxy, 12, ['plain', 'websocket', 'xhr-polling']);
+		const keys = named('key', 200);
+		const before = await choose(proxy, keys);
+
+		const fourth = await member(t);
+		/* Five seconds after its start a process knows that nobody has a table for it, and hands on its own. */
+		await eventually('it may be reloaded', () => proxy.command('show peers'),
+			text => (Number(/ flags=(0x\w+) /.exec(text)[1]) & 3) === 3);
+		await proxy.reload(configured({ ...ports, 4: fourth.port }, peers));
+		const known = rooms.length + keys.length;
+		await until('the new process knows the rooms', () => places(proxy), all => Object.keys(all).length === known);
+		await each(rooms, room => room.join('plain'));
+		await each(rooms, room => room.isWhole());
+		assert.deepEqual(await choose(proxy, keys), before);
+
+		/* What another one makes of them that has not seen them, and has the servers in another order. */
+		const [[lines, ours], ...rest] = configured({ ...ports, 4: fourth.port }, await freePort());
+		const reversed = `${ours.trimEnd().split('\n').reverse().join('\n')}\n`;
+		const other = await haproxy(t, 'fleet.cfg', [[lines, reversed], ...rest]);
+		const after = await choose(other, keys);
+		const moved = keys.filter((_, i) => after[i] !== before[i]).length;
+		t.diagnostic(`${moved} of ${keys.length} keys move`);
+		assert(moved >= keys.length / 10 && moved <= keys.length * 4 / 10, `${moved} keys move`);
+		assert(keys.every((_, i) => [before[i], 4].includes(after[i])));
+		assert((await choose(proxy, named('new', 40))).includes(4));
+	});
+
+	test('a server that is drained keeps its rooms, and when it stops they meet again on others', async t => {
+		const { servers, proxy } = await fleet(t);
+		const rooms = await open(proxy, 18);
+		await proxy.command('set server rooms/s3 state drain');
+		await each(rooms, room => room.join('plain'));
+		await each(rooms, room => room.isWhole());
+		assert(!(await choose(proxy, named('new', 40))).includes(3));
+		await lose(t, proxy, rooms, 3, async () => {
+			await proxy.command('set server rooms/s3 state maint');
+			servers[3].gone = servers[3].stop();
+			await servers[3].gone;
+		});
+	});
+
+	test('what is no room key is told so, and reaches no server', async t => {
+		const { proxy } = await fleet(t);
+		for (const target of ['/', '/echo', '//echo', '/./echo', '/../echo', '/a/../echo', '/a%2Fb/echo', '/%61/echo',
+			'/%00/echo', `/${'x'.repeat(65)}/echo`, `/${'x'.repeat(7000)}/echo`, '/a b/echo', '/a;b/echo', '/a/echoes',
+			'/a/health', '/a/metrics', '/health', '/a//echo', '/a/b/echo', '/a', '*']) {
+			const raw = await Raw.connect(proxy);
+			raw.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+			const { status } = await raw.response();
+			assert([400, 404].includes(status), `${target}: ${status}`);
+			raw.destroy();
+		}
+		assert.deepEqual(await places(proxy), {});
+		assert.equal((await ask(proxy, '/a+b/echo')).body, 'No such room key');
+		assert.equal((await ask(proxy, '/a/echo/../../health')).status, 404);
+		const longest = 'x'.repeat(64);
+		const [room] = await Promise.all([Room.open(proxy, longest), Room.open(proxy, 'A-Z_09')]);
+		await bounded(room.isWhole(), 'a room of the longest key');
+	});
+});
