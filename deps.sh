@@ -55,7 +55,7 @@ need_test() {
 	need strace strace
 	need mandoc mandoc
 	need valgrind valgrind
-	need_package libcmocka-dev libclang-rt-dev libssl-dev
+	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
 }
 
 need_bench() {
