@@ -113,11 +113,13 @@ for (const name of Object.keys(proxies)) {
 			assert.deepEqual(who, [A, A, A, ...Array(4).fill('127.0.0.2')]);
 		});
 
-		test('shows neither how the server is nor what else is there', async t => {
+		test('shows the page, but neither how the server is nor what else is there', async t => {
 			const { proxy } = await behind(t, name);
-			for (const target of ['/health', '/metrics', '/echo/health', '/echo/../health', '/'])
+			for (const target of ['/health', '/metrics', '/echo/health', '/echo/../health', '/x'])
 				assert.equal((await ask(proxy, target)).status, 404, target);
 			assert.equal((await ask(proxy, '/echo')).body, 'Welcome to SockJS!\n');
+			const { status, headers } = await ask(proxy, '/');
+			assert.deepEqual([status, headers.link], [200, '<./echo/websocket>; rel="service"']);
 		});
 
 		test('streams over HTTP/2, and tells at once that a stream is reset', async t => {
