@@ -36,7 +36,7 @@ async function fleet(t) {
 /* The id of the server of each key that HAProxy knows. */
 async function places(proxy) {
 	const table = await proxy.command('show table rooms');
-	const entries = [...table.matchAll(/ key=(\S+) .*server_id=(\d+)/g)];
+	const entries = [...table.matchAll(/ key=(\S+) .*server_key=s(\d+)/g)];
 	return Object.fromEntries(entries.map(([, key, id]) => [key, Number(id)]));
 }
 
