@@ -32,7 +32,7 @@ flood('connections', async server => {
 		for (const raw of raws)
 			i % 2 === 0 ? raw?.destroy() : raw?.reset();
 	}
-	assert((await server.counters()).refused > 0);
+	assert((await server.counters()).connections_refused > 0);
 }, () => ({ conf: { MaxConnections: MOST }, allow: [/ warn - refused connections: \d+$/] }));
 
 /* In all more than there are places. */

@@ -147,7 +147,7 @@ test('fifty who never read while their room floods are closed, the others miss n
 		}
 		for (const text of told)
 			assert(waiting.has(await a.next()), text);
-		assert.equal((await server.counters()).overflows, 50);
+		assert.equal((await server.counters()).connections_dropped, 50);
 		for (const client of [a, b])
 			await client.none();
 	});
