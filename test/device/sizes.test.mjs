@@ -21,12 +21,14 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	mips: { tls: 192, plain: 98, started: 228 },
-	mipsel: { tls: 192, plain: 98, started: 228 },
-	aarch64: { tls: 164 },
-	powerpc: { tls: 176, started: 212 },
-	x86_64: { started: 208 },
-	i386: { started: 208 },
+	x86_64: { tls: 168, started: 224 },
+	i386: { tls: 170, started: 224 },
+	aarch64: { tls: 177, plain: 95, started: 224 },
+	armel: { tls: 161 },
+	mipsel: { tls: 203, plain: 109, started: 244 },
+	mips: { tls: 203, plain: 109, started: 244 },
+	riscv64: { tls: 166, started: 216 },
+	powerpc: { tls: 186, plain: 101, started: 228 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
