@@ -35,6 +35,21 @@ flood('connections', async server => {
 	assert((await server.counters()).connections_refused > 0);
 }, () => ({ conf: { MaxConnections: MOST }, allow: [/ warn - refused connections: \d+$/] }));
 
+/* So many that not all are polled each time, while the call keeps the server busy. */
+flood('clients who are silent, and then not', async (server, { rounds }) => {
+	const clients = await crowd(300, () => open(server));
+	for (let i = 0; i < 3; i++) {
+		await rounds(30); /* long enough for them to have been silent */
+		const late = await open(server);
+		await Promise.all([late, ...clients].map(async client => {
+			client.send(packet('ping', 'somebody', 'nowhere', '{}'));
+			await client.gets(members('somebody', 'nowhere'));
+		}));
+		await late.close(1000);
+	}
+	await Promise.all(clients.map(client => client.close(1000)));
+}, () => ({ conf: { MaxConnections: 400 } }));
+
 /* In all more than there are places. */
 flood('TLS handshakes', async server => {
 	for (let i = 0; i < 8; i++)
