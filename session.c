@@ -728,6 +728,8 @@ session_receive(uint32_t number, char *payload, size_t length, struct span singl
 	struct json j;
 	bool end;
 
+	if (s->state != OPEN)
+		return true;
 	if (single.data != NULL)
 		return hand_up(number, payload, single);
 	json_init(&j, payload, length);

@@ -193,6 +193,20 @@ describe('a session that is closed (section 14)', () => {
 		});
 	}
 
+	for (const [count, more] of [['one message', []], ['messages', ['{}']]])
+		test(`takes no more, not even ${count}`, async t => {
+			const server = await serve(t);
+			const session = await begin(server);
+			await send(server, session, packet('connect', 'a', 'r', '{}'));
+			const next = await open(server);
+			next.join('a', 'r');
+			await next.gets(joined('a', 'r', true));
+			await send(server, session, packet('connect', 'ghost', 'r', '{}'), ...more);
+			const { rooms, peers } = await server.counters();
+			assert.deepEqual({ rooms, peers }, { rooms: 1, peers: 1 });
+			await next.none();
+		});
+
 	test('is gone 5 s after the last receiver', async t => {
 		const server = await serve(t);
 		const session = await begin(server);
