@@ -330,12 +330,12 @@ read_hop(struct span hop, struct socket_address *address)
 }
 
 /* Read from the left: whoever walks from the right stops at what replaced all before. */
-void
+bool
 http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
 	       struct socket_address *client)
 {
 	struct socket_address hop, last;
-	bool known = false;
+	bool known = false, any = false;
 
 	while (fields.length > 0) {
 		struct span list = http_take(&fields, '\n');
@@ -346,6 +346,7 @@ http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *
 			struct span item = http_trim(http_take(&list, ','));
 			if (item.length == 0)
 				continue; /* RFC 9110 section 5.6.1.2 */
+			any = true;
 			if (!read_hop(item, &hop)) {
 				known = false;
 			} else if (!known || !trusted(&hop)) {
@@ -358,6 +359,7 @@ http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *
 		last.port = client->port;
 		*client = last;
 	}
+	return known || !any;
 }
 
 enum chunk_state {

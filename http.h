@@ -58,8 +58,9 @@ unsigned http_parse(const char *head, size_t length, struct http_request *);
  * is not trusted.  Where the list ends before there is one, or has something else than an
  * address, it is the trusted one behind that.  The port stays the connection's own, by
  * which the log's lines of a connection are found.  The fields are a good request's.
+ * False if the last hop is something else than an address.
  */
-void http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
+bool http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
 		    struct socket_address *client);
 
 /* A chunked body (section 7.1) being decoded; all zero at its start. */

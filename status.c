@@ -290,7 +290,7 @@ answer(uint32_t conn, const char *type, struct span body)
 
 /*
  * A proxy that nobody has named as trusted is taken for its client, but says itself that
- * it is not: whom it speaks for has to be welcome as well.
+ * it is not: whom it speaks for has to be welcome as well, and known.
  */
 static bool
 may_ask(uint32_t conn, const struct http_request *r)
@@ -298,8 +298,8 @@ may_ask(uint32_t conn, const struct http_request *r)
 	const struct socket_address *client = conn_address(conn);
 	struct socket_address behind = *client;
 
-	http_forwarded(r->fields, conn_trusts, &behind);
-	return socket_in_networks(client, status.who) &&
+	return http_forwarded(r->fields, conn_trusts, &behind) &&
+	       socket_in_networks(client, status.who) &&
 	       socket_in_networks(&behind, status.who);
 }
 

@@ -693,6 +693,14 @@ describe('Monitor', () => {
 			await may(server, false, from(hops));
 		await may(server, true, from('127.0.0.1'));
 	});
+
+	test('does not let in whom a proxy cannot name', async t => {
+		for (const conf of [{}, { TrustedProxies: ['127.0.0.1'] }]) {
+			const server = await serve(t, { conf });
+			for (const hops of ['unknown', `${OUTSIDE}, unknown`, 'unix:', `${OUTSIDE}:70000`, 'fe80::1%eth0'])
+				await may(server, false, from(hops));
+		}
+	});
 });
 
 describe('a server that stops', () => {
