@@ -359,7 +359,7 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 	struct engine *e = engine_of(conn);
 	unsigned char *to = data;
 	size_t taken = 0, at = 0, received = 0;
-	bool drained = false;
+	bool all = false; /* once all that has come is received, that is enough */
 
 	if (e == NULL)
 		return recv(fd, data, length, 0);
@@ -385,13 +385,13 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		}
 		/* A record more than there is room for would stay where poll() does
 		 * not know of it. */
-		if (drained || ++pulls > PULLS || (taken > 0 && length - taken < RECORD))
+		if (all || ++pulls > PULLS || (taken > 0 && length - taken < RECORD))
 			break;
 		size_t most = wanted_input(e, length - taken);
 		ssize_t n = pull_records(e, fd, records, most);
 		if (n > 0) {
 			received = (size_t)n;
-			drained = most == RECORDS && received < most;
+			all = most == RECORDS;
 			at = feed(e, records, received);
 			continue;
 		}
