@@ -36,7 +36,8 @@ static const struct key {
 	{ "Host", STRING, offsetof(struct conf, host), 0, 0, valid_host,
 	  "an IPv4 or IPv6 address, or \"\" for all" },
 	{ "Prefix", STRING, offsetof(struct conf, prefix), 0, 0, valid_prefix,
-	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # or space" },
+	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # < > or "
+	  "space" },
 	{ "Page", FLAG, offsetof(struct conf, page), 0, 1, NULL, NULL },
 	{ "Log", STRING, offsetof(struct conf, log), 0, 0, valid_log,
 	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
@@ -112,7 +113,7 @@ valid_prefix(struct span s)
 		return true;
 	for (size_t i = 0; i < s.length; i++)
 		if ((unsigned char)s.data[i] <= 0x20 ||
-		    strchr("?#\x7f", s.data[i]) != NULL)
+		    strchr("?#<>\x7f", s.data[i]) != NULL)
 			return false;
 	return s.data[0] == '/' && s.data[s.length - 1] != '/';
 }

@@ -383,7 +383,8 @@ static const struct {
 	{ "Host", offsetof(struct conf, host),
 	  "an IPv4 or IPv6 address, or \"\" for all" },
 	{ "Prefix", offsetof(struct conf, prefix),
-	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # or space" },
+	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # < > or "
+	  "space" },
 	{ "Log", offsetof(struct conf, log),
 	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
 	  "none" },
@@ -531,8 +532,9 @@ a_prefix_is_a_path_or_empty(void **state)
 {
 	static const char *const good[] = { "",	    "/echo",	"/e", "/a/b.c-d_e~f",
 					    "/%20", "/\xc3\xa4" };
-	static const char *const bad[] = { "/",	  "echo", "/echo/", "/a b", "/a?b",
-					   "/a#", " /a",  "/a ",    "//",   "/a\x7f" };
+	static const char *const bad[] = { "/",	   "echo",   "/echo/", "/a b",
+					   "/a?b", "/a#",    " /a",    "/a ",
+					   "//",   "/a\x7f", "/a<",    "/a>b" };
 
 	(void)state;
 	assert_strings("Prefix", good, COUNT(good), bad, COUNT(bad));
