@@ -96,7 +96,7 @@ async function prepare(t, name, certificate, key) {
 /* Without what needs root, and at places of the test's own. */
 const unprivileged = (dir, port) => [
 	['\tchroot /var/lib/haproxy\n\tuser haproxy\n\tgroup haproxy\n', ''],
-	['bind :443 ', `bind 127.0.0.1:${port} `],
+	['bind :::443 v4v6 ', `bind 127.0.0.1:${port} `],
 	['/etc/haproxy/', `${dir}/`],
 	['/run/haproxy/', `${dir}/`],
 ];
