@@ -518,7 +518,7 @@ send_front(uint32_t number, struct span *s, int more)
 	ssize_t n = send(loop.conns[number].fd, s->data, s->length, MSG_NOSIGNAL | more);
 
 	if (n < 0 && !would_wait())
-		conn_abort(number);
+		abort_failed(number);
 	if (n > 0) {
 		s->data += n;
 		s->length -= (size_t)n;
