@@ -18,6 +18,7 @@ enum {
 	READ = 65536,	  /* bytes a turn, of one connection */
 	LARGE = 16384,	  /* bytes of a message that it costs to copy */
 	LINGER = 2,	  /* seconds for a peer to close after we have */
+	FAREWELL = 100,	  /* milliseconds of the stop's for those who stay until then */
 	RESTS = 1000,	  /* milliseconds without a byte after which a connection rests */
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
@@ -995,17 +996,25 @@ turn(const sigset_t *waiting, void (*woken)(void))
 	log_flush();
 }
 
+static void
+run(const sigset_t *waiting, void (*woken)(void))
+{
+	while (loop.stop_at == 0 || (loop.held > 0 && loop.now < loop.stop_at))
+		turn(waiting, woken);
+}
+
 void
 conn_run(const struct conn_handler *handler, const sigset_t *waiting, void (*woken)(void))
 {
 	loop.handler = handler;
 	read_clock();
-	while (loop.stop_at == 0 || (loop.held > 0 && loop.now < loop.stop_at))
-		turn(waiting, woken);
+	run(waiting, woken);
 	/* To those who have had nothing to hear so far. */
 	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
 		conn_finish(loop.owners[slot]);
 	settle();
+	loop.stop_at += FAREWELL;
+	run(waiting, woken);
 	for (uint32_t slot = LISTENERS; slot < loop.used; slot++)
 		close(loop.polled[slot].fd);
 }
@@ -1013,7 +1022,7 @@ conn_run(const struct conn_handler *handler, const sigset_t *waiting, void (*wok
 void
 conn_stop(uint32_t grace)
 {
-	loop.stop_at = loop.now + grace;
+	loop.stop_at = loop.now + (grace > FAREWELL ? grace - FAREWELL : 0);
 	for (unsigned i = 0; i < LISTENERS; i++) {
 		if (loop.polled[i].fd >= 0)
 			close(loop.polled[i].fd);
