@@ -166,6 +166,9 @@ after(async () => {
 		await server?.stop();
 });
 
+/* What the browser says of a server that a test stops. */
+const STOPPED = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /status of 503/];
+
 const BOTH = ['camera', 'microphone'];
 
 /* Small pictures will do: one machine makes all of them, and shows them. */
@@ -600,10 +603,9 @@ describe('in a browser', { concurrency: 2 }, () => {
 
 	test('a server that goes ends no call, and when it is back the call is made anew', async t => {
 		const first = await start();
-		const allow = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /status of 503/];
 		const pages = [];
 		for (let i = 0; i < 2; i++)
-			pages.push(await enter(t, first, { allow }));
+			pages.push(await enter(t, first, { allow: STOPPED }));
 		await Promise.all(pages.map(page => sees(page, 1)));
 		await first.stop();
 		for (const page of pages) {
