@@ -180,6 +180,12 @@ function useSmallPictures() {
 			really({ audio, video: video && { width: 160, height: 120 } });
 }
 
+/* Whatever the page waits for comes sooner. */
+function hurry() {
+	const really = setTimeout;
+	window.setTimeout = (what, time, ...rest) => really(what, time / 5, ...rest);
+}
+
 /* The page's field takes no longer name. */
 const roomOf = t => t.name.slice(0, 30).trim();
 
@@ -599,6 +605,76 @@ describe('in a browser', { concurrency: 2 }, () => {
 		}
 		await bob.close();
 		await alone(ann);
+	});
+
+	test('whom the browser has no connection for is called later', async t => {
+		const ann = await enter(t, plain, { before: hurry });
+		await alone(ann);
+		await ann.evaluate(() => {
+			const Real = RTCPeerConnection;
+			RTCPeerConnection = function () {
+				RTCPeerConnection = Real;
+				throw new DOMException('Cannot create so many PeerConnections', 'UnknownError');
+			};
+		});
+		const bob = await enter(t, plain);
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+	});
+
+	test('who comes or goes unheard is noticed all the same', async t => {
+		const ann = await enter(t, plain, { before: hurry });
+		await alone(ann);
+		await ann.evaluate(() => {
+			const really = receive;
+			receive = packet => /connect/.test(packet.Header.Event) || really(packet);
+		});
+		const bob = await enter(t, plain);
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+		await press(bob, 'Leave');
+		await alone(ann);
+		assert.equal(await others(ann), 0);
+	});
+
+	test('an offer that is lost is made again', async t => {
+		const ann = await enter(t, plain, { before: hurry });
+		await alone(ann);
+		const bob = await visit(t, plain);
+		await bob.evaluate(() => {
+			const really = hear;
+			hear = (from, payload) => {
+				if (window.lost || !payload.Description)
+					return really(from, payload);
+				window.lost = true;
+			};
+		});
+		await join(bob);
+		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+		assert(await bob.evaluate(() => window.lost));
+	});
+
+	test('a server that falls silent is gone, and what it says late is too late', async t => {
+		const server = await serve(t);
+		const pages = [];
+		for (let i = 0; i < 2; i++)
+			pages.push(await enter(t, server, { before: hurry, allow: STOPPED }));
+		await Promise.all(pages.map(page => sees(page, 1)));
+		for (const page of pages)
+			await page.evaluate(() => [window.first, [window.old]] = [socket, peers.values()]);
+		server.signal('SIGSTOP');
+		try {
+			for (const page of pages) {
+				await says(page, 'The server is gone');
+				await sees(page, 1);
+			}
+		} finally {
+			server.signal('SIGCONT');
+		}
+		for (const page of pages) {
+			await until(page, 'a new call', () => peers.size === 1 && [...peers.values()][0] !== old);
+			await page.evaluate(() => first.onclose({ code: 4001 }));
+			await sees(page, 1);
+			await says(page, 'Here with you: 1');
+		}
 	});
 
 	test('a server that goes ends no call, and when it is back the call is made anew', async t => {
