@@ -296,6 +296,24 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await says(page, `refuses this page: it is full, or its Origins lack http://127.0.0.1:${strict.port}`);
 	});
 
+	test('a server that is too full to say where it is says so', async t => {
+		const page = await visit(t, plain, { allow: [/status of 503/] });
+		await page.route('**/*', route => route.request().method() === 'HEAD'
+			? route.fulfill({ status: 503 }) : route.continue());
+		await join(page);
+		await says(page, 'refuses this page: it is full');
+	});
+
+	test('a server that takes no packet as long as an offer is left', async t => {
+		const small = await serve(t, { conf: { MaxPacket: 1024 } });
+		const ann = await enter(t, small);
+		await alone(ann);
+		const bob = await enter(t, small, { allow: STOPPED });
+		await says(ann, 'longer than the MaxPacket');
+		await atTheDoor(ann);
+		await alone(bob);
+	});
+
 	test('who takes the place of a page makes it say so, and stay away', async t => {
 		const page = await enter(t, plain);
 		await alone(page);
