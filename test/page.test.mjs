@@ -415,6 +415,13 @@ describe('in a browser', { concurrency: 2 }, () => {
 		assert.notEqual(...names);
 	});
 
+	test('a room is not named by spaces alone', async t => {
+		const page = await visit(t, plain, { room: ' ' });
+		await join(page);
+		await alone(page);
+		assert.match(await page.evaluate(() => room), /^[a-z2-9]{12}$/);
+	});
+
 	test('the keyboard is enough', async t => {
 		const page = await visit(t, plain, { room: '' });
 		const focused = () => page.evaluate(() => document.activeElement.id);
@@ -534,6 +541,27 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await until(page, 'a camera that is off again', () =>
 			window.stream?.getTracks().every(({ readyState }) => readyState === 'ended'));
 		assert.equal(await page.evaluate(() => socket), undefined);
+	});
+
+	test('who leaves while the camera is being asked for is asked for no less', async t => {
+		const page = await enter(t, plain, {
+			before: () => {
+				window.asked = 0;
+				navigator.mediaDevices.getUserMedia = async () => {
+					window.asked++;
+					await new Promise(resolve => window.answer = resolve);
+					throw new DOMException('', 'NotFoundError');
+				};
+			},
+		});
+		await until(page, 'the question', () => window.answer);
+		await press(page, 'Leave');
+		const [asked, notice] = await page.evaluate(async () => {
+			window.answer();
+			await new Promise(resolve => setTimeout(resolve));
+			return [window.asked, document.getElementById('notice').textContent];
+		});
+		assert.deepEqual([asked, notice], [1, '']);
 	});
 
 	test('a hostile peer is but text, and disturbs nobody', async t => {
