@@ -673,7 +673,10 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await ann.evaluate(() => {
 			const really = receive;
 			receive = packet => /connect/.test(packet.Header.Event) || really(packet);
+			receive({ Header: { Event: 'broadcast', UserId: 'x' }, Payload: { To: user } });
 		});
+		await says(ann, 'Here with you: 1');
+		await alone(ann);
 		const bob = await enter(t, plain);
 		await Promise.all([sees(ann, 1), sees(bob, 1)]);
 		await press(bob, 'Leave');
