@@ -104,9 +104,14 @@ class Room {
 
 const each = (rooms, action) => Promise.all(rooms.map(action));
 
-/* So many rooms, each over other transports. */
-const open = (proxy, count, kinds = transports) => each(named('room', count), (key, i) =>
-	Room.open(proxy, key, [0, 1, 2].map(n => kinds[(i + n) % kinds.length])));
+/* So many rooms, each over other transports; not all handshakes at once, which have a deadline. */
+async function open(proxy, count, kinds = transports) {
+	const AT_ONCE = 6, keys = named('room', count), rooms = [];
+	while (rooms.length < count)
+		rooms.push(...await each(keys.splice(0, AT_ONCE), (key, i) =>
+			Room.open(proxy, key, [0, 1, 2].map(n => kinds[(i + n) % kinds.length]))));
+	return rooms;
+}
 
 /* The rooms on a server, and the others. */
 async function split(proxy, rooms, id) {
