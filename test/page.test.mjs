@@ -670,12 +670,13 @@ describe('in a browser', { concurrency: 2 }, () => {
 	test('who comes or goes unheard is noticed all the same', async t => {
 		const ann = await enter(t, plain, { before: hurry });
 		await alone(ann);
-		await ann.evaluate(() => {
+		/* At once, for the next answer to a ping does not have it. */
+		assert.equal(await ann.evaluate(() => {
 			const really = receive;
 			receive = packet => /connect/.test(packet.Header.Event) || really(packet);
 			receive({ Header: { Event: 'broadcast', UserId: 'x' }, Payload: { To: user } });
-		});
-		await says(ann, 'Here with you: 1');
+			return document.getElementById('status').textContent;
+		}), 'Here with you: 1');
 		await alone(ann);
 		const bob = await enter(t, plain);
 		await Promise.all([sees(ann, 1), sees(bob, 1)]);
