@@ -90,7 +90,7 @@ toolchain/source/musl/patched: | device/musl-relr.patch
 	patch -d $(@D) -p1 <$|
 	touch $@
 
-toolchain/%/done: toolchain/source/musl/patched device/musl-relr.patch
+toolchain/%/built: toolchain/source/musl/patched
 	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
 	cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
 	$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
@@ -100,7 +100,7 @@ toolchain/%/done: toolchain/source/musl/patched device/musl-relr.patch
 	$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
 	touch $@
 
-toolchains: $(TARGETS:%=toolchain/%/done)
+toolchains: $(TARGETS:%=toolchain/%/built)
 
 # The binaries, with and without TLS, with their symbols, for the tests to look at.
 
@@ -112,10 +112,10 @@ SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-
 
 build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR)
 
-build/device/%/videre: toolchain/%/done $(SOURCES)
+build/device/%/videre: toolchain/%/built $(SOURCES)
 	$(MAKE) --silent B=$(@D) $(DEVICE) $@
 
-build/device-notls/%/videre: toolchain/%/done $(SOURCES)
+build/device-notls/%/videre: toolchain/%/built $(SOURCES)
 	$(MAKE) --silent TLS=0 B=$(@D) $(DEVICE) $@
 
 %/videre.stripped: %/videre
