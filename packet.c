@@ -76,24 +76,24 @@ scan_header(struct json *j, struct header *h)
 {
 	struct header scanned = { .seen = true, .object = json_kind(j) == '{' };
 	struct span key, value;
-	bool end;
+	bool good;
 
 	if (!scanned.object) {
-		*h = scanned;
-		return json_value(j, &value);
+		good = json_value(j, &value);
+	} else {
+		json_enter(j, '{');
+		while (json_member(j, &key, &value, &good)) {
+			if (json_equal(key, "Event"))
+				scanned.event = value;
+			else if (json_equal(key, "UserId"))
+				scanned.user = value;
+			else if (json_equal(key, "RoomId"))
+				scanned.room = value;
+		}
 	}
-	json_enter(j, '{');
-	while (json_member(j, &key, &value, &end)) {
-		if (json_equal(key, "Event"))
-			scanned.event = value;
-		else if (json_equal(key, "UserId"))
-			scanned.user = value;
-		else if (json_equal(key, "RoomId"))
-			scanned.room = value;
-	}
-	if (end)
+	if (good)
 		*h = scanned;
-	return end;
+	return good;
 }
 
 static const char *

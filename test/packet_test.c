@@ -385,6 +385,10 @@ static const struct {
 	{ BYTES("{\"Header\":{\"Event\":\"x\",\"UserId\":\"a\"},5"),
 	  "not JSON at byte 37", "a", "" },
 	{ BYTES("{\"Header\":7,5"), "not JSON at byte 12", "", "" },
+	{ BYTES("{\"Header\":" HEADER ",\"Header\":tru}"), "not JSON at byte 65", "a",
+	  "r" },
+	{ BYTES("{\"Header\":" HEADER ",\"Header\":{\"UserId\":\"b\""),
+	  "not JSON at byte 75", "a", "r" },
 	/* The Header. */
 	{ BYTES("{}"), "Header is missing", "", "" },
 	{ BYTES("{\"Payload\":1}"), "Header is missing", "", "" },
