@@ -390,9 +390,9 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		size_t most = wanted_input(e, length - taken);
 		ssize_t n = pull_records(e, fd, records, most);
 		if (n > 0) {
+			at = 0;
 			received = (size_t)n;
 			all = most == RECORDS;
-			at = feed(e, records, received);
 			continue;
 		}
 		if (taken > 0)
