@@ -47,6 +47,8 @@ need_test() {
 	need npm npm
 	need cppcheck cppcheck
 	need frama-c frama-c-base
+	# Where this Debian has it; see fetch_cbmc.
+	! apt-cache show cbmc >/dev/null 2>&1 || need cbmc cbmc
 	need chromium chromium
 	need ip iproute2
 	need openssl openssl
@@ -88,8 +90,8 @@ install_npm() {
 	(cd test && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed)
 }
 
-# Lists of Debian's sources and of two foreign architectures, in toolchain/ alone: the
-# system's own are left as they are.
+# Lists of Debian's sources, of two foreign architectures and of the release that has CBMC, in
+# toolchain/ alone: the system's own are left as they are.
 open_archive() {
 	[ -z "${APT_CONFIG-}" ] || return 0
 	apt=$PWD/toolchain/apt
@@ -103,6 +105,10 @@ open_archive() {
 			printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' \
 				"$site" "$release"
 			printf 'Architectures: mipsel armhf\n\n'
+			# Not of its updates, which are named after it.
+			[ "$release" != "${release%-*}" ] ||
+				printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nArchitectures: %s\n\n' \
+					"$site" "$(dpkg --print-architecture)"
 		done >"$apt/debian.sources"
 	cat >"$apt/apt.conf" <<-END
 		Dir::Etc::sourcelist "$apt/debian.sources";
@@ -131,17 +137,33 @@ fetch_source() {
 	rm -rf toolchain/fetched
 }
 
-# fetch_package KIND ARCHITECTURE PACKAGE: unpacked and never installed, as
+# fetch_packages KIND ARCHITECTURE PACKAGE...: unpacked and never installed, as
 # toolchain/KIND/ARCHITECTURE
-fetch_package() {
-	[ -d "toolchain/$1/$2" ] && return
+fetch_packages() {
+	kind=$1 architecture=$2
+	shift 2
+	[ -d "toolchain/$kind/$architecture" ] && return
 	open_archive
-	echo "deps.sh: fetching $3:$2"
+	echo "deps.sh: fetching $* for $architecture"
 	rm -rf toolchain/fetched
-	mkdir -p "toolchain/$1" toolchain/fetched
-	(cd toolchain/fetched && apt-get download -q "$3:$2" && dpkg -x ./*.deb root)
-	mv toolchain/fetched/root "toolchain/$1/$2"
+	mkdir -p "toolchain/$kind" toolchain/fetched
+	(
+		cd toolchain/fetched
+		for package; do
+			apt-get download -q "$package:$architecture"
+		done
+		for package in ./*.deb; do
+			dpkg -x "$package" root
+		done
+	)
+	mv toolchain/fetched/root "toolchain/$kind/$architecture"
 	rm -rf toolchain/fetched
+}
+
+# CBMC with its libraries, where Debian's release is one that has none.
+fetch_cbmc() {
+	command -v cbmc >/dev/null 2>&1 && return
+	fetch_packages cbmc "$(dpkg --print-architecture)" cbmc libc6 libgcc-s1 libstdc++6 minisat zlib1g
 }
 
 # fetch_kernel ARCHITECTURE FLAVOUR: vmlinux or vmlinuz, and modules
@@ -150,7 +172,7 @@ fetch_kernel() {
 	open_archive
 	# The flavour's package depends on that of its newest version.
 	image=$(apt-cache depends "linux-image-$2:$1" | sed -n 's/^ *Depends: //p' | head -n 1)
-	fetch_package kernel "$1" "${image%:*}"
+	fetch_packages kernel "$1" "${image%:*}"
 }
 
 cd "$(dirname "$0")"
@@ -165,6 +187,7 @@ test)
 	need_test
 	install_missing
 	install_npm
+	fetch_cbmc
 	;;
 bench)
 	need_build
@@ -179,12 +202,13 @@ device)
 	need_device
 	install_missing
 	install_npm
+	fetch_cbmc
 	fetch_source musl
 	fetch_source bearssl
 	fetch_kernel mipsel 4kc-malta
 	fetch_kernel armhf armmp
-	fetch_package busybox mipsel busybox-static
-	fetch_package busybox armhf busybox-static
+	fetch_packages busybox mipsel busybox-static
+	fetch_packages busybox armhf busybox-static
 	make -j"$(nproc)" toolchains
 	;;
 *)

@@ -152,7 +152,7 @@ enum { STEP = sizeof(size_t) };
 static inline size_t
 first_special(const char *p, bool ascii)
 {
-	const size_t ones = (size_t)-1 / 0xff;
+	const size_t ones = SIZE_MAX / 0xff;
 	size_t word, at = 0;
 
 	memcpy(&word, p, sizeof word);

@@ -329,7 +329,7 @@ text_to_number(struct span s, uint64_t most, uint64_t *number)
 static size_t
 ascii_run(const unsigned char *p, size_t length)
 {
-	const size_t high_bits = (size_t)-1 / 0xff * 0x80;
+	const size_t high_bits = SIZE_MAX / 0xff * 0x80;
 	size_t n = 0, word;
 
 	while (length - n >= sizeof word) {
