@@ -32,8 +32,8 @@ const symbols = file => readelf(file, '-s');
 const isProtected = file => /\b__stack_chk_fail/.test(symbols(file));
 
 /* The targets of which each is claimed. */
-const PIE = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
-const RELRO = ['x86_64', 'aarch64', 'armhf', 'armel', 'riscv64'];
+const PIE = ['x86_64', 'i386', 'aarch64', 'armhf', 'armel', 'riscv64', 'powerpc'];
+const RELRO = PIE;
 
 for (const target of targets)
 	for (const tls of [true, false])

@@ -22,13 +22,12 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
 	x86_64: { tls: 168, started: 224 },
-	i386: { tls: 170, started: 224 },
+	i386: { tls: 183, plain: 94, started: 244 },
 	aarch64: { tls: 177, plain: 95, started: 224 },
-	armel: { tls: 161 },
 	mipsel: { tls: 203, plain: 109, started: 244 },
 	mips: { tls: 203, plain: 109, started: 244 },
 	riscv64: { tls: 166, started: 216 },
-	powerpc: { tls: 187, plain: 101, started: 228 },
+	powerpc: { tls: 198, plain: 108, started: 244 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
