@@ -93,7 +93,10 @@ proofs='
 	same packet text.c json.c
 	same http text.c socket.c
 	same request text.c socket.c
-	same base64 text.c memory.c
+	prove base64 encode x86_64 20 8
+	prove base64 key x86_64 26 66
+	prove base64 decode x86_64 9 65 --unwindset expect.0:10,decode_base64.0:4,decode_base64.1:10,memchr.0:5
+	prove base64 in_place x86_64 9 65 --unwindset expect.0:10,decode_base64.0:4,decode_base64.1:10,memchr.0:5
 '
 list() {
 	grep . <<<"$proofs"
