@@ -269,7 +269,7 @@ void
 unmask(void)
 {
 	unsigned char room[BOUND], before[BOUND], mask[4];
-	size_t length, offset, at, high;
+	size_t length, offset, at;
 
 	assume(length <= BOUND && at < length && offset <= SIZE_MAX - BOUND);
 	memcpy(before, room, BOUND);
