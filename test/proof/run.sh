@@ -91,6 +91,10 @@ proofs='
 	same ws text.c
 	same json text.c
 	same packet text.c json.c
+	prove http heads x86_64 16 18 --slice-formula
+	prove http fronts powerpc 16 18
+	prove http bodies x86_64 8 9 --slice-formula --unwindset http_dechunk.0:10,expect_body.0:7,expect_body.1:3,expect_body.2:5
+	prove http states i386 8 10 --slice-formula
 	same http text.c socket.c
 	same request text.c socket.c
 	prove base64 encode x86_64 20 8
