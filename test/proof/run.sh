@@ -96,6 +96,16 @@ proofs='
 	prove http bodies x86_64 8 9 --slice-formula --unwindset http_dechunk.0:10,expect_body.0:7,expect_body.1:3,expect_body.2:5
 	prove http states i386 8 10 --slice-formula
 	same http text.c socket.c
+	prove request targets x86_64 16 18 --slice-formula --unwindset strchr.0:21,strlen.0:31,is_one_of.0:20
+	prove request targets powerpc 11 13 --slice-formula --unwindset strchr.0:21,strlen.0:31,is_one_of.0:20
+	prove request versions i386 9 12 --slice-formula --unwindset strchr.0:21,strlen.0:31,is_one_of.0:20
+	prove request lines x86_64 8 9 --slice-formula --unwindset memchr.0:13,strchr.0:21,strlen.0:31,is_one_of.0:20,parse_fields.0:3,memcmp.0:6,has_token.0:1
+	prove request tenths x86_64 1 1
+	prove request lengths x86_64 6 7 --unwindset strlen.0:15,span_is_nocase.0:15
+	prove request long_lengths i386 5 21 --unwindset strlen.0:15,span_is_nocase.0:15
+	prove request hops x86_64 8 9 --slice-formula --unwindset memchr.0:9
+	prove request escapes powerpc 9 10 --slice-formula
+	prove request tags x86_64 6 7 --slice-formula
 	same request text.c socket.c
 	prove base64 encode x86_64 20 8
 	prove base64 key x86_64 26 66
