@@ -1,108 +1,547 @@
 /*
  * What json.c takes is RFC 8259, and the one comma more that json.h allows.
  *
- * safe: all texts of up to BOUND bytes, read as one value, by members and by elements.
- * safe_words: plain_run, whose words borrow by intention, of all texts of up to BOUND.
- * safe_unescape: json_unescape of all strings of up to BOUND characters, each of them as
- * it is or escaped in either way, to each size and in place.
+ * runs: where the first byte that is not plain is, of up to BOUND any bytes, as words; no
+ * SSE2.  The words borrow by intention: with BORROWS unsigned overflow is none.
+ *
+ * strings, numbers: skip_string and skip_number of up to BOUND any bytes: what they take,
+ * and where they stop, which is at the byte that is wrong.
+ *
+ * texts: json_value and json_finish of up to BOUND any bytes, within any depth, strict or
+ * not: what they take, the error and its place, the commas blanked.
+ *
+ * unescape: json_unescape of up to BOUND pieces, each of them any byte for itself, a
+ * letter's escape or any \u: to each size and in place, lone surrogates kept or not.
+ *
+ * escape: json_escape of up to BOUND any bytes is a string's contents, and unescaped they
+ * are the same again.  text_hex counts down past zero by intention, as in `runs`.
+ *
  * main: all texts of up to 5 of 26 letters, which are most that the grammar names and
- * some that it does not; longer ones, of up to 13, with the letters of one part of it;
- * any two bytes alone, in a string and in an array.  plain_run with any byte anywhere in
- * up to 27, any two neighbours in 21 and any three in 19, among four kinds of others.
- * Each \u escape; each high surrogate with every 17th low one; pairs of those that stand
- * on either side of a limit.
+ * some that it does not, also by members and by elements; longer ones, of up to 13, with
+ * the letters of one part of it.  plain_run with any byte anywhere in up to 27, any two
+ * neighbours in 21 and any three in 19, among four kinds of others.  Any two bytes
+ * escaped among others in 12, and back.
  */
 #include "proof.h"
 
-#ifdef __FRAMAC__
-#define memcpy	move_bytes
-#define memmove move_bytes
+#ifdef BORROWS
+#pragma CPROVER check push
+#pragma CPROVER check disable "unsigned-overflow"
 #endif
-#include "json.c"
-
-#include <limits.h>
-
-#ifdef __FRAMAC__
-
-void
-safe(void)
-{
-	char one[BOUND], other[BOUND];
-
-	for (size_t length = 0; length <= BOUND; length++) {
-		struct span key, value;
-		struct json j;
-		bool end;
-		json_init(&j, any_bytes(one, other, BOUND, length), length);
-		j.strict = Frama_C_nondet(0, 1);
-		if (Frama_C_nondet(0, 1)) {
-			json_value(&j, &value);
-		} else if (Frama_C_nondet(0, 1)) {
-			json_enter(&j, '{');
-			while (json_member(&j, &key, &value, &end))
-				;
-		} else {
-			json_enter(&j, '[');
-			while (json_element(&j, &value, &end))
-				;
-		}
-		json_finish(&j);
-	}
-}
+#include "text.c"
 
 /*
- * By the grammar: Eva does not remember what skip_string has seen of bytes that it was
- * not told one by one.
+ * With OUTCOMES, calls of skip_string and skip_number go to what `strings` and `numbers`
+ * prove them to be, which is less for the prover to follow; their definitions get another
+ * name.
  */
-static char *
-put_before(char *p, unsigned form)
-{
-	static const char letters[] = "\"\\/bfnrt", digits[] = "0123456789abcdefABCDEF";
+#ifdef OUTCOMES
+#define skip_string(j)	   skip_string_##j)
+#define skip_string_struct skip_string_itself(struct
+#define skip_string_j	   string_outcome(j
+#define skip_number(j)	   skip_number_##j)
+#define skip_number_struct skip_number_itself(struct
+#define skip_number_j	   number_outcome(j
+#include "json.h"
+static bool string_outcome(struct json *);
+static bool number_outcome(struct json *);
+#endif
+#include "json.c"
+#ifdef BORROWS
+#pragma CPROVER check pop
+#endif
 
-	if (form == 0) {
-		*--p = (char)Frama_C_interval(CHAR_MIN, '\\' - 1);
-		return p;
+/*
+ * RFC 8259, sections 2 to 7, as a machine that takes one byte after the other.  Where a
+ * bracket may close is where one has just been opened; or behind a comma, if that is
+ * allowed, and then it is blank.
+ */
+struct machine {
+	enum {
+		BAD,
+		TOO_DEEP,
+		VALUE, /* white space and a value, or also the closing bracket */
+		KEY,   /* white space and a member's name, or the same */
+		COLON,
+		BEHIND, /* a value */
+		STRING,
+		ESCAPE,
+		HEX,
+		LITERAL,
+		MINUS,
+		ZERO,
+		INTEGER,
+		POINT,
+		FRACTION,
+		E,
+		SIGN,
+		EXPONENT,
+	} state;
+	bool with_comma; /* set by the caller: one too many is allowed */
+	bool may_close;
+	bool is_key;	      /* of a string */
+	unsigned digits;      /* that a \u still wants */
+	unsigned literal;     /* what comes next in `literals` */
+	unsigned depth, most; /* brackets that are open, and that may be */
+	uint32_t objects;     /* a bit each */
+	uint32_t comma;	      /* the bit of the last one's place, if it may be blanked */
+	uint32_t blank;
+};
+
+static const char literals[] = "true,false,null,";
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_hex(char c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* int, frac and exp; BAD where the number does not go on. */
+static int
+in_number(int state, char c)
+{
+	bool digit = is_digit(c), e = c == 'e' || c == 'E';
+
+	switch (state) {
+	case MINUS: return c == '0' ? ZERO : digit ? INTEGER : BAD;
+	case ZERO: return c == '.' ? POINT : e ? E : BAD;
+	case INTEGER: return digit ? INTEGER : c == '.' ? POINT : e ? E : BAD;
+	case POINT: return digit ? FRACTION : BAD;
+	case FRACTION: return digit ? FRACTION : e ? E : BAD;
+	case E: return c == '+' || c == '-' ? SIGN : digit ? EXPONENT : BAD;
+	default: return digit ? EXPONENT : BAD;
 	}
-	if (form == 1) {
-		*--p = (char)Frama_C_interval('\\' + 1, CHAR_MAX);
-		return p;
+}
+
+static bool
+is_number(int state)
+{
+	return state == ZERO || state == INTEGER || state == FRACTION ||
+	       state == EXPONENT;
+}
+
+static int
+in_string(struct machine *m, char c)
+{
+	switch (m->state) {
+	case STRING:
+		if (c == '"')
+			return m->is_key ? COLON : BEHIND;
+		return c == '\\' ? ESCAPE : (c & 0xff) < 0x20 ? BAD : STRING;
+	case ESCAPE:
+		m->digits = 4;
+		return c == 'u' ? HEX
+		       : c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' ||
+			       c == 'n' || c == 'r' || c == 't'
+			   ? STRING
+			   : BAD;
+	default: return !is_hex(c) ? BAD : --m->digits > 0 ? HEX : STRING;
 	}
-	for (unsigned i = 0; form == 3 && i < 4; i++)
-		*--p = digits[Frama_C_interval(0, 21)];
-	*--p = form == 3 ? 'u' : letters[Frama_C_interval(0, 7)];
-	*--p = '\\';
-	return p;
+}
+
+static int
+open_bracket(struct machine *m, char c)
+{
+	if (m->depth == m->most)
+		return TOO_DEEP;
+	m->depth++;
+	m->objects = m->objects << 1 | (c == '{');
+	m->may_close = true;
+	m->comma = 0;
+	return c == '{' ? KEY : VALUE;
+}
+
+static int
+begin_value(struct machine *m, char c)
+{
+	m->is_key = false;
+	switch (c) {
+	case '{':
+	case '[': return open_bracket(m, c);
+	case '"': return STRING;
+	case '-': return MINUS;
+	case '0': return ZERO;
+	case 't': m->literal = 1; return LITERAL;
+	case 'f': m->literal = 6; return LITERAL;
+	case 'n': m->literal = 12; return LITERAL;
+	default: return is_digit(c) ? INTEGER : BAD;
+	}
+}
+
+static int
+close_bracket(struct machine *m)
+{
+	m->depth--;
+	m->objects >>= 1;
+	m->blank |= m->comma;
+	return BEHIND;
+}
+
+static int
+next_state(struct machine *m, size_t place, char c)
+{
+	bool object = m->objects & 1, closes = m->depth > 0 && c == (object ? '}' : ']');
+
+	switch (m->state) {
+	case BAD:
+	case TOO_DEEP: return m->state;
+	case STRING:
+	case ESCAPE:
+	case HEX: return in_string(m, c);
+	case LITERAL:
+		if (c != literals[m->literal])
+			return BAD;
+		return literals[++m->literal] == ',' ? BEHIND : LITERAL;
+	case VALUE:
+		if (is_space(c))
+			return VALUE;
+		return m->may_close && closes ? close_bracket(m) : begin_value(m, c);
+	case KEY:
+		if (is_space(c))
+			return KEY;
+		m->is_key = true;
+		return m->may_close && closes ? close_bracket(m)
+		       : c == '"'	      ? STRING
+					      : BAD;
+	case COLON:
+		m->may_close = false;
+		return is_space(c) ? COLON : c == ':' ? VALUE : BAD;
+	case BEHIND: break;
+	default: {
+		int state = in_number(m->state, c);
+		if (state != BAD || !is_number(m->state))
+			return state;
+	}
+	}
+	m->comma = 0;
+	if (is_space(c))
+		return BEHIND;
+	if (closes)
+		return close_bracket(m);
+	if (c != ',' || m->depth == 0)
+		return BAD;
+	m->may_close = m->with_comma;
+	m->comma = (uint32_t)1 << place;
+	return object ? KEY : VALUE;
+}
+
+/* Reads up to 32 bytes as one value and white space on both sides, as far as it goes. */
+static size_t
+run_machine(struct machine *m, const char *p, size_t length)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < length && m->state > TOO_DEEP; i++) {
+		m->state = next_state(m, i, p[i]);
+		at += m->state > TOO_DEEP;
+	}
+	if (m->state > TOO_DEEP &&
+	    (m->depth > 0 || (m->state != BEHIND && !is_number(m->state))))
+		m->state = BAD;
+	return at;
+}
+
+#ifdef __CPROVER__
+
+void *
+memchr(const void *data, int c, size_t length)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < length; i++)
+		if (p[i] == (c & 0xff))
+			return (void *)(p + i);
+	return NULL;
+}
+
+/* Where in a string that is wanted there is the first byte that is not plain. */
+void
+runs(void)
+{
+	char room[BOUND];
+	size_t length, at;
+	bool ascii;
+
+	assume(length <= BOUND && at < length);
+	const char *p = room + BOUND - length;
+	size_t run = plain_run(p, length, ascii);
+	claim(run <= length);
+	int c = p[run < length ? run : at] & 0xff, before = p[at] & 0xff;
+	claim(run == length || c < 0x20 || c == '"' || c == '\\' || (ascii && c >= 0x80));
+	claim(at >= run || (before >= 0x20 && before != '"' && before != '\\' &&
+			    !(ascii && before >= 0x80)));
+	reached(run == BOUND && !ascii && (p[at] & 0xff) == 0xff);
+	reached(run == BOUND && ascii);
+	reached(run == BOUND - 1 && !ascii);
+}
+
+static bool
+string_outcome(struct json *j)
+{
+	struct machine m = { .state = VALUE };
+
+	for (size_t i = 0; i < j->length; i++) {
+		if (i != j->at || m.state == BAD || m.state == BEHIND)
+			continue;
+		m.state = m.state == VALUE ? j->text[i] == '"' ? STRING : BAD
+					   : in_string(&m, j->text[i]);
+		j->at += m.state != BAD;
+	}
+	return m.state == BEHIND || fail(j, JSON_INVALID);
+}
+
+static bool
+number_outcome(struct json *j)
+{
+	int state = VALUE, next;
+
+	for (size_t i = 0; i < j->length; i++) {
+		if (i != j->at)
+			continue;
+		char c = j->text[i];
+		next = state != VALUE ? in_number(state, c)
+		       : c == '-'     ? MINUS
+		       : c == '0'     ? ZERO
+		       : is_digit(c)  ? INTEGER
+				      : BAD;
+		if (next != BAD) {
+			state = next;
+			j->at++;
+		}
+	}
+	return is_number(state) || fail(j, JSON_INVALID);
+}
+
+static void
+check_token(char *text, size_t length, bool (*skip)(struct json *),
+	    bool (*outcome)(struct json *))
+{
+	struct json j, expected;
+
+	json_init(&j, text, length);
+	expected = j;
+	bool good = skip(&j);
+	claim(good == outcome(&expected));
+	claim(j.at == expected.at && j.error == expected.error);
+	claim(j.at <= length);
+	reached(good && j.at == BOUND);
+	reached(!good && j.at == BOUND);
+}
+
+#ifndef OUTCOMES
+void
+strings(void)
+{
+	char room[BOUND];
+	size_t length;
+
+	for (size_t n = 0; n <= BOUND; n++)
+		if (n == length)
+			check_token(room + BOUND - n, n, skip_string, string_outcome);
 }
 
 void
-safe_unescape(void)
+numbers(void)
+{
+	char room[BOUND];
+	size_t length;
+
+	for (size_t n = 0; n <= BOUND; n++)
+		if (n == length)
+			check_token(room + BOUND - n, n, skip_number, number_outcome);
+}
+#endif
+
+static void
+check_text(char *text, size_t length, unsigned depth, bool strict)
+{
+	struct machine m = { .state = VALUE,
+			     .most = JSON_DEPTH - depth,
+			     .with_comma = !strict };
+	char before[BOUND];
+	struct span value;
+	struct json j;
+	size_t i;
+
+	memcpy(before, text, length);
+	size_t at = run_machine(&m, text, length);
+	json_init(&j, text, length);
+	j.depth = depth;
+	j.strict = strict;
+	bool good = json_value(&j, &value) && json_finish(&j);
+	claim(good == (m.state > TOO_DEEP));
+	claim(j.error == (good		   ? JSON_NONE
+			  : m.state == BAD ? JSON_INVALID
+					   : JSON_TOO_DEEP));
+	claim(j.at == at);
+	assume(i < length);
+	claim(!good || text[i] == (m.blank >> i & 1 ? ' ' : before[i]));
+	reached(good && length == BOUND && *value.data == '{');
+	reached(good && m.blank != 0);
+	reached(m.state == TOO_DEEP);
+}
+
+void
+texts(void)
+{
+	char room[BOUND];
+	size_t length;
+	unsigned depth;
+	bool strict;
+
+	assume(depth <= JSON_DEPTH);
+	for (size_t n = 0; n <= BOUND; n++)
+		if (n == length)
+			check_text(room + BOUND - n, n, depth, strict);
+}
+
+/* The code point's UTF-8 (RFC 3629 section 3), and of a surrogate what it would be. */
+static size_t
+put_utf8(uint32_t c, unsigned char out[4])
+{
+	unsigned char bytes[4][4] = {
+		{ c & 0x7f },
+		{ 0xc0 | (c >> 6 & 0x1f), 0x80 | (c & 0x3f) },
+		{ 0xe0 | (c >> 12 & 0xf), 0x80 | (c >> 6 & 0x3f), 0x80 | (c & 0x3f) },
+		{ 0xf0 | (c >> 18 & 7), 0x80 | (c >> 12 & 0x3f), 0x80 | (c >> 6 & 0x3f),
+		  0x80 | (c & 0x3f) },
+	};
+	size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	memcpy(out, bytes[length - 1], length);
+	return length;
+}
+
+/* A piece of a string's contents: a byte for itself, or an escape of either kind. */
+static size_t
+put_piece(char *p, unsigned kind, uint32_t *unit)
+{
+	static const char letters[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
+	static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+	uint16_t any;
+	bool capitals;
+	char c;
+
+	if (kind == 0) {
+		assume((c & 0xff) >= 0x20 && c != '"' && c != '\\');
+		p[0] = c;
+		*unit = c & 0xff;
+		return 1;
+	}
+	p[0] = '\\';
+	if (kind == 1) {
+		assume(any < sizeof letters - 1);
+		p[1] = letters[any];
+		*unit = (uint32_t)means[any];
+		return 2;
+	}
+	p[1] = 'u';
+	for (unsigned i = 0; i < 4; i++)
+		p[2 + i] = (capitals ? upper : lower)[any >> (12 - 4 * i) & 0xf];
+	*unit = any;
+	return 6;
+}
+
+static void
+check_pieces(unsigned count, unsigned kinds, bool in_place)
 {
 	char text[6 * BOUND], out[6 * BOUND];
+	unsigned char expected[4 * BOUND];
+	uint32_t unit, high = 0;
+	size_t n = 0, length = 0, lone = 0, size, at;
+	bool keep_lone;
 
-	for (unsigned count = 0, forms = 1; count <= BOUND; count++, forms *= 4)
-		for (unsigned form = 0; form < forms; form++) {
-			char *p = text + sizeof text;
-			for (unsigned i = 0, rest = form; i < count; i++, rest /= 4)
-				p = put_before(p, rest % 4);
-			size_t length = (size_t)(text + sizeof text - p);
-			for (size_t size = 0; size <= length; size++)
-				json_unescape((struct span){ p, length },
-					      out + sizeof out - size, size,
-					      Frama_C_nondet(0, 1));
-			json_unescape((struct span){ p, length }, p, length, true);
+	for (unsigned i = 0; i < count; i++, kinds /= 3) {
+		n += put_piece(text + n, kinds % 3, &unit);
+		if (kinds % 3 == 0) {
+			expected[length++] = (unsigned char)unit;
+		} else if (high != 0 && unit >> 10 == 0xdc00 >> 10) {
+			length +=
+			    put_utf8(0x10000 + ((high & 0x3ff) << 10 | (unit & 0x3ff)),
+				     expected + length - 3) -
+			    3;
+			lone--;
+			high = 0;
+			continue;
+		} else {
+			length += put_utf8(unit, expected + length);
+			lone += unit >> 11 == 0xd800 >> 11;
 		}
+		high = kinds % 3 == 2 && unit >> 10 == 0xd800 >> 10 ? unit : 0;
+	}
+	assume(size <= n);
+	struct span contents = { text, n };
+	char *to = in_place ? text : out;
+	long result = json_unescape(contents, to, size, keep_lone);
+	claim((result >= 0) == (length <= size && (keep_lone || lone == 0)));
+	claim(result != JSON_NO_ROOM || length > size);
+	claim(result != JSON_LONE_SURROGATE || (lone > 0 && !keep_lone));
+	claim(result < 0 || (size_t)result == length);
+	assume(at < length);
+	claim(result < 0 || (to[at] & 0xff) == expected[at]);
+	reached(result == 3 * BOUND && in_place);
+	reached(result == 4 && n == 12);
+	reached(result == JSON_NO_ROOM);
+	reached(result == JSON_LONE_SURROGATE);
 }
 
 void
-safe_words(void)
+unescape(void)
 {
-	char one[BOUND], other[BOUND];
+	unsigned count, kinds;
+	bool in_place;
 
-	for (size_t length = 0; length <= BOUND; length++) {
-		const char *p = any_bytes(one, other, BOUND, length);
-		plain_run(p, length, false);
-		plain_run(p, length, true);
-	}
+	for (unsigned c = 0, most = 1; c <= BOUND; c++, most *= 3)
+		for (unsigned k = 0; k < most; k++)
+			if (c == count && k == kinds && in_place)
+				check_pieces(c, k, true);
+			else if (c == count && k == kinds)
+				check_pieces(c, k, false);
+}
+
+static void
+check_escaped(const char *data, size_t length)
+{
+	char string[6 * BOUND], back[BOUND];
+	struct machine m = { .state = STRING };
+	struct text t;
+	size_t at;
+
+	text_init(&t, string, sizeof string);
+	json_escape(&t, data, length);
+	claim(!t.overflow);
+	for (size_t i = 0; i < t.length; i++)
+		m.state = in_string(&m, string[i]);
+	claim(m.state == STRING);
+	claim(json_unescape((struct span){ string, t.length }, back, length, false) ==
+	      (long)length);
+	assume(at < length);
+	claim(back[at] == data[at]);
+	reached(t.length == sizeof string);
+	reached(t.length == BOUND);
+}
+
+void
+escape(void)
+{
+	char room[BOUND];
+	size_t length;
+
+	for (size_t n = 0; n <= BOUND; n++)
+		if (n == length)
+			check_escaped(room + BOUND - n, n);
 }
 
 #else
@@ -111,113 +550,15 @@ safe_words(void)
 
 static unsigned char *end;
 
-/*
- * The grammar of RFC 8259, sections 2 to 7, rule by rule.  Each rule takes the place
- * where it begins and returns the one behind it, or NULL; a NUL stands behind the text
- * and is of no rule.
- */
-static bool lenient;
-
-static const char *grammar_value(const char *);
-
-static const char *
-grammar_space(const char *p)
-{
-	return p == NULL ? NULL : p + strspn(p, " \t\n\r");
-}
-
-static const char *
-grammar_digits(const char *p)
-{
-	size_t digits = strspn(p, "0123456789");
-
-	return digits > 0 ? p + digits : NULL;
-}
-
-static const char *
-grammar_number(const char *p)
-{
-	p += *p == '-';
-	p = *p == '0' ? p + 1 : grammar_digits(p);
-	if (p != NULL && *p == '.')
-		p = grammar_digits(p + 1);
-	if (p != NULL && (*p == 'e' || *p == 'E'))
-		p = grammar_digits(p + 1 + (p[1] == '+' || p[1] == '-'));
-	return p;
-}
-
-static const char *
-grammar_string(const char *p)
-{
-	if (*p++ != '"')
-		return NULL;
-	for (; *p != '"'; p++) {
-		if ((unsigned char)*p < 0x20)
-			return NULL;
-		if (*p != '\\')
-			continue;
-		p++;
-		if (*p == 'u' && strspn(p + 1, "0123456789abcdefABCDEF") >= 4)
-			p += 4;
-		else if (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL)
-			return NULL;
-	}
-	return p + 1;
-}
-
-static const char *
-grammar_items(const char *p, char open, char close)
-{
-	const char *item = grammar_space(p + 1);
-
-	if (*item == close)
-		return item + 1;
-	for (;;) {
-		if (open == '{') {
-			item = grammar_space(grammar_string(item));
-			if (item == NULL || *item != ':')
-				return NULL;
-			item = grammar_space(item + 1);
-		}
-		item = grammar_space(grammar_value(item));
-		if (item == NULL)
-			return NULL;
-		if (*item == close)
-			return item + 1;
-		if (*item != ',')
-			return NULL;
-		item = grammar_space(item + 1);
-		if (lenient && *item == close)
-			return item + 1;
-	}
-}
-
-static const char *
-grammar_value(const char *p)
-{
-	if (*p == '{')
-		return grammar_items(p, '{', '}');
-	if (*p == '[')
-		return grammar_items(p, '[', ']');
-	if (*p == '"')
-		return grammar_string(p);
-	for (size_t i = 0; i < 3; i++) {
-		const char *literal = (const char *[]){ "true", "false", "null" }[i];
-		if (strncmp(p, literal, strlen(literal)) == 0)
-			return p + strlen(literal);
-	}
-	return grammar_number(p);
-}
-
 static bool
 is_json(const unsigned char *text, size_t length, bool with_comma)
 {
-	char copy[64];
+	struct machine m = { .state = VALUE,
+			     .most = JSON_DEPTH,
+			     .with_comma = with_comma };
 
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	lenient = with_comma;
-	return grammar_space(grammar_value(grammar_space(copy))) == copy + length;
+	run_machine(&m, (const char *)text, length);
+	return m.state > TOO_DEEP;
 }
 
 /* By members or elements to the closing bracket. */
@@ -348,79 +689,6 @@ check_runs(void)
 	}
 }
 
-/* The code point's UTF-8 (RFC 3629 section 3), and of a surrogate what it would be. */
-static size_t
-put_utf8(uint32_t c, unsigned char out[4])
-{
-	unsigned char bytes[4][4] = {
-		{ c & 0x7f },
-		{ 0xc0 | (c >> 6 & 0x1f), 0x80 | (c & 0x3f) },
-		{ 0xe0 | (c >> 12 & 0xf), 0x80 | (c >> 6 & 0x3f), 0x80 | (c & 0x3f) },
-		{ 0xf0 | (c >> 18 & 7), 0x80 | (c >> 12 & 0x3f), 0x80 | (c >> 6 & 0x3f),
-		  0x80 | (c & 0x3f) },
-	};
-	size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-
-	memcpy(out, bytes[length - 1], length);
-	return length;
-}
-
-/* `count` escapes of these UTF-16 code units (section 7), in place and to every size. */
-static void
-check_escapes(const uint32_t *units, size_t count)
-{
-	char written[32], out[32];
-	unsigned char expected[16];
-	size_t length = 0, n = 0;
-	bool lone = false;
-
-	for (size_t i = 0; i < count; i++)
-		n +=
-		    (size_t)sprintf(written + n, i % 2 ? "\\u%04X" : "\\u%04x", units[i]);
-	for (size_t i = 0; i < count; i++) {
-		uint32_t c = units[i];
-		if (c >= 0xd800 && c <= 0xdbff && i + 1 < count &&
-		    units[i + 1] >= 0xdc00 && units[i + 1] <= 0xdfff)
-			c = 0x10000 + (c - 0xd800) * 0x400 + units[++i] - 0xdc00;
-		lone |= c >= 0xd800 && c <= 0xdfff;
-		length += put_utf8(c, expected + length);
-	}
-	char *text = memcpy(end - n, written, n);
-	struct span contents = { text, n };
-	for (size_t size = 0; size <= n; size++) {
-		long result = json_unescape(contents, out, size, true);
-		claim(result == (size < length ? JSON_NO_ROOM : (long)length));
-		if (result >= 0)
-			claim(memcmp(out, expected, length) == 0);
-	}
-	claim(json_unescape(contents, out, n, false) ==
-	      (lone ? JSON_LONE_SURROGATE : (long)length));
-	claim(json_unescape(contents, text, n, true) == (long)length);
-	claim(memcmp(text, expected, length) == 0);
-}
-
-static void
-check_unescape(void)
-{
-	static const uint32_t limits[] = {
-		0,	0x7f,	0x80,	0x7ff,	0x800,	0xd7ff,
-		0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xffff
-	};
-	uint32_t units[2];
-
-	for (units[0] = 0; units[0] < 0x10000; units[0]++)
-		check_escapes(units, 1);
-	for (units[0] = 0xd800; units[0] < 0xdc00; units[0]++)
-		for (units[1] = 0xdc00; units[1] < 0xe000; units[1] += 0x11)
-			check_escapes(units, 2);
-	for (size_t i = 0; i < COUNT(limits); i++)
-		for (size_t k = 0; k < COUNT(limits); k++) {
-			units[0] = limits[i];
-			units[1] = limits[k];
-			check_escapes(units, 2);
-		}
-}
-
 /* What is escaped is a string's contents, and is the same again without escapes. */
 static void
 check_round_trip(unsigned pair)
@@ -445,25 +713,15 @@ check_round_trip(unsigned pair)
 int
 main(void)
 {
-	char every[256];
-
 	end = guarded_end();
-	for (size_t i = 0; i < sizeof every; i++)
-		every[i] = (char)i;
-	check_texts(every, sizeof every, 2, "", "");
-	check_texts(every, sizeof every, 2, "\"", "\"");
-	check_texts(every, sizeof every, 2, "[", "]");
 	check_texts(LETTERS("{}[],:\"\\ -+01.eutrfalsn\xc3\x1f\n"), 5, "", "");
 	check_texts(LETTERS("{}[],:\"0 "), 7, "", "");
-	check_texts(LETTERS("0-+1.eE,"), 7, "", "");
-	check_texts(LETTERS("0-+1.eE,"), 7, "[", "]");
 	check_texts(LETTERS("\"\\u0dDgG/ "), 6, "\"", "\"");
 	check_texts(LETTERS("\\u09afAFgG"), 6, "\"\\", "0\"");
 	check_texts(LETTERS("\",:{}[] k"), 7, "{\"k\":", "}");
 	claim(good > 0 && comma > 0 && bad > 0);
 	check_depth('[', ']');
 	check_runs();
-	check_unescape();
 	for (unsigned pair = 0; pair < 65536; pair++)
 		check_round_trip(pair);
 	printf("texts: %lu valid, %lu but for a comma, %lu not\n", good, comma, bad);

@@ -89,7 +89,14 @@ proofs='
 	prove ws next i386 6 9 --unwindset ws_next.0:2,expect.0:9,ws_header.0:9,ws_unmask.1:2,ws_unmask.2:4,utf8_check.0:7,move_bytes.0:7
 	prove ws piece i386 6 9 --unwindset expect.0:9
 	same ws text.c
-	same json text.c
+	prove json runs arm64 27 28 -DBORROWS
+	prove json runs powerpc 27 28 -DBORROWS -D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__
+	prove json strings arm64 7 9 --unwindset plain_run.0:1,skip_string.0:4,skip_string.1:3,skip_escape.0:5
+	prove json numbers i386 10 12
+	prove json texts i386 4 6 -DOUTCOMES --unwindset skip_literal.0:5,skip_value.0:4
+	prove json unescape arm 2 13 --unwindset json_unescape.0:3
+	prove json escape arm 2 13 -DBORROWS --unwindset plain_run.0:1,json_escape.0:3,json_unescape.0:5
+	same json
 	same packet text.c json.c
 	prove http heads x86_64 16 18 --slice-formula
 	prove http fronts powerpc 16 18
