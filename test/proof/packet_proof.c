@@ -1,6 +1,10 @@
 /*
  * A packet with another Payload is the packet with another Payload: PROTOCOL's splice.
  *
+ * splice: any text of up to BOUND bytes with a Payload anywhere, or none and a brace, and
+ * up to BOUND any bytes as the new one, to each size: what is put is the text with these
+ * in place of those, or as a last member; or does not fit.
+ *
  * main: all packets of up to 4 members of 12, of which some are Header and Payload in
  * different words, with white space and a comma too many at each place where they may be.
  * What is put is valid JSON, and has the members that were read in their order, each with
@@ -10,6 +14,60 @@
 #include "json.h"
 #include "packet.c"
 #include "proof.h"
+
+#ifdef __CPROVER__
+#include "text.c"
+
+void *
+memcpy(void *to, const void *from, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		((char *)to)[i] = ((const char *)from)[i];
+	return to;
+}
+
+void
+splice(void)
+{
+	static const char member[] = ",\"Payload\":";
+	char text[BOUND], payload[BOUND], out[2 * BOUND + sizeof member];
+	size_t length, start, removed, added, size, at;
+	bool has_payload;
+	struct packet packet;
+	struct text t;
+
+	assume(length <= BOUND && start <= length && removed <= length - start);
+	assume(added <= BOUND && size <= sizeof out);
+	const char *p = text + BOUND - length;
+	packet.text = (struct span){ p, length };
+	packet.payload = (struct span){ has_payload ? p + start : NULL, removed };
+	if (!has_payload) {
+		assume(start < length && removed == 0 && p[start] == '}');
+		for (size_t i = 0; i < length; i++)
+			assume(i <= start || p[i] != '}');
+	}
+	text_init(&t, out + sizeof out - size, size);
+	packet_before_payload(&t, &packet);
+	text_put(&t, payload, added);
+	packet_after_payload(&t, &packet);
+
+	size_t named = has_payload ? 0 : sizeof member - 1;
+	size_t from = start + named, to = from + added;
+	claim(t.overflow == (to + length - start - removed > size));
+	claim(t.length <= size);
+	claim(t.overflow || t.length == to + length - start - removed);
+	assume(at < t.length);
+	claim(t.overflow || t.data[at] == (at < start  ? p[at]
+					   : at < from ? member[at - start]
+					   : at < to   ? payload[at - from]
+						       : p[at - to + start + removed]));
+	reached(!t.overflow && has_payload && removed > 0 && added == BOUND &&
+		start > 0 && start + removed < length);
+	reached(!t.overflow && !has_payload && length == BOUND);
+	reached(t.overflow);
+}
+
+#else
 
 static const char header[] =
     "{\"Event\":\"ping\",\"UserId\":\"ann\",\"RoomId\":\"}\\u007d\",\"x\":[1,{}]}";
@@ -126,3 +184,5 @@ main(void)
 	       with, without);
 	return 0;
 }
+
+#endif

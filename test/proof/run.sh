@@ -97,6 +97,7 @@ proofs='
 	prove json unescape arm 2 13 --unwindset json_unescape.0:3
 	prove json escape arm 2 13 -DBORROWS --unwindset plain_run.0:1,json_escape.0:3,json_unescape.0:5
 	same json
+	prove packet splice i386 4 13
 	same packet text.c json.c
 	prove http heads x86_64 16 18 --slice-formula
 	prove http fronts powerpc 16 18
