@@ -1062,6 +1062,7 @@ static const struct {
 	{ "\\ud800x", NULL, 0, BYTES("\xed\xa0\x80x") },
 	{ "x\\udfff", NULL, 0, BYTES("x\xed\xbf\xbf") },
 	{ "\\ude00\\ud83d", NULL, 0, BYTES("\xed\xb8\x80\xed\xa0\xbd") },
+	{ "\\ud83dxude00", NULL, 0, BYTES("\xed\xa0\xbdxude00") },
 	{ "\\ud83d\\ud83d", NULL, 0, BYTES("\xed\xa0\xbd\xed\xa0\xbd") },
 	{ "\\ud83d\\ud83d\\ude00", NULL, 0, BYTES("\xed\xa0\xbd\xf0\x9f\x98\x80") },
 	{ "\\ud83d\\u0041", NULL, 0,
