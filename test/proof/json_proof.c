@@ -10,6 +10,10 @@
  * texts: json_value and json_finish of up to BOUND any bytes, within any depth, strict or
  * not: what they take, the error and its place, the commas blanked.
  *
+ * items: json_enter, json_key and what json_element does before its value, from any place
+ * in up to BOUND any bytes, at any depth, first or not: they stay within, and so does a
+ * key.
+ *
  * unescape: json_unescape of up to BOUND pieces, each of them any byte for itself, a
  * letter's escape or any \u: to each size and in place, lone surrogates kept or not.
  *
@@ -388,6 +392,8 @@ check_text(char *text, size_t length, unsigned depth, bool strict)
 	claim(j.at == at);
 	assume(i < length);
 	claim(!good || text[i] == (m.blank >> i & 1 ? ' ' : before[i]));
+	claim(!good || (value.data >= text && value.length > 0 &&
+			value.length <= j.at - (size_t)(value.data - text)));
 	reached(good && length == BOUND && *value.data == '{');
 	reached(good && m.blank != 0);
 	reached(m.state == TOO_DEEP);
@@ -406,6 +412,41 @@ texts(void)
 		if (n == length)
 			check_text(room + BOUND - n, n, depth, strict);
 }
+
+#ifndef OUTCOMES
+void
+items(void)
+{
+	char room[BOUND];
+	struct span key = { NULL, 0 };
+	struct json j;
+	bool end = false, good;
+	enum { ENTER, KEY_OF_MEMBER, ITEM } call;
+	char open;
+
+	assume(j.length <= BOUND && j.at <= j.length && j.depth <= JSON_DEPTH);
+	assume(j.error == JSON_NONE && (call == ENTER || (j.depth > 0 && j.at > 0)));
+	assume(open == '{' || open == '[');
+	j.text = room + BOUND - j.length;
+	const struct json before = j;
+	switch (call) {
+	case ENTER: good = json_enter(&j, open); break;
+	case KEY_OF_MEMBER: good = json_key(&j, &key, &end); break;
+	default: good = enter_item(&j, ']', &end);
+	}
+	claim(j.at >= before.at && j.at <= j.length && j.length == before.length);
+	claim(j.depth == before.depth + (call == ENTER && good) - end);
+	claim(good ? !end && j.error == JSON_NONE : end == (j.error == JSON_NONE));
+	if (good && call == KEY_OF_MEMBER)
+		claim(key.data > j.text &&
+		      key.length < (size_t)(j.text + j.at - key.data) &&
+		      key.data[-1] == '"' && key.data[key.length] == '"');
+	reached(call == ENTER && good);
+	reached(call == KEY_OF_MEMBER && good && key.length > 0 && !before.first);
+	reached(call == KEY_OF_MEMBER && end && !before.first);
+	reached(call == ITEM && good);
+}
+#endif
 
 /* The code point's UTF-8 (RFC 3629 section 3), and of a surrogate what it would be. */
 static size_t
