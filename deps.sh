@@ -46,7 +46,6 @@ need_test() {
 	need node nodejs
 	need npm npm
 	need cppcheck cppcheck
-	need frama-c frama-c-base
 	# Where this Debian has it; see fetch_cbmc.
 	! apt-cache show cbmc >/dev/null 2>&1 || need cbmc cbmc
 	need chromium chromium

@@ -23,33 +23,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-#ifdef __FRAMAC__
-
-#include <__fc_builtin.h>
-
-/*
- * Any `length` bytes at the end of either of two objects: Eva remembers what a test has
- * shown of a byte only where it knows which one that is, and here it had better not, for
- * each byte remembered doubles what it has to follow.
- */
-static inline char *
-any_bytes(char *one, char *other, size_t size, size_t length)
-{
-	char *rooms[2] = { one + size - length, other + size - length };
-
-	Frama_C_make_unknown(one, size);
-	Frama_C_make_unknown(other, size);
-	return rooms[Frama_C_interval(0, 1)];
-}
-
-/* Frama-C's own wants a byte to be there even where none is to be moved. */
-static inline void *
-move_bytes(void *to, const void *from, size_t length)
-{
-	return length > 0 ? memmove(to, from, length) : to;
-}
-
-#elif defined(__CPROVER__)
+#ifdef __CPROVER__
 
 /* It reads no intrinsics; json.c has another way without. */
 #undef __SSE2__
