@@ -17,18 +17,6 @@
 #include "cert.c"
 #pragma CPROVER check pop
 
-/* CBMC has none. */
-void *
-memchr(const void *s, int c, size_t n)
-{
-	const char *p = s;
-
-	for (size_t i = 0; i < n; i++)
-		if (p[i] == (char)c)
-			return (void *)(p + i);
-	return NULL;
-}
-
 static const char digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

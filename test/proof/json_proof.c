@@ -259,17 +259,6 @@ run_machine(struct machine *m, const char *p, size_t length)
 
 #ifdef __CPROVER__
 
-void *
-memchr(const void *data, int c, size_t length)
-{
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < length; i++)
-		if (p[i] == (c & 0xff))
-			return (void *)(p + i);
-	return NULL;
-}
-
 /* Where in a string that is wanted there is the first byte that is not plain. */
 void
 runs(void)

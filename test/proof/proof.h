@@ -37,6 +37,18 @@
 #define reached(condition) ((void)0)
 #endif
 
+/* It has none of its own. */
+void *
+memchr(const void *data, int c, size_t length)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < length; i++)
+		if (p[i] == (c & 0xff))
+			return (void *)(p + i);
+	return NULL;
+}
+
 #else
 
 #include <stdio.h>

@@ -111,18 +111,6 @@ expect_target(const char *target, size_t length, size_t *authority, size_t *path
 
 #ifdef __CPROVER__
 
-/* It has none of its own. */
-void *
-memchr(const void *data, int c, size_t length)
-{
-	const char *p = data;
-
-	for (size_t i = 0; i < length; i++)
-		if (p[i] == (char)c)
-			return (void *)(p + i);
-	return NULL;
-}
-
 void
 targets(void)
 {
