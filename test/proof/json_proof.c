@@ -334,26 +334,28 @@ check_token(char *text, size_t length, bool (*skip)(struct json *),
 }
 
 #ifndef OUTCOMES
-void
-strings(void)
+/* Each length by itself, here and below, which is less for the prover to follow. */
+static void
+check_tokens(bool (*skip)(struct json *), bool (*outcome)(struct json *))
 {
 	char room[BOUND];
 	size_t length;
 
 	for (size_t n = 0; n <= BOUND; n++)
 		if (n == length)
-			check_token(room + BOUND - n, n, skip_string, string_outcome);
+			check_token(room + BOUND - n, n, skip, outcome);
+}
+
+void
+strings(void)
+{
+	check_tokens(skip_string, string_outcome);
 }
 
 void
 numbers(void)
 {
-	char room[BOUND];
-	size_t length;
-
-	for (size_t n = 0; n <= BOUND; n++)
-		if (n == length)
-			check_token(room + BOUND - n, n, skip_number, number_outcome);
+	check_tokens(skip_number, number_outcome);
 }
 #endif
 
