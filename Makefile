@@ -27,8 +27,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs page status
-UNITS = text json http ws memory source rooms packet log conf cert frame
+FILES = text json http ws memory rate source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs page status
+UNITS = text json http ws memory rate source rooms packet log conf cert frame
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
