@@ -11,14 +11,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef POLLRDHUP
+#define POLLRDHUP 0 /* elsewhere it is noticed when something is sent */
+#endif
+
 enum {
-	LISTENERS = 2,	  /* IPv4 and IPv6 */
-	TURNED_AWAY = 8,  /* places besides the limit, to refuse a connection politely */
-	ACCEPTS = 64,	  /* a turn, so that a flood does not hold up those inside */
-	READ = 65536,	  /* bytes a turn, of one connection */
-	LARGE = 16384,	  /* bytes of a message that it costs to copy */
-	LINGER = 2,	  /* seconds for a peer to close after we have */
-	FAREWELL = 100,	  /* milliseconds of the stop's for those who stay until then */
+	LISTENERS = 2,	   /* IPv4 and IPv6 */
+	TURNED_AWAY = 8,   /* places besides the limit, to refuse a connection politely */
+	ACCEPTS = 64,	   /* a turn, so that a flood does not hold up those inside */
+	READ = 65536,	   /* bytes a turn, of one connection */
+	FLUSH = 131072,	   /* bytes a turn, to one connection */
+	BUDGET = 5000,	   /* microseconds of a turn for all input */
+	LONGEST = 1000000, /* microseconds that a step of a handshake is taken to last */
+	LARGE = 16384,	   /* bytes of a message that it costs to copy */
+	LINGER = 2,	   /* seconds for a peer to close after we have */
+	FAREWELL = 100,	   /* milliseconds of the stop's for those who stay until then */
 	RESTS = 1000,	  /* milliseconds without a byte after which a connection rests */
 	SHORTAGE = 60000, /* milliseconds between words about it */
 	SIGNALS = 10,	  /* milliseconds within which signals are let in */
@@ -36,13 +43,31 @@ enum state {
 	DOOMED	   /* closed at the end of the turn */
 };
 
+/* Connections that have input, in the order in which they are served. */
+enum queue_name {
+	NOT_QUEUED,
+	BACKLOG,    /* had more input than their share of a turn */
+	HANDSHAKES, /* each waits for a step of its TLS handshake */
+	QUEUES
+};
+
+struct queue {
+	uint32_t first, last; /* 0: empty */
+	uint32_t count;
+};
+
 struct conn {
 	int fd;
 	enum state state;
-	uint32_t slot;	   /* in `polled` */
-	uint32_t next;	   /* of those to be settled, or of the free ones */
+	uint32_t slot;		/* in `polled` */
+	uint32_t next;		/* of those to be settled, or of the free ones */
+	uint32_t after, before; /* neighbours in its queue */
+	enum queue_name queue;
 	bool listed;	   /* is to be settled */
-	bool resumed;	   /* the handler wants to see again what it kept */
+	bool unread;	   /* its block holds input that the handler has not looked at */
+	bool heavy;	   /* took more than its share when it was last served */
+	bool full;	   /* its block holds as much input as it may: none is received */
+	bool ended;	   /* the peer has sent FIN after we began to close */
 	bool turned_away;  /* takes one of the places for that */
 	bool finished;	   /* TLS has been told that nothing more will be written */
 	bool closed_told;  /* the handler knows, or never knew, of it */
@@ -51,7 +76,7 @@ struct conn {
 	uint32_t deadline; /* millisecond modulo 2^32, 0: none */
 	uint32_t moved; /* second in which unsent bytes last went out or began to wait */
 	uint32_t busy;	/* millisecond of the last event, modulo 2^32 */
-	uint32_t in_length;
+	uint32_t in_length, in_most; /* bytes of input that there are, and may be */
 	uint32_t out_start, out_end; /* the unsent bytes of its block */
 	char *in;		     /* blocks, held only while they hold something */
 	char *out;
@@ -89,10 +114,17 @@ static struct {
 	bool accept_paused;
 	uint64_t shortage_said; /* when, 0: never */
 	uint64_t signals_let_in;
-	uint32_t turned_away;	 /* connections that are being refused */
-	uint32_t next_handshake; /* whose step this turn is to make, 0: nobody's */
-	uint32_t last_handshake; /* whose the last one was */
-	uint64_t refused_said;	 /* how many had been when that was last logged */
+	uint32_t turned_away; /* connections that are being refused */
+
+	/* All in microseconds, monotonic. */
+	uint64_t begun;	       /* when the connection in service began to be served */
+	uint64_t handshake_at; /* when the next step of a handshake may be made */
+	uint32_t share;	       /* what a connection may use of this turn */
+	bool timed;	 /* more than one connection has input: shares are measured */
+	uint32_t ready;	 /* descriptors that poll() reported */
+	uint32_t served; /* the connection whose input the handler has, 0: none */
+	struct queue queues[QUEUES];
+	uint64_t refused_said; /* how many had been when that was last logged */
 	bool sweep_on; /* there is something to sweep even with nobody connected */
 } loop = { .used = LISTENERS, .busy_end = LISTENERS };
 
@@ -129,6 +161,21 @@ conn_now(void)
 	return loop.second;
 }
 
+static uint64_t
+microseconds(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000 + (uint32_t)time->tv_nsec / 1000;
+}
+
+static uint64_t
+read_microseconds(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return microseconds(&time);
+}
+
 /*
  * After SIGSTOP nobody is late for the time in which nobody was heard: it does not count,
  * as that of a suspended machine does not.
@@ -152,6 +199,7 @@ read_clock(void)
 	while ((uint64_t)loop.second * 1000 + 1000 <= now)
 		loop.second++;
 	loop.now = now;
+	loop.begun = microseconds(&time);
 }
 
 struct span
@@ -202,10 +250,69 @@ conn_source(uint32_t number)
 	return source_of(client->bytes, client->length);
 }
 
-static void
-watch(const struct conn *c, short events)
+static bool
+is_unsent(uint32_t number)
 {
-	loop.polled[c->slot].events = events;
+	return loop.conns[number].out != NULL || tls_unsent(number);
+}
+
+static bool
+takes_input(uint32_t number)
+{
+	const struct conn *c = &loop.conns[number];
+
+	if (c->state != OPEN)
+		return !c->ended;
+	return !c->full && c->queue != HANDSHAKES && tls_takes_input(number);
+}
+
+/*
+ * Sets the events that poll() reports.  While the input is full the peer's FIN lies
+ * behind what is not received: Linux reports it all the same.
+ */
+static void
+watch(uint32_t number)
+{
+	const struct conn *c = &loop.conns[number];
+	bool full = c->full && c->state == OPEN;
+
+	loop.polled[c->slot].events =
+	    (short)((takes_input(number) ? POLLIN : 0) | (full ? POLLRDHUP : 0) |
+		    (is_unsent(number) ? POLLOUT : 0));
+}
+
+/*
+ * Queues
+ */
+
+static void
+enqueue(uint32_t number, enum queue_name name)
+{
+	struct conn *c = &loop.conns[number];
+	struct queue *q = &loop.queues[name];
+
+	if (c->queue != NOT_QUEUED)
+		return;
+	c->queue = name;
+	c->before = q->last;
+	c->after = 0;
+	*(q->last != 0 ? &loop.conns[q->last].after : &q->first) = number;
+	q->last = number;
+	q->count++;
+}
+
+static void
+dequeue(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+	struct queue *q = &loop.queues[c->queue];
+
+	if (c->queue == NOT_QUEUED)
+		return;
+	*(c->before != 0 ? &loop.conns[c->before].after : &q->first) = c->after;
+	*(c->after != 0 ? &loop.conns[c->after].before : &q->last) = c->before;
+	c->queue = NOT_QUEUED;
+	q->count--;
 }
 
 static void
@@ -235,6 +342,7 @@ add_conn(int fd, const struct socket_address *peer)
 			    .state = LINGERING,
 			    .slot = loop.used++,
 			    .busy = (uint32_t)loop.now,
+			    .in_most = UINT32_MAX,
 			    .moved = loop.second };
 	c->peer = c->client = *peer;
 	loop.polled[c->slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
@@ -307,10 +415,22 @@ count_in(uint32_t number)
 bool
 conn_claim(uint32_t number)
 {
-	if (!loop.conns[number].proxy || count_in(number))
+	if (!loop.conns[number].proxy || loop.conns[number].counted != 0 ||
+	    count_in(number))
 		return true;
 	count_refusal(number, CONN_SHARE);
 	return false;
+}
+
+void
+conn_unclaim(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (!c->proxy)
+		return;
+	source_remove(&loop.sources, c->counted);
+	c->counted = 0;
 }
 
 static void
@@ -361,7 +481,9 @@ say_shortage(void)
 static void
 accept_ready(int listener)
 {
-	for (unsigned i = 0; i < ACCEPTS; i++) {
+	uint64_t begun = read_microseconds();
+
+	for (unsigned i = 0; i < ACCEPTS && read_microseconds() - begun < BUDGET; i++) {
 		struct socket_address peer;
 		int fd = socket_accept(listener, &peer, loop.limits.stall);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
@@ -414,6 +536,7 @@ leave(uint32_t number, enum state state)
 		loop.counters.open--;
 	c->state = state;
 	c->deadline = 0;
+	dequeue(number);
 	list(number);
 }
 
@@ -445,20 +568,26 @@ abort_failed(uint32_t number)
 	conn_abort(number);
 }
 
-static bool
-is_unsent(uint32_t number)
+/* A connection that is not read from has failed. */
+static void
+abort_dead(uint32_t number)
 {
-	return loop.conns[number].out != NULL || tls_unsent(number);
+	char byte;
+
+	if (recv(loop.conns[number].fd, &byte, 1, MSG_PEEK) < 0 && !would_wait())
+		abort_failed(number);
+	else
+		conn_abort(number);
 }
 
-/* Sends what the socket takes. */
+/* Sends what the socket takes, at most FLUSH bytes. */
 static void
 flush(uint32_t number)
 {
 	struct conn *c = &loop.conns[number];
 	size_t length = c->out != NULL ? c->out_end - c->out_start : 0;
-	ssize_t n =
-	    tls_write(number, c->fd, c->out != NULL ? c->out + c->out_start : "", length);
+	ssize_t n = tls_write(number, c->fd, c->out != NULL ? c->out + c->out_start : "",
+			      length < FLUSH ? length : FLUSH);
 
 	if (n < 0 && !would_wait()) {
 		abort_failed(number);
@@ -474,8 +603,7 @@ flush(uint32_t number)
 		block_give(c->out);
 		c->out = NULL;
 	}
-	watch(c, (short)((tls_takes_input(number) ? POLLIN : 0) |
-			 (is_unsent(number) ? POLLOUT : 0)));
+	watch(number);
 	if (c->state == OPEN && tls_over(number))
 		conn_finish(number);
 }
@@ -561,11 +689,49 @@ conn_write(uint32_t number, const void *data, size_t length)
 	return conn_send(number, (struct span){ data, length }, (struct span){ "", 0 });
 }
 
+bool
+conn_share_over(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+
+	if (c->state == OPEN && read_microseconds() - loop.begun < loop.share)
+		return false;
+	c->unread = true;
+	return true;
+}
+
 void
 conn_resume(uint32_t number)
 {
-	loop.conns[number].resumed = true;
-	list(number);
+	struct conn *c = &loop.conns[number];
+
+	if (c->state != OPEN || number == loop.served)
+		return;
+	c->unread = c->in != NULL;
+	if (c->unread || tls_readable(number))
+		enqueue(number, BACKLOG);
+}
+
+static void
+note_full(uint32_t number)
+{
+	struct conn *c = &loop.conns[number];
+	bool full = c->in_length >= c->in_most;
+
+	if (full == c->full)
+		return;
+	c->full = full;
+	watch(number);
+}
+
+void
+conn_limit_input(uint32_t number, size_t bytes)
+{
+	struct conn *c = &loop.conns[number];
+
+	c->in_most = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+	if (number != loop.served)
+		note_full(number);
 }
 
 void
@@ -608,6 +774,7 @@ drop_input(struct conn *c)
 		block_give(c->in);
 	c->in = NULL;
 	c->in_length = 0;
+	c->unread = false;
 }
 
 static void
@@ -642,12 +809,17 @@ static void
 hand_up(uint32_t number, size_t length)
 {
 	struct conn *c = &loop.conns[number];
+	uint32_t outer = loop.served; /* conn_check can be called within */
 
+	loop.served = number;
+	c->unread = false;
 	c->in_length = (uint32_t)loop.handler->received(number, c->in, length);
+	loop.served = outer;
 	if (c->in_length == block_size())
 		conn_abort(number);
 	if (c->in_length == 0 || c->state != OPEN)
 		drop_input(c);
+	note_full(number);
 }
 
 static void
@@ -655,11 +827,6 @@ settle_conn(uint32_t number)
 {
 	struct conn *c = &loop.conns[number];
 
-	if (c->resumed) {
-		c->resumed = false;
-		if (c->state == OPEN && c->in != NULL)
-			hand_up(number, c->in_length);
-	}
 	if (c->state != OPEN && !c->closed_told) {
 		c->closed_told = true;
 		loop.handler->closed(number);
@@ -675,7 +842,7 @@ settle_conn(uint32_t number)
 		/* A close with unread bytes would be a reset, which can overtake
 		 * what was sent last: so the peer closes first, within a time. */
 		shutdown(c->fd, SHUT_WR);
-		c->state = LINGERING;
+		c->state = c->ended ? DOOMED : LINGERING;
 		set_deadline(c, LINGER);
 	}
 	if (c->state == DOOMED && !c->listed)
@@ -707,10 +874,12 @@ discard(uint32_t number)
 	char junk[4096];
 	ssize_t n = recv(loop.conns[number].fd, junk, sizeof junk, 0);
 
-	if (n == 0 ? loop.conns[number].state == LINGERING : n < 0 && !would_wait())
+	if (n == 0 ? loop.conns[number].state == LINGERING : n < 0 && !would_wait()) {
 		conn_abort(number);
-	else if (n == 0)
-		watch(&loop.conns[number], POLLOUT);
+	} else if (n == 0) {
+		loop.conns[number].ended = true;
+		watch(number);
+	}
 }
 
 /* What cannot be answered any more, or not in the way of TLS: the peer is to close. */
@@ -718,9 +887,9 @@ static void
 end_here(uint32_t number)
 {
 	shutdown(loop.conns[number].fd, SHUT_WR);
-	/* Something may have waited to be sent: that it could be is no news any more. */
-	watch(&loop.conns[number], POLLIN);
 	leave(number, LINGERING);
+	/* Output that is left over is not sent: POLLOUT would be reported without end. */
+	loop.polled[loop.conns[number].slot].events = POLLIN;
 	set_deadline(&loop.conns[number], LINGER);
 }
 
@@ -751,7 +920,8 @@ receive(uint32_t number)
 		conn_abort(number);
 		return;
 	}
-	size_t room = block_size() - c->in_length;
+	size_t most = c->in_most < block_size() ? c->in_most : block_size();
+	size_t room = most > c->in_length ? most - c->in_length : 0;
 	ssize_t n =
 	    tls_read(number, c->fd, c->in + c->in_length, room < READ ? room : READ);
 	if (n > 0) {
@@ -769,53 +939,91 @@ receive(uint32_t number)
 		abort_failed(number);
 	if (c->in_length == 0 || c->state != OPEN)
 		drop_input(c);
-	/* The handshake may have come on, and have something to say. */
+	/* The handshake may have produced output. */
 	if (is_unsent(number))
 		list(number);
 }
 
-/* And what poll() does not know of. */
+/*
+ * Gives the handler the connection's next input: the rest of what it has been given, or
+ * what one read returns.  What remains, for the handler or in the TLS engine, waits for
+ * the next turn.
+ */
 static void
-receive_all(uint32_t number)
+serve_input(uint32_t number)
 {
-	do
+	struct conn *c = &loop.conns[number];
+
+	c->busy = (uint32_t)loop.now;
+	if (c->unread)
+		hand_up(number, c->in_length);
+	else
 		receive(number);
-	while (loop.conns[number].state == OPEN && tls_readable(number));
+	if (c->state == OPEN &&
+	    (c->unread || (tls_readable(number) && takes_input(number))))
+		enqueue(number, BACKLOG);
+}
+
+/* The same, measured where others wait. */
+static void
+serve_share(uint32_t number)
+{
+	serve_input(number);
+	if (!loop.timed)
+		return;
+	uint64_t now = read_microseconds();
+	loop.conns[number].heavy = now - loop.begun > loop.share;
+	loop.begun = now;
+}
+
+/* Serves the connections that were waiting when it began, until the budget is used up. */
+static void
+serve_backlog(uint64_t begun)
+{
+	struct queue *q = &loop.queues[BACKLOG];
+
+	loop.timed = true;
+	loop.begun = read_microseconds();
+	for (uint32_t left = q->count; left > 0 && q->first != 0; left--) {
+		uint32_t number = q->first;
+		dequeue(number);
+		serve_share(number);
+		if (loop.begun - begun > BUDGET)
+			break;
+	}
 }
 
 /*
- * A handshake costs private-key operations, and those who talk do not wait for more than
- * one: a turn goes on with the next handshake by number, so that all have their turn.
+ * A handshake costs private-key operations.  A turn makes one step at most, and after a
+ * step there is none for as long as it took: so other connections wait for one operation,
+ * and get at least half of the time.
  */
-static void
-propose_handshake(uint32_t number)
-{
-	uint32_t last = loop.last_handshake;
-
-	if (loop.next_handshake == 0 ||
-	    number - last - 1 < loop.next_handshake - last - 1)
-		loop.next_handshake = number;
-}
-
 static void
 go_on_with_handshake(void)
 {
-	uint32_t number = loop.next_handshake;
+	uint32_t number = loop.queues[HANDSHAKES].first;
+	uint64_t begun = number != 0 ? read_microseconds() : 0;
 
-	if (number == 0)
+	if (number == 0 || begun < loop.handshake_at)
 		return;
-	loop.last_handshake = number;
-	loop.next_handshake = 0;
-	if (loop.conns[number].state == OPEN)
-		receive_all(number);
+	dequeue(number);
+	loop.begun = begun;
+	loop.share = BUDGET;
+	serve_input(number);
+	watch(number);
+	uint64_t end = read_microseconds();
+	/* A stopped process makes no step of an hour. */
+	loop.handshake_at = end + (end - begun < LONGEST ? end - begun : LONGEST);
 }
 
 bool
 conn_check(uint32_t number)
 {
-	if (loop.conns[number].state == OPEN)
-		receive_all(number);
-	return loop.conns[number].state == OPEN;
+	const struct conn *c = &loop.conns[number];
+
+	if (c->state == OPEN && !c->unread && takes_input(number))
+		serve_input(number);
+	return c->state == OPEN;
 }
 
 static void
@@ -831,16 +1039,25 @@ serve(uint32_t slot, short events)
 		list(number);
 	if (c->state == DOOMED)
 		return;
-	if ((events & (POLLIN | POLLHUP | POLLERR)) == 0)
+	if ((events & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) == 0)
 		return;
 	if (c->state != OPEN) {
 		discard(number);
+	} else if (c->queue == BACKLOG) {
 		return;
+	} else if (!takes_input(number)) {
+		if ((events & (POLLHUP | POLLERR)) != 0)
+			abort_dead(number);
+		else if ((events & POLLRDHUP) != 0)
+			conn_finish(number);
+	} else if (tls_in_handshake(number)) {
+		enqueue(number, HANDSHAKES);
+		watch(number);
+	} else if (c->heavy) {
+		enqueue(number, BACKLOG);
+	} else {
+		serve_share(number);
 	}
-	if (tls_in_handshake(number))
-		propose_handshake(number);
-	else
-		receive_all(number);
 }
 
 /*
@@ -903,26 +1120,33 @@ demote(void)
 	}
 }
 
-/* How long there is nothing to do, in milliseconds, -1: for ever. */
-static int
+/* How long there is nothing to do, in microseconds; -1: without limit. */
+static long
 idle_time(void)
 {
 	uint64_t until = loop.next_sweep;
 
+	if (loop.queues[BACKLOG].count > 0)
+		return 0;
 	if (loop.stop_at != 0 && loop.stop_at < until)
 		until = loop.stop_at;
 	else if (loop.held == 0 && !loop.sweep_on && !loop.accept_paused &&
 		 loop.stop_at == 0)
 		return -1;
-	return until > loop.now ? (int)(until - loop.now) : 0;
+	long left = until > loop.now ? (long)(until - loop.now) * 1000 : 0;
+	if (loop.queues[HANDSHAKES].count == 0)
+		return left;
+	long pause =
+	    loop.handshake_at > loop.begun ? (long)(loop.handshake_at - loop.begun) : 0;
+	return pause < left ? pause : left;
 }
 
 static int
-wait_for(uint32_t count, int milliseconds, const sigset_t *mask)
+wait_for(uint32_t count, long idle, const sigset_t *mask)
 {
-	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+	struct timespec time = { idle / 1000000, idle % 1000000 * 1000 };
 
-	return ppoll(loop.polled, count, milliseconds < 0 ? NULL : &time, mask);
+	return ppoll(loop.polled, count, idle < 0 ? NULL : &time, mask);
 }
 
 /*
@@ -934,21 +1158,27 @@ static uint32_t
 wait_for_events(const sigset_t *mask)
 {
 	uint64_t since = loop.now - loop.last_full_poll;
+	long idle = idle_time(), rest = (FULL_POLL - (long)since) * 1000;
 	int n = 0;
 
 	if (loop.busy_end > LISTENERS && loop.busy_end < loop.used / 2 &&
-	    since < FULL_POLL)
-		n = wait_for(loop.busy_end, loop.used > MANY ? FULL_POLL - (int)since : 0,
-			     mask);
-	read_clock();
-	/* What a signal wants, which has come meanwhile, does not wait for others. */
-	if (n != 0)
-		return n > 0 ? loop.busy_end : 0;
+	    since < FULL_POLL) {
+		if (loop.used <= MANY)
+			rest = 0;
+		n = wait_for(loop.busy_end, idle < rest ? idle : rest, mask);
+		read_clock();
+		/* A signal, or input that waits, comes before the idle connections. */
+		if (n != 0 || idle == 0) {
+			loop.ready = n > 0 ? (uint32_t)n : 0;
+			return n > 0 ? loop.busy_end : 0;
+		}
+	}
 	demote();
 	n = wait_for(loop.used, idle_time(), mask);
 	read_clock();
 	if (n >= 0)
 		loop.last_full_poll = loop.now;
+	loop.ready = n > 0 ? (uint32_t)n : 0;
 	return n > 0 ? loop.used : 0;
 }
 
@@ -968,26 +1198,47 @@ let_signals_in(const sigset_t *waiting)
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
+/* Serves the slots for which poll() has reported something. */
 static void
-turn(const sigset_t *waiting, void (*woken)(void))
+serve_slots(uint32_t slots)
 {
-	uint32_t slots = wait_for_events(waiting);
-
-	loop.counters.turns++;
-	let_signals_in(waiting);
-	woken();
 	for (uint32_t slot = 0; slot < slots; slot++) {
 		short events = loop.polled[slot].revents;
 		loop.polled[slot].revents = 0;
 		if (events == 0)
 			continue;
-		if (slot >= LISTENERS)
+		if (slot >= LISTENERS) {
 			serve(slot, events);
-		else if (loop.stop_at == 0)
+		} else if (loop.stop_at == 0) {
 			accept_ready(loop.polled[slot].fd);
+			loop.begun = read_microseconds();
+		}
+	}
+}
+
+/*
+ * A turn: connections with new input come first, and what they caused is sent; then come
+ * those that had more than their share, in the order in which they began to wait.
+ */
+static void
+turn(const sigset_t *waiting, void (*woken)(void))
+{
+	uint32_t slots = wait_for_events(waiting);
+	uint32_t all = loop.ready + loop.queues[BACKLOG].count;
+	uint64_t begun = loop.begun;
+
+	loop.counters.turns++;
+	let_signals_in(waiting);
+	woken();
+	loop.timed = all > 1;
+	loop.share = BUDGET / (all > 0 ? all : 1);
+	serve_slots(slots);
+	if (loop.queues[BACKLOG].count > 0) {
+		settle();
+		serve_backlog(begun);
 	}
 	go_on_with_handshake();
-	/* Nobody is judged before what has come from everybody is read. */
+	/* Check timeouts only after all pending input has been read. */
 	if (loop.now >= loop.next_sweep && loop.last_full_poll == loop.now) {
 		loop.next_sweep = loop.now + 1000;
 		sweep();

@@ -19,7 +19,8 @@ struct conn_handler {
 	/*
 	 * `length` bytes: what the last call kept, and what has come since.  Moves what
 	 * it still needs to the front of `data` and returns how much that is; less
-	 * than a block, or the connection is closed.
+	 * than a block, or the connection is closed.  Between two messages or requests
+	 * it asks conn_share_over, and returns if so.
 	 */
 	size_t (*received)(uint32_t conn, char *data, size_t length);
 	/* The deadline is over; there is none now. */
@@ -67,9 +68,10 @@ void conn_run(const struct conn_handler *, const sigset_t *waiting, void (*woken
 void conn_stop(uint32_t grace);
 
 /*
- * Queues bytes behind what is unsent; they go out at the end of the turn, or what is large
- * at once.  False if the peer reads too slowly to have them or the connection is closing:
- * then it is, or will be, closed.  conn_send queues a head and what it is the head of.
+ * Queues bytes behind what is unsent; they go out at the end of the turn, or what is
+ * large at once.  False if the peer reads too slowly to have them or the connection is
+ * closing: then it is, or will be, closed.  conn_send queues a head and what it is the
+ * head of.
  */
 bool conn_write(uint32_t conn, const void *data, size_t length);
 bool conn_send(uint32_t conn, struct span head, struct span body);
@@ -85,8 +87,24 @@ void conn_abort(uint32_t conn);
  */
 bool conn_check(uint32_t conn);
 
-/* Calls `received` at the end of this turn with what was kept, if anything was. */
+/*
+ * True if the connection has used up its share of this turn, or is closing.  Then
+ * `received` must return; it is called again in a later turn with what it returned, even
+ * if nothing more has come.
+ */
+bool conn_share_over(uint32_t conn);
+
+/*
+ * Calls `received` in the next turn with what was kept, if anything was.  Within
+ * `received` of this connection it does nothing.
+ */
 void conn_resume(uint32_t conn);
+
+/*
+ * No more is received while `received` keeps this many bytes: the peer has to wait
+ * (TCP's flow control).  SIZE_MAX: a block, which is the limit at first.
+ */
+void conn_limit_input(uint32_t conn, size_t bytes);
 
 /* Calls `expired` in so many seconds, at most one late; 0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
@@ -105,10 +123,13 @@ bool conn_trusts(const struct socket_address *);
 struct socket_address *conn_client(uint32_t conn);
 
 /*
- * Counts a trusted proxy's connection for its client until it ends, as others are from
- * their beginning; to be called once.  False if that one has its share.
+ * Counts a trusted proxy's connection for its client (conn_client) until conn_unclaim or
+ * its end, whichever comes first.  A connection is counted once at a time.  False if the
+ * client has its share.  Connections of others count from accept to close: these calls
+ * do nothing then.
  */
 bool conn_claim(uint32_t conn);
+void conn_unclaim(uint32_t conn);
 
 /* The client's ADDRESS and the connection's :PORT, for the log; good until the next call.
  */

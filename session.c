@@ -700,85 +700,127 @@ note_lone(const char *data, size_t length)
 	}
 }
 
+/* What is not UTF-8 in a request's body becomes U+FFFD; WebSockets have checked it. */
+static struct span
+repair(struct text *t, struct span contents)
+{
+	struct utf8 utf8 = { 0 };
+
+	if (utf8_check(&utf8, contents.data, contents.length) && utf8_complete(&utf8))
+		return contents;
+	text_init(t, block_take(), block_size());
+	utf8_repair(t, contents.data, contents.length);
+	return (struct span){ t->data, t->length };
+}
+
 /* Hands a message up; false if it is too big, and with that the session is over. */
 static bool
-hand_up(uint32_t number, char *payload, struct span string)
+hand_up(uint32_t number, struct span string)
 {
 	const struct session *s = &table.sessions[number];
+	struct text repaired = { 0 };
 	struct span contents = json_contents(string);
-	/* The payload is ours to change. */
-	char *data = payload + (contents.data - payload);
-	long length = json_unescape(contents, data, contents.length, true);
 
-	if ((size_t)length > table.limits.message) {
+	if (s->kind == POLLED)
+		contents = repair(&repaired, contents);
+	/* The payload is ours to change. */
+	char *data = (char *)contents.data;
+	long length = json_unescape(contents, data, contents.length, true);
+	bool fits = (size_t)length <= table.limits.message && !repaired.overflow;
+
+	if (fits) {
+		note_lone(data, (size_t)length);
+		table.counters.messages_in++;
+		s->service->message(number, data, (size_t)length, false);
+	} else {
 		session_close(number, WS_TOO_BIG, "message too big");
-		return false;
 	}
-	note_lone(data, (size_t)length);
-	table.counters.messages_in++;
-	s->service->message(number, data, (size_t)length, false);
-	return true;
+	if (repaired.data != NULL)
+		block_give(repaired.data);
+	return fits;
+}
+
+/* What follows the member that was read last, as an array of its own. */
+static struct span
+rest_of(const struct json *j)
+{
+	char *at = j->text + j->at, *end = j->text + j->length;
+
+	while (*at != ',' && *at != ']')
+		at++;
+	if (*at == ']')
+		return (struct span){ "", 0 };
+	*at = '[';
+	return (struct span){ at, (size_t)(end - at) };
 }
 
 bool
-session_receive(uint32_t number, char *payload, size_t length, struct span single)
+session_receive(uint32_t number, uint32_t conn, struct span payload, struct span single,
+		struct span *rest)
 {
 	const struct session *s = &table.sessions[number];
 	struct span value;
 	struct json j;
 	bool end;
 
+	*rest = (struct span){ "", 0 };
 	if (s->state != OPEN)
 		return true;
 	if (single.data != NULL)
-		return hand_up(number, payload, single);
-	json_init(&j, payload, length);
+		return hand_up(number, single);
+	json_init(&j, (char *)payload.data, payload.length);
 	json_enter(&j, '[');
-	while (s->state == OPEN && json_element(&j, &value, &end))
-		if (!hand_up(number, payload, value))
+	while (s->state == OPEN && json_element(&j, &value, &end)) {
+		if (!hand_up(number, value))
 			return false;
+		if (s->state == OPEN && conn_share_over(conn)) {
+			*rest = rest_of(&j);
+			return true;
+		}
+	}
 	return true;
 }
 
-/* An array of strings, a string alone, or nothing. */
-static void
-receive_framed(uint32_t number, char *data, size_t length)
+/* An array of strings, a string alone, or nothing.  Returns the length of the rest. */
+static size_t
+receive_framed(uint32_t number, uint32_t conn, struct span data, bool again)
 {
-	struct span value, single;
+	struct span value, single = { NULL, 0 }, rest = { "", 0 };
 	struct json j;
 
-	if (length == 0)
-		return;
-	enum payload judged = session_judge(data, length, &single);
+	if (data.length == 0)
+		return 0;
+	enum payload judged =
+	    again ? PAYLOAD_GOOD : session_judge((char *)data.data, data.length, &single);
 	if (judged == PAYLOAD_GOOD) {
-		session_receive(number, data, length, single);
-		return;
+		session_receive(number, conn, data, single, &rest);
+		return rest.length;
 	}
 	if (judged == PAYLOAD_TOO_MANY) {
 		session_close(number, WS_TOO_BIG, "too many messages");
-		return;
+		return 0;
 	}
-	json_init(&j, data, length);
+	json_init(&j, (char *)data.data, data.length);
 	if (judged == PAYLOAD_NO_ARRAY && json_value(&j, &value) && *value.data == '"')
-		hand_up(number, data, value);
+		hand_up(number, value);
 	else
-		web_close(table.sessions[number].conn, WS_SOCKJS, "Broken framing.");
+		web_close(conn, WS_SOCKJS, "Broken framing.");
+	return 0;
 }
 
-void
-session_message(uint32_t conn, char *data, size_t length, bool binary)
+size_t
+session_message(uint32_t conn, char *data, size_t length, bool binary, bool again)
 {
 	uint32_t number = table.by_conn[conn];
 	struct session *s = &table.sessions[number];
 
 	if (s->state != OPEN)
-		return;
-	if (s->kind == FRAMED) {
-		receive_framed(number, data, length);
-		return;
-	}
+		return 0;
+	if (s->kind == FRAMED)
+		return receive_framed(number, conn, (struct span){ data, length }, again);
 	table.counters.messages_in++;
 	s->service->message(number, data, length, binary);
+	return 0;
 }
 
 void

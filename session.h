@@ -118,13 +118,15 @@ enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY, PAYLOAD_TOO_MANY 
  */
 enum payload session_judge(char *data, size_t length, struct span *single);
 /*
- * Hands up each message of a good payload, which is changed; false if one was too big:
- * then the session is closed.
+ * Hands up the messages of a valid payload that came on `conn`, which is changed.  False
+ * if one was too big: then the session is closed.  After conn_share_over `rest` is the
+ * part that is left, within the payload and itself a valid one; else it is empty.
  */
-bool session_receive(uint32_t session, char *payload, size_t length, struct span single);
+bool session_receive(uint32_t session, uint32_t conn, struct span payload,
+		     struct span single, struct span *rest);
 
 /* As in struct web_handler. */
-void session_message(uint32_t conn, char *data, size_t length, bool binary);
+size_t session_message(uint32_t conn, char *data, size_t length, bool binary, bool again);
 void session_heartbeat(uint32_t conn);
 void session_silent(uint32_t conn);
 void session_stopping(uint32_t conn);

@@ -21,6 +21,8 @@ struct exchange {
 	const struct service *service;
 	struct span id;	  /* the session's */
 	struct span body; /* no data if there was too much of it */
+	bool again;	  /* it is the rest of a body */
+	size_t rest;	  /* bytes at its end that are left for a later turn */
 };
 
 static const char plain[] = "text/plain; charset=UTF-8";
@@ -310,20 +312,33 @@ read_form(const struct exchange *x, struct span *payload)
 	return true;
 }
 
-/* Answers a sender: judges the payload first and looks for the session then. */
+/* Moves the rest of a payload to the end of the body that it is in. */
 static void
-accept_payload(const struct exchange *x, const struct text *fields, struct span payload,
+keep_rest(struct exchange *x, struct span rest)
+{
+	char *end = (char *)x->body.data + x->body.length;
+
+	memmove(end - rest.length, rest.data, rest.length);
+	x->rest = rest.length;
+}
+
+/*
+ * Answers a sender: judges the payload first and looks for the session then.  There is no
+ * answer while a rest is left.
+ */
+static void
+accept_payload(struct exchange *x, const struct text *fields, struct span payload,
 	       unsigned good_status, const char *good_body)
 {
 	uint32_t number = session_find(x->service, x->id);
-	char *data = (char *)payload.data;
-	enum payload judged;
-	struct span single;
+	enum payload judged = PAYLOAD_GOOD;
+	struct span single = { NULL, 0 }, rest;
 
 	if (payload.length == 0) {
 		answer(x->conn, 500, plain, fields, "Payload expected.");
-	} else if ((judged = session_judge(data, payload.length, &single)) ==
-		   PAYLOAD_TOO_MANY) {
+	} else if (!x->again &&
+		   (judged = session_judge((char *)payload.data, payload.length,
+					   &single)) == PAYLOAD_TOO_MANY) {
 		session_close(number, WS_TOO_BIG, "too many messages");
 		answer(x->conn, 413, plain, fields, "too many messages");
 	} else if (judged != PAYLOAD_GOOD) {
@@ -332,21 +347,22 @@ accept_payload(const struct exchange *x, const struct text *fields, struct span 
 						: "Payload expected.");
 	} else if (number == 0) {
 		answer(x->conn, 404, plain, fields, "Not Found");
-	} else if (!session_receive(number, data, payload.length, single)) {
+	} else if (!session_receive(number, x->conn, payload, single, &rest)) {
 		answer(x->conn, 413, plain, fields, "message too big");
+	} else if (rest.length > 0) {
+		keep_rest(x, rest);
 	} else {
 		answer(x->conn, good_status, plain, fields, good_body);
 	}
 }
 
 static void
-send(const struct exchange *x, bool jsonp)
+send(struct exchange *x, bool jsonp)
 {
 	uint32_t number = session_find(x->service, x->id);
-	struct utf8 utf8 = { 0 };
 	struct span payload = x->body;
 	char data[WEB_FIELDS];
-	struct text fields, repaired = { 0 };
+	struct text fields;
 
 	text_init(&fields, data, sizeof data);
 	put_fields(&fields, x, !jsonp);
@@ -356,16 +372,9 @@ send(const struct exchange *x, bool jsonp)
 		answer(x->conn, 413, plain, &fields, "message too big");
 		return;
 	}
-	if (jsonp && !read_form(x, &payload))
+	if (jsonp && !x->again && !read_form(x, &payload))
 		payload = (struct span){ "", 0 };
-	if (!utf8_check(&utf8, payload.data, payload.length) || !utf8_complete(&utf8)) {
-		text_init(&repaired, block_take(), block_size());
-		utf8_repair(&repaired, payload.data, payload.length);
-		payload = (struct span){ repaired.data, repaired.length };
-	}
 	accept_payload(x, &fields, payload, jsonp ? 200 : 204, jsonp ? "ok" : "");
-	if (repaired.data != NULL)
-		block_give(repaired.data);
 }
 
 static void
@@ -544,20 +553,22 @@ wants(const struct http_request *r)
 	return session_payload(&server.limits.session);
 }
 
-static void
-request(uint32_t conn, const struct http_request *r, struct span body)
+static size_t
+request(uint32_t conn, const struct http_request *r, struct span body, bool again)
 {
-	struct exchange x = { .conn = conn, .r = r, .body = body };
+	struct exchange x = { .conn = conn, .r = r, .body = body, .again = again };
 	struct span rest;
 
 	x.service = find_service(r->path, &rest);
-	log_request(conn, r);
+	if (!again)
+		log_request(conn, r);
 	if (!is_welcome(r->origin))
 		answer_plainly(conn, 403, "Origin not allowed");
 	else if (x.service != NULL)
 		serve(&x, rest);
 	else
 		serve_elsewhere(conn, r);
+	return x.rest;
 }
 
 static const struct web_handler web_handler = {

@@ -8,6 +8,9 @@
 enum {
 	CLOSING = 5, /* seconds for the peer's Close after ours */
 	MISSED = 2,  /* heartbeats without an answer: the peer is gone */
+	/* Bytes that are received of a head; more than it may have, for a 431.  Behind a
+	   request in hand no more than that is kept. */
+	HEAD_MOST = HTTP_HEAD_SIZE + 1,
 	REASON = 123 /* bytes of a Close frame's reason, at most */
 };
 
@@ -32,6 +35,8 @@ struct channel {
 	bool old;	 /* it is of HTTP/1.0: no chunks */
 	bool chunked;	 /* its body is */
 	bool skip;	 /* which is not wanted */
+	bool again;	 /* the rest of a body or message waits to be handled */
+	bool binary;	 /* and is of a binary message */
 	union {
 		struct {
 			size_t scanned; /* of the head, and in COLLECT its length */
@@ -39,7 +44,10 @@ struct channel {
 			uint64_t most;	/* bytes of it that there are, or may be */
 			struct http_chunked chunks;
 		} http;
-		struct ws ws;
+		struct {
+			struct ws ws;
+			size_t rest; /* bytes at the front, with `again` */
+		};
 	};
 };
 
@@ -142,6 +150,22 @@ failure(enum ws_code code)
 					 : "protocol error";
 }
 
+/*
+ * Hands up a message in the connection's block, or its rest.  Returns how many bytes at
+ * its end are left for a later turn.
+ */
+static size_t
+deliver_message(uint32_t conn, struct span message)
+{
+	struct channel *ch = &web.channels[conn];
+	size_t rest = web.handler->message(conn, (char *)message.data, message.length,
+					   ch->binary, ch->again);
+
+	/* A message that closes its connection ends with it. */
+	ch->again = rest > 0 && ch->state == SOCKET;
+	return ch->again ? rest : 0;
+}
+
 /* Returns false when nothing more is to be read. */
 static bool
 handle_event(uint32_t conn, enum ws_event event, struct span payload)
@@ -151,12 +175,10 @@ handle_event(uint32_t conn, enum ws_event event, struct span payload)
 	switch (event) {
 	case WS_GOT_TEXT:
 	case WS_GOT_BINARY:
-		ch->begun = 0;
 		if (ch->state != SOCKET)
 			return true;
-		/* The payload lies in the connection's own block. */
-		web.handler->message(conn, (char *)payload.data, payload.length,
-				     event == WS_GOT_BINARY);
+		ch->binary = event == WS_GOT_BINARY;
+		ch->rest = deliver_message(conn, payload);
 		return true;
 	case WS_GOT_PING:
 		return ch->state != SOCKET ||
@@ -196,20 +218,56 @@ await_frames(uint32_t conn)
 	conn_deadline(conn, left < heartbeat ? left : heartbeat);
 }
 
+/*
+ * Reads frames from `data`.  Returns how many bytes are kept, at its front: the rest of a
+ * message first, if its handling is not complete.
+ */
+static size_t
+read_frames(uint32_t conn, unsigned char *data, size_t length)
+{
+	struct channel *ch = &web.channels[conn];
+	struct span payload = { "", 0 };
+	enum ws_event event;
+	size_t rest = 0;
+
+	ws_start(&ch->ws);
+	while ((event = ws_next(&ch->ws, data, length, &payload)) != WS_NOTHING) {
+		if (!handle_event(conn, event, payload))
+			return 0;
+		if (!ch->ws.in_message)
+			ch->begun = 0;
+		if (ch->again) {
+			/* The input moves to the rest's end, from where it is read on. */
+			rest = ch->rest;
+			memmove(data, payload.data + payload.length - rest, rest);
+			ch->ws.at -= rest;
+			break;
+		}
+		if (ch->ws.at < length && conn_share_over(conn))
+			break;
+	}
+	return rest + ws_finish(&ch->ws, data + rest, length - rest);
+}
+
 static size_t
 receive_frames(uint32_t conn, char *data, size_t length)
 {
 	struct channel *ch = &web.channels[conn];
-	unsigned char *bytes = (unsigned char *)data;
-	struct span payload = { "", 0 };
-	enum ws_event event;
+	size_t done = 0;
 
 	ch->missed = 0;
-	ws_start(&ch->ws);
-	while ((event = ws_next(&ch->ws, bytes, length, &payload)) != WS_NOTHING)
-		if (!handle_event(conn, event, payload))
-			return 0;
-	size_t kept = ws_finish(&ch->ws, bytes, length);
+	if (ch->again) {
+		size_t whole = ch->rest;
+		ch->rest = deliver_message(conn, (struct span){ data, whole });
+		if (ch->again) {
+			memmove(data, data + whole - ch->rest, length - whole + ch->rest);
+			return length - whole + ch->rest;
+		}
+		done = whole;
+	}
+	size_t kept = read_frames(conn, (unsigned char *)data + done, length - done);
+	if (done > 0 && kept > 0)
+		memmove(data, data + done, kept);
 	if (!ch->ws.in_message && kept == 0 && !ch->ws.in_frame)
 		ch->begun = 0;
 	else if (ch->begun == 0)
@@ -267,7 +325,10 @@ await_request(uint32_t conn)
 	ch->state = HEAD;
 	ch->idle = true;
 	ch->bodiless = false;
+	ch->again = false;
 	ch->http.scanned = 0;
+	conn_unclaim(conn);
+	conn_limit_input(conn, HEAD_MOST);
 	conn_deadline(conn, 2 * web.limits.heartbeat);
 }
 
@@ -476,7 +537,9 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 	    !conn_write(conn, accept, sizeof accept) || !conn_write(conn, "\r\n\r\n", 4))
 		return false;
 	count(web.counters.answers, web_statuses, WEB_STATUSES, 101);
+	conn_limit_input(conn, SIZE_MAX);
 	ch->state = SOCKET;
+	ch->again = false;
 	ch->begun = 0;
 	ch->missed = 0;
 	ch->ws = (struct ws){ .most = most, .binary_utf8 = !binary };
@@ -484,20 +547,32 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 	return true;
 }
 
+/* Finds out for which client the request is, if a trusted proxy forwards it. */
 static void
-hand_over(uint32_t conn, const struct http_request *r, struct span body)
+identify_client(uint32_t conn, const struct http_request *r)
 {
 	struct socket_address *client = conn_client(conn);
 
-	if (web.stopping) {
-		refuse_with(conn, 503, "draining\n");
-		return;
-	}
 	if (client != NULL)
 		http_forwarded(r->fields, conn_trusts, client);
-	web.channels[conn].state = IN_HAND;
+}
+
+/* Returns how many bytes at the body's end are left for a later turn. */
+static size_t
+hand_over(uint32_t conn, const struct http_request *r, struct span body)
+{
+	struct channel *ch = &web.channels[conn];
+
+	if (web.stopping) {
+		refuse_with(conn, 503, "draining\n");
+		return 0;
+	}
+	identify_client(conn, r);
+	ch->state = IN_HAND;
 	conn_deadline(conn, 0);
-	web.handler->request(conn, r, body);
+	size_t rest = web.handler->request(conn, r, body, ch->again);
+	ch->again = rest > 0 && ch->state == IN_HAND;
+	return ch->again ? rest : 0;
 }
 
 /*
@@ -539,6 +614,10 @@ handle_head(uint32_t conn, const char *head, size_t length)
 		return length;
 	}
 	ch->state = COLLECT;
+	if (!r.chunked)
+		conn_limit_input(conn, length + (size_t)r.length + HEAD_MOST);
+	else
+		conn_limit_input(conn, SIZE_MAX);
 	ch->http.scanned = length;
 	conn_deadline(conn, 2 * web.limits.heartbeat);
 	if (r.expect)
@@ -572,6 +651,39 @@ take_head(uint32_t conn, char *data, size_t *length)
 	return 0;
 }
 
+/*
+ * Keeps the head and the last `rest` bytes of a body for a later turn, of `used` bytes
+ * that they have taken together so far; the next request follows.
+ */
+static size_t
+keep_rest(uint32_t conn, char *data, size_t *length, size_t used, size_t rest)
+{
+	struct channel *ch = &web.channels[conn];
+	size_t kept = ch->http.scanned + rest;
+
+	memmove(data + ch->http.scanned, data + ch->http.scanned + ch->http.body - rest,
+		rest);
+	memmove(data + kept, data + used, *length - used);
+	*length -= used - kept;
+	ch->http.body = rest;
+	ch->state = COLLECT;
+	return 0;
+}
+
+/* Hands up the rest of a body, which keep_rest has kept. */
+static size_t
+handle_again(uint32_t conn, char *data, size_t *length)
+{
+	struct channel *ch = &web.channels[conn];
+	const struct span body = { data + ch->http.scanned, ch->http.body };
+	size_t used = ch->http.scanned + ch->http.body;
+	struct http_request r;
+
+	http_parse(data, ch->http.scanned, &r);
+	size_t rest = hand_over(conn, &r, body);
+	return rest == 0 ? used : keep_rest(conn, data, length, used, rest);
+}
+
 /* The head is kept before the body, to be read again with it. */
 static size_t
 collect_body(uint32_t conn, char *data, size_t *length)
@@ -582,6 +694,8 @@ collect_body(uint32_t conn, char *data, size_t *length)
 	size_t used = (size_t)ch->http.most - ch->http.body;
 	struct http_request r;
 
+	if (ch->again)
+		return handle_again(conn, data, length);
 	if (ch->chunked) {
 		long rest = http_dechunk(&ch->http.chunks, data + before, &content);
 		if (rest == HTTP_BAD) {
@@ -605,8 +719,11 @@ collect_body(uint32_t conn, char *data, size_t *length)
 	}
 	/* It has been read before, and was good. */
 	http_parse(data, ch->http.scanned, &r);
-	hand_over(conn, &r, body);
-	return before + (used < come ? used : come);
+	conn_unclaim(conn);
+	conn_limit_input(conn, HEAD_MOST);
+	used = before + (used < come ? used : come);
+	size_t rest = hand_over(conn, &r, body);
+	return rest == 0 ? used : keep_rest(conn, data, length, used, rest);
 }
 
 static size_t
@@ -646,6 +763,8 @@ received(uint32_t conn, char *data, size_t length)
 
 	while (left > 0 && used > 0 && ch->state <= SKIP && ch->state != IN_HAND) {
 		enum state before = ch->state;
+		if (at != data && before == HEAD && conn_share_over(conn))
+			break;
 		used = before == HEAD	   ? take_head(conn, at, &left)
 		       : before == COLLECT ? collect_body(conn, at, &left)
 					   : skip_body(conn, at, left);
@@ -668,6 +787,7 @@ static void
 opened(uint32_t conn)
 {
 	web.channels[conn] = (struct channel){ .state = HEAD };
+	conn_limit_input(conn, HEAD_MOST);
 	log_line(LEVEL_DEBUG, conn_peer(conn), "connected");
 	conn_deadline(conn, web.limits.handshake);
 }

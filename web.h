@@ -15,10 +15,19 @@ struct web_handler {
 	 * A request, with its body if that is wanted: no data (NULL) if there was too
 	 * much of it.  To be answered, upgraded or streamed to, now or later.  The head
 	 * and the body, which may be changed in place, are gone at the return.
+	 *
+	 * Returns 0, or after conn_share_over how many bytes at the body's end are still
+	 * to be handled, without an answer so far.  Then it is called in a later turn
+	 * with these as the body, and `again`.
 	 */
-	void (*request)(uint32_t conn, const struct http_request *, struct span body);
-	/* A message of a WebSocket, which may be changed in place; gone at the return. */
-	void (*message)(uint32_t conn, char *data, size_t length, bool binary);
+	size_t (*request)(uint32_t conn, const struct http_request *, struct span body,
+			  bool again);
+	/*
+	 * A message of a WebSocket, which may be changed in place; gone at the return.
+	 * Returns the same as `request`.
+	 */
+	size_t (*message)(uint32_t conn, char *data, size_t length, bool binary,
+			  bool again);
 	/* A WebSocket has been silent for a heartbeat, and is being pinged. */
 	void (*heartbeat)(uint32_t conn);
 	/* It has answered none of two heartbeats: it may be closed with words of the

@@ -277,7 +277,7 @@ describe('TLS: a flood of handshakes', () => {
 	/* A hundred signatures of the last kind in a row would take longer than that. */
 	for (const kind of ['P-256', 'RSA 2048', 'RSA 4096'])
 		test(`leaves open sessions their share, with a key ${kind}`, async t => {
-			const server = await serve(t, { tls: await pair(kind) });
+			const server = await serve(t, { tls: await pair(kind), conf: { HandshakeTimeout: 60 } });
 			const { talk, leave } = await bystanders(server);
 			const child = fork(new URL('flood.mjs', import.meta.url), { serialization: 'json' });
 			t.after(() => child.kill('SIGKILL'));
@@ -297,7 +297,7 @@ describe('TLS: a flood of handshakes', () => {
 			assert.equal(code, 0);
 			t.diagnostic(`${counts.done} handshakes, ${counts.failed} failed; ${rounds} rounds, ` +
 				`the worst packet took ${Math.round(worst)} ms`);
-			assert(counts.done >= 20, `only ${counts.done} handshakes`);
+			assert(counts.done >= 10, `only ${counts.done} handshakes`);
 			assert.equal(counts.failed, 0);
 			assert(worst < WORST, `${worst} ms`);
 			await leave();

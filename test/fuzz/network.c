@@ -15,9 +15,15 @@
 enum {
 	LISTENER = 100000, /* descriptors that the system never gives: two of these ... */
 	FIRST = LISTENER + 2, /* ... and one for each connection */
-	IDLE_TURNS = 50,      /* after which the server spins */
-	PIECES = 300,	      /* calls that move small pieces */
-	BUSY = 500,	      /* milliseconds that it may be busy */
+	IDLE_TURNS = 200,     /* after which the server spins */
+	/* Microseconds that pass when the server reads the clock, and for each line of
+	   its log, so that all work takes time; and what a turn may take at most: its
+	   budget, and a message or two of each connection. */
+	READING = 400,
+	LOGGING = 200,
+	TURN = 60000,
+	PIECES = 300, /* calls that move small pieces */
+	BUSY = 500,   /* milliseconds that it may be busy */
 	/* The milliseconds, modulo 2^32, begin anew 20 seconds after the start. */
 	START = 4294967 - 20
 };
@@ -44,6 +50,8 @@ static unsigned socket_count;
 static int accept_error;
 static bool interrupted;
 static uint64_t now, until; /* milliseconds */
+static uint32_t micro;	    /* microseconds since `now` */
+static uint64_t turn_began; /* in microseconds; 0: the server waits */
 static unsigned idle_turns;
 static jmp_buf waiting;
 
@@ -91,6 +99,8 @@ network_reset(void)
 	accept_error = 0;
 	interrupted = false;
 	now = (uint64_t)START * 1000;
+	micro = 0;
+	turn_began = 0;
 }
 
 unsigned
@@ -329,17 +339,20 @@ __wrap_open(const char *path, int flags, ...)
 			   mode);
 }
 
+/* Time passes within a turn as well, so that its budget is used up. */
 int
 __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
-	uint64_t seconds = now / 1000;
-
 	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
 		return __real_clock_gettime(clock, time);
+	micro += clock == CLOCK_MONOTONIC ? READING : LOGGING;
+	now += micro / 1000;
+	micro %= 1000;
+	uint64_t seconds = now / 1000;
 	if (clock == CLOCK_REALTIME)
 		seconds += 1700000000;
 	time->tv_sec = (time_t)seconds;
-	time->tv_nsec = (long)(now % 1000) * 1000000;
+	time->tv_nsec = (long)(now % 1000) * 1000000 + (long)micro * 1000;
 	return 0;
 }
 
@@ -364,8 +377,8 @@ events_of(int fd)
 		events |= POLLOUT;
 	if (s->aborted)
 		events |= POLLIN | POLLOUT | POLLERR | POLLHUP;
-	if (s->finished && s->ended)
-		events |= POLLHUP;
+	if (s->finished)
+		events |= s->ended ? POLLRDHUP | POLLHUP : POLLRDHUP;
 	return events;
 }
 
@@ -381,6 +394,8 @@ __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	int ready = 0;
 
 	(void)mask;
+	CHECK(turn_began == 0 || now * 1000 + micro - turn_began <= TURN);
+	turn_began = 0;
 	now++;
 	if (timeout != NULL)
 		limit = (uint64_t)timeout->tv_sec * 1000 +
@@ -395,8 +410,10 @@ __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	CHECK(ready == 0 || ++idle_turns < IDLE_TURNS);
 	if (ready > 0 && now > until + BUSY)
 		longjmp(waiting, NETWORK_BUSY);
+	turn_began = now * 1000 + micro;
 	if (ready > 0 || limit == 0)
 		return ready;
+	turn_began = 0;
 	if (interrupted) {
 		interrupted = false;
 		errno = EINTR;
