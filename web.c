@@ -596,6 +596,13 @@ handle_head(uint32_t conn, const char *head, size_t length)
 		return length;
 	}
 	bool has_body = r.chunked || r.length > 0;
+	/* A proxy forwards a body as it comes, so its client can keep the connection
+	 * busy: it is counted for the client until the body is complete. */
+	identify_client(conn, &r);
+	if (has_body && !conn_claim(conn)) {
+		refuse(conn, 503);
+		return length;
+	}
 	size_t wanted = has_body ? web.handler->wants(&r) : 0;
 	ch->old = r.minor == 0;
 	ch->chunked = r.chunked;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Raw, handshake } from './client.mjs';
+import { Raw, handshake, request } from './client.mjs';
 import { serve, test, until } from './server.mjs';
 import { ask, eventually, exchange, fresh, post } from './sockjs.mjs';
 
@@ -91,6 +91,41 @@ test('each request of a kept connection has its own client', async t => {
 	await refused(server, A);
 	await upgraded(server, B);
 });
+
+/* A proxy forwards a body as it comes, so its client can keep the connection for as long. */
+for (const [what, target, status] of [['a wanted', () => `/echo${fresh()}/xhr_send`, 404],
+	['an unwanted', () => '/nowhere', 404]])
+	test(`a connection counts for its forwarded address while ${what} body is awaited`, async t => {
+		const server = await behind(t);
+		const head = hops => request(target(),
+			{ method: 'POST', 'Content-Length': '5', ...from(hops) });
+		const begin = async hops => {
+			const raw = await Raw.connect(server);
+			raw.write(`${head(hops)}["`);
+			return raw;
+		};
+		for (const client of [A, B]) {
+			const first = await begin(client);
+			const second = await begin(client);
+			await counted(server, 'http_requests', client === A ? 2 : 10);
+			const third = await begin(client);
+			assert.equal(await third.status(), 503);
+			await third.ended();
+			await refused(server, client);
+			/* Complete, it counts no more, and the connection is anybody's. */
+			for (const raw of [first, second]) {
+				raw.write('x"]');
+				assert.equal(await raw.status(), status);
+			}
+			await upgraded(server, client);
+			first.write(head(client));
+			await counted(server, 'http_requests', client === A ? 6 : 14);
+			await refused(server, client);
+			first.destroy();
+			second.write(request('/echo', from(client)));
+			assert.equal(await second.status(), 200);
+		}
+	});
 
 test('what a client says of itself is not believed', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
