@@ -49,7 +49,7 @@ static const struct key {
 	{ "Sandbox", FLAG, offsetof(struct conf, sandbox), 0, 1, NULL, NULL },
 	{ "Origins", ORIGINS, offsetof(struct conf, origins), 0, 0, NULL, NULL },
 	{ "SockJS", STRING, offsetof(struct conf, sockjs), 0, 0, valid_url,
-	  "a URL of at most 1000 bytes that begins with http or /" },
+	  "\"\" or a URL of at most 1000 bytes that begins with http or /" },
 	{ "MaxConnections", NUMBER, offsetof(struct conf, max_connections), 1, 100000,
 	  NULL, NULL },
 	{ "MaxPerAddress", NUMBER, offsetof(struct conf, max_per_address), 1, 100000,
@@ -85,8 +85,7 @@ conf_default(struct conf *c)
 		.log_size = 1048576,
 		.user = "",
 		.sandbox = true,
-		.sockjs =
-		    "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js",
+		.sockjs = CONF_SOCKJS,
 		.max_connections = 256,
 		.max_per_address = 64,
 		.monitor = { { 4, 8, { 127 } }, { 16, 128, { [15] = 1 } } },
@@ -178,8 +177,8 @@ valid_url(struct span s)
 		if ((unsigned char)s.data[i] <= 0x20 ||
 		    strchr("\"'<>\\\x7f", s.data[i]) != NULL)
 			return false;
-	return s.length > 0 && s.length <= MOST &&
-	       (*s.data == '/' || strncmp(s.data, "http", 4) == 0);
+	return s.length == 0 ||
+	       (s.length <= MOST && (*s.data == '/' || strncmp(s.data, "http", 4) == 0));
 }
 
 static const struct key *

@@ -25,7 +25,8 @@ struct conf {
 	const char *user;		       /* "": the one that started it */
 	bool sandbox;			       /* only the system calls that are needed */
 	const char *origins[CONF_ORIGINS + 1]; /* NULL behind the last */
-	const char *sockjs; /* URL of the client's script, for the iframe page */
+	const char
+	    *sockjs; /* URL of the client's script, for the iframe page; "": no page */
 	uint32_t max_connections;
 	uint32_t max_per_address;
 	struct socket_network trusted_proxies[CONF_NETWORKS + 1];
@@ -36,6 +37,11 @@ struct conf {
 	uint32_t heartbeat;	    /* seconds */
 	uint32_t handshake_timeout; /* seconds */
 };
+
+/* The default of SockJS, and what a browser checks the script against (W3C SRI). */
+#define CONF_SOCKJS "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js"
+#define CONF_SOCKJS_HASH                                                                 \
+	"sha384-svdnwiXBL+Js+yUneJSRFy24NgGiOfDM/vkQl/vCeVrcbYD6yW8EwPr1FnxTEZsR"
 
 /* All defaults. */
 void conf_default(struct conf *);

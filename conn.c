@@ -161,6 +161,12 @@ conn_now(void)
 	return loop.second;
 }
 
+uint64_t
+conn_milliseconds(void)
+{
+	return loop.now;
+}
+
 static uint64_t
 microseconds(const struct timespec *time)
 {

@@ -109,8 +109,9 @@ void conn_limit_input(uint32_t conn, size_t bytes);
 /* Calls `expired` in so many seconds, at most one late; 0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
-/* Monotonic seconds. */
+/* Monotonic seconds, and milliseconds. */
 uint32_t conn_now(void);
+uint64_t conn_milliseconds(void);
 
 /* Is this address a trusted proxy's? */
 bool conn_trusts(const struct socket_address *);

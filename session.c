@@ -39,7 +39,8 @@ struct session {
 /* The rest of a session over HTTP. */
 struct polled {
 	struct receiver receiver;
-	uint32_t counted; /* where its source is, 0: nowhere */
+	struct source source;
+	uint32_t counted; /* where that is counted, 0: nowhere */
 	uint32_t chain;	  /* the next of the same bucket */
 	uint32_t since; /* second of the last receiver's end, or of the last heartbeat */
 	char *queue;	/* a block, while messages wait: an `a` frame without its end */
@@ -128,6 +129,14 @@ session_peer(uint32_t number)
 	if (table.sessions[number].kind != POLLED)
 		return conn_peer(table.sessions[number].conn);
 	return (struct span){ p->peer, p->peer_length };
+}
+
+struct source
+session_source(uint32_t number)
+{
+	if (table.sessions[number].kind != POLLED)
+		return conn_source(table.sessions[number].conn);
+	return table.polled[number].source;
 }
 
 /*
@@ -582,7 +591,8 @@ add_polled(const struct service *service, struct span id, uint32_t conn)
 		table.counters.refused[SESSION_FULL]++;
 		return 0;
 	}
-	if (!source_add(&table.sources, conn_source(conn), &counted)) {
+	const struct source source = conn_source(conn);
+	if (!source_add(&table.sources, source, &counted)) {
 		table.counters.refused[SESSION_SHARE]++;
 		return 0;
 	}
@@ -590,7 +600,8 @@ add_polled(const struct service *service, struct span id, uint32_t conn)
 	struct polled *p = &table.polled[number];
 	struct span peer = conn_peer(conn);
 	uint32_t *bucket = find_bucket(id);
-	*p = (struct polled){ .counted = counted,
+	*p = (struct polled){ .source = source,
+			      .counted = counted,
 			      .chain = *bucket,
 			      .id_length = (uint8_t)id.length,
 			      .peer_length = (uint8_t)peer.length };

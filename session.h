@@ -35,6 +35,8 @@ bool session_send(uint32_t session, const char *data, size_t length, bool binary
 void session_close(uint32_t session, unsigned code, const char *reason);
 /* The client's address, for the log; good until the next call. */
 struct span session_peer(uint32_t session);
+/* The address that it counts for. */
+struct source session_source(uint32_t session);
 
 struct session_limits {
 	uint32_t connections; /* as conn_most gives it */

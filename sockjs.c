@@ -210,6 +210,11 @@ answer_iframe(const struct exchange *x)
 		    "charset=UTF-8\" />\n"
 		    "  <script src=\"");
 	text_string(&page, server.limits.script);
+	if (server.limits.integrity != NULL) {
+		text_string(&page, "\" integrity=\"");
+		text_string(&page, server.limits.integrity);
+		text_string(&page, "\" crossorigin=\"anonymous");
+	}
 	text_string(
 	    &page,
 	    "\"></script>\n"
@@ -477,7 +482,7 @@ serve(struct exchange *x, struct span path)
 
 	if (path.length > 0 && path.data[path.length - 1] == '/')
 		path.length--;
-	if (root || is_iframe(path)) {
+	if (root || (*server.limits.script != '\0' && is_iframe(path))) {
 		if (method != HTTP_GET)
 			web_not_allowed(x->conn, "GET");
 		else if (root)
@@ -531,15 +536,37 @@ is_welcome(struct span origin)
 	return *o != NULL;
 }
 
+/*
+ * Puts the path of a request, without the id of a session: the one who knows it can take
+ * the session over, so only its hash is logged below level trace.
+ */
 static void
-log_request(uint32_t conn, const struct http_request *r)
+put_path(struct text *t, struct span path, struct span below)
+{
+	enum { MOST = 100 }; /* bytes of either part */
+
+	http_take(&below, '/');
+	http_take(&below, '/');
+	struct span id = http_take(&below, '/');
+	if (below.length == 0 || id.length == 0 || log_wants(LEVEL_TRACE)) {
+		text_escaped(t, path.data, path.length, MOST);
+		return;
+	}
+	text_escaped(t, path.data, (size_t)(id.data - path.data), MOST);
+	text_hashed(t, server.limits.session.key, id);
+	text_char(t, '/');
+	text_escaped(t, below.data, below.length, MOST);
+}
+
+static void
+log_request(uint32_t conn, const struct http_request *r, struct span below)
 {
 	struct text *t = log_begin(LEVEL_DEBUG, conn_peer(conn));
 
 	if (t == NULL)
 		return;
 	text_string(t, "requests ");
-	text_escaped(t, r->path.data, r->path.length, 100);
+	put_path(t, r->path, below);
 	log_end();
 }
 
@@ -557,11 +584,11 @@ static size_t
 request(uint32_t conn, const struct http_request *r, struct span body, bool again)
 {
 	struct exchange x = { .conn = conn, .r = r, .body = body, .again = again };
-	struct span rest;
+	struct span rest = { "", 0 };
 
 	x.service = find_service(r->path, &rest);
 	if (!again)
-		log_request(conn, r);
+		log_request(conn, r, rest);
 	if (!is_welcome(r->origin))
 		answer_plainly(conn, 403, "Origin not allowed");
 	else if (x.service != NULL)

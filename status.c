@@ -78,7 +78,7 @@ static const char *const labels[] = {
 		      "jsonp websocket",
 	/* packet_events, and enum packet_refusal. */
 	[EVENT] = "event connect broadcast ping disconnect error",
-	[PACKET_REFUSAL] = "cause unreadable room-full not-in-room",
+	[PACKET_REFUSAL] = "cause unreadable room-full not-in-room too-many-pings",
 };
 
 #define AT(owner, type, member)                                                          \

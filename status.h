@@ -25,6 +25,7 @@ enum packet_refusal {
 	PACKET_BAD, /* it cannot be read: it is an "error" that came in */
 	PACKET_ROOM_FULL,
 	PACKET_NOT_INSIDE, /* its sender is not in its room */
+	PACKET_TOO_MANY,   /* its address asks about other rooms too often */
 	PACKET_REFUSALS
 };
 

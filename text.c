@@ -116,22 +116,43 @@ text_padded(struct text *t, uint32_t number, unsigned digits)
 	text_put(t, padded, digits);
 }
 
-void
-text_escaped(struct text *t, const void *data, size_t length, size_t most)
+static void
+put_escaped(struct text *t, struct span s, size_t most, char also)
 {
-	const unsigned char *p = data;
-	size_t shown = length < most ? length : most;
+	const unsigned char *p = (const unsigned char *)s.data;
+	size_t shown = s.length < most ? s.length : most;
 
 	for (size_t i = 0; i < shown; i++) {
-		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\') {
+		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\' && p[i] != also) {
 			text_char(t, (char)p[i]);
 		} else {
 			text_string(t, "\\x");
 			text_hex(t, p[i], 2);
 		}
 	}
-	if (shown < length)
+	if (shown < s.length)
 		text_string(t, "...");
+}
+
+void
+text_escaped(struct text *t, const void *data, size_t length, size_t most)
+{
+	put_escaped(t, (struct span){ data, length }, most, '\\');
+}
+
+void
+text_quoted(struct text *t, struct span s, size_t most)
+{
+	text_char(t, '"');
+	put_escaped(t, s, most, '"');
+	text_char(t, '"');
+}
+
+void
+text_hashed(struct text *t, const uint32_t key[2], struct span secret)
+{
+	text_char(t, '~');
+	text_hex(t, text_hash(key, secret.data, secret.length), 8);
 }
 
 static uint32_t

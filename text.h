@@ -44,6 +44,10 @@ void text_padded(struct text *, uint32_t, unsigned digits);
  * backslash stays, all else becomes \xHH; past `most` bytes it is cut with "...".
  */
 void text_escaped(struct text *, const void *data, size_t length, size_t most);
+/* The same in quotes; the ones within become \x22. */
+void text_quoted(struct text *, struct span, size_t most);
+/* A secret in place of which its hash is logged: ~ and 8 hexadecimal digits. */
+void text_hashed(struct text *, const uint32_t key[2], struct span);
 /* An IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
 void text_address(struct text *, const uint8_t *address, size_t length);
 

@@ -7,6 +7,7 @@
 #include "conf.h"
 #include "packet.h"
 #include "page.h"
+#include "rate.h"
 #include "rooms.h"
 #include "sandbox.h"
 #include "selfsign.h"
@@ -24,11 +25,16 @@
 
 enum {
 	GRACE = 700, /* milliseconds from SIGTERM to the end: init kills after a second */
-	SPARE_FILES = 16 /* descriptors besides those of connections */
+	SPARE_FILES = 16, /* descriptors besides those of connections */
+	LOGGED_ID = 40	  /* bytes of an id in the log */
 };
+
+/* Pings that name a room in which the sender is not, of one address. */
+static const struct rate_limit other_rooms = { .per_second = 10, .burst = 1000 };
 
 static struct conf conf;
 static struct rooms rooms;
+static struct rate_table askers;
 
 static struct signaller_counters counters;
 
@@ -88,11 +94,14 @@ log_peer(const char *what, uint32_t session)
 	if (t == NULL)
 		return;
 	text_string(t, what);
-	text_string(t, " user \"");
-	text_escaped(t, user.data, user.length, 40);
-	text_string(t, "\" room \"");
-	text_escaped(t, room.data, room.length, 40);
-	text_char(t, '"');
+	text_string(t, " user ");
+	text_quoted(t, user, LOGGED_ID);
+	text_string(t, " room ");
+	/* To know a room's name is all that it takes to come in. */
+	if (log_wants(LEVEL_TRACE))
+		text_quoted(t, room, LOGGED_ID);
+	else
+		text_hashed(t, rooms.key, room);
 	log_end();
 }
 
@@ -205,6 +214,17 @@ handle_connect(uint32_t session, const struct packet *p)
 	block_give(t.data);
 }
 
+/* May a session ask about a room in which it is not?  Names could be tried out so. */
+static bool
+may_ask(uint32_t session)
+{
+	const struct source s = session_source(session);
+
+	return s.length == 0 ||
+	       rate_take(rate_find(&askers, text_hash(rooms.key, s.bytes, s.length)),
+			 &other_rooms, 1, conn_milliseconds());
+}
+
 static void
 handle_ping(uint32_t session, const struct packet *p)
 {
@@ -212,6 +232,10 @@ handle_ping(uint32_t session, const struct packet *p)
 	uint32_t peer = room != 0 ? rooms.rooms[room].first : 0;
 	struct text t;
 
+	if ((room == 0 || rooms.peers[session].room != room) && !may_ask(session)) {
+		send_error(session, p, PACKET_TOO_MANY, "too many pings of other rooms");
+		return;
+	}
 	begin_answer(&t, p);
 	text_string(&t, "\"[");
 	for (bool first = true; peer != 0; peer = rooms.peers[peer].next, first = false) {
@@ -678,6 +702,8 @@ map_memory(void)
 		.handshake = conf.handshake_timeout,
 		.origins = conf.origins,
 		.script = conf.sockjs,
+		.integrity =
+		    strcmp(conf.sockjs, CONF_SOCKJS) == 0 ? CONF_SOCKJS_HASH : NULL,
 		.elsewhere = serve_elsewhere,
 	};
 	/* One to receive and one to send for each connection, and one for a packet in

@@ -128,7 +128,8 @@ assert_defaults(const struct conf *c)
 	assert_true(c->sandbox);
 	assert_origins(c, no_origins);
 	assert_string_equal(
-	    c->sockjs, "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js");
+	    c->sockjs,
+	    "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js");
 	assert_int_equal(c->max_connections, 256);
 	assert_int_equal(c->max_per_address, 64);
 	assert_int_equal(c->max_peers, 16);
@@ -389,7 +390,7 @@ static const struct {
 	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
 	  "none" },
 	{ "SockJS", offsetof(struct conf, sockjs),
-	  "a URL of at most 1000 bytes that begins with http or /" },
+	  "\"\" or a URL of at most 1000 bytes that begins with http or /" },
 };
 
 static size_t
@@ -583,13 +584,17 @@ static void
 a_sockjs_is_a_url_that_a_page_can_hold(void **state)
 {
 	static const char *const good[] = {
-		"/",	     "/a/sockjs.js?x=1&y#z", "http://a.example/s.js", "https://b",
+		"/",
+		"/a/sockjs.js?x=1&y#z",
+		"http://a.example/s.js",
+		"https://b",
 		"/\xc3\xa4",
+		"",
 	};
-	static const char *const bad[] = { "",	    "sockjs.js", "ftp://a", " /a",
-					   "/a ",   "/a b",	 "/a'b",    "/a<b",
-					   "/a>b",  "/a\x7f",	 "htt",	    "/\\\"",
-					   "/\\\\", "HTTP://a" };
+	static const char *const bad[] = { "sockjs.js", "ftp://a", " /a",   "/a ",
+					   "/a b",	"/a'b",	   "/a<b",  "/a>b",
+					   "/a\x7f",	"htt",	   "/\\\"", "/\\\\",
+					   "HTTP://a" };
 
 	(void)state;
 	assert_strings("SockJS", good, COUNT(good), bad, COUNT(bad));

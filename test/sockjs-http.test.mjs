@@ -1,5 +1,7 @@
 /* What SockJS is as HTTP: URLs, headers, and the pages that are no session. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { describe } from 'node:test';
 import { Raw, handshake } from './client.mjs';
 import { serve, test } from './server.mjs';
@@ -403,14 +405,25 @@ const page = url => `<!DOCTYPE html>
 </body>
 </html>`;
 
+const jsDelivr = 'https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js';
+/* jsDelivr serves the very file of the npm package. */
+const integrity = `sha384-${createHash('sha384')
+	.update(await readFile(new URL('node_modules/sockjs-client/dist/sockjs.min.js', import.meta.url)))
+	.digest('base64')}`;
+
 describe('the iframe page (section 5)', () => {
+	test('is not there without a script', async t => {
+		const server = await serve(t, { conf: { SockJS: '' } });
+		for (const path of ['/iframe.html', '/iframe-1.html'])
+			assert.equal((await ask(server, `/echo${path}`)).status, 404);
+	});
+
 	test('is the same under each name, with jsDelivr\'s script', async t => {
 		const server = await serve(t);
 		for (const path of ['/iframe.html', '/iframe-0.1.2.html', '/iframe-a.html?t=1']) {
 			const { status, headers, body } = await ask(server, `/echo${path}`);
 			assert.equal(status, 200);
-			assert.equal(body.trim(),
-				page('https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js'));
+			assert.equal(body.trim(), page(`${jsDelivr}" integrity="${integrity}" crossorigin="anonymous`));
 			assert.match(headers.etag, /^"[^"\s]+"$/);
 		}
 	});

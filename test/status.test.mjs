@@ -450,6 +450,23 @@ counts('a packet from outside of its room', async (server, watch) => {
 	return sum(received('broadcast', text), sent('error', error), { 'packets_refused_total{not-in-room}': 1 });
 });
 
+counts('a ping too many of another room', async (server, watch) => {
+	const raw = await Raw.connect(server);
+	raw.write(handshake('/echo/websocket', { 'X-Forwarded-For': '203.0.113.1' }));
+	assert.equal(await raw.status(), 101);
+	const text = packet('ping', 'a', 'r', '{}'), error = refused('too many pings of other rooms', 'a', 'r');
+	const answers = async () => {
+		raw.text(text);
+		return (await raw.frame()).payload.toString();
+	};
+	while (await answers() !== error)
+		;
+	do
+		await watch.mark();
+	while (await answers() !== error);
+	return sum(received('ping', text), sent('error', error), { 'packets_refused_total{too-many-pings}': 1 });
+}, { conf: { TrustedProxies: ['127.0.0.1'] } });
+
 /* TLS. */
 const secure = { tls: await pair('P-256') };
 

@@ -281,6 +281,45 @@ what_a_log_cannot_hold_is_escaped(void **state)
 }
 
 static void
+a_quoted_text_has_no_other_quotes(void **state)
+{
+	char room[64];
+	struct text t;
+
+	(void)state;
+	text_init(&t, room, sizeof room);
+	text_quoted(&t, SPAN("a\" room \"b\\\n"), 20);
+	assert_text(&t, "\"a\\x22 room \\x22b\\x5c\\x0a\"");
+	text_init(&t, room, sizeof room);
+	text_quoted(&t, SPAN("abcd"), 3);
+	assert_text(&t, "\"abc...\"");
+	text_init(&t, room, sizeof room);
+	text_escaped(&t, BYTES("a\"b"), 3);
+	assert_text(&t, "a\"b");
+}
+
+static void
+of_a_secret_only_the_hash_is_put(void **state)
+{
+	static const uint32_t keys[2][2] = { { 1, 2 }, { 1, 3 } };
+	char room[2][16] = { { 0 } };
+	struct text t[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		text_init(&t[i], room[i], sizeof room[i]);
+		text_hashed(&t[i], keys[i], SPAN("kitchen"));
+		assert_int_equal(t[i].length, 9);
+		assert_int_equal(room[i][0], '~');
+		assert_int_equal(strspn(room[i] + 1, "0123456789abcdef"), 8);
+	}
+	assert_memory_not_equal(room[0], room[1], 9);
+	text_init(&t[1], room[1], sizeof room[1]);
+	text_hashed(&t[1], keys[0], SPAN("kitchen"));
+	assert_memory_equal(room[0], room[1], 9);
+}
+
+static void
 an_ipv4_address_is_dotted(void **state)
 {
 	static const struct {
@@ -1120,6 +1159,8 @@ main(void)
 		cmocka_unit_test(hexadecimal_has_just_the_digits_asked_for),
 		cmocka_unit_test(padded_numbers_have_just_the_digits_asked_for),
 		cmocka_unit_test(what_a_log_cannot_hold_is_escaped),
+		cmocka_unit_test(a_quoted_text_has_no_other_quotes),
+		cmocka_unit_test(of_a_secret_only_the_hash_is_put),
 		cmocka_unit_test(an_ipv4_address_is_dotted),
 		cmocka_unit_test(an_ipv6_address_takes_the_canonical_form),
 		cmocka_unit_test(errors_are_told_as_by_the_c_library_or_by_number),
