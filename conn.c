@@ -1178,9 +1178,10 @@ wait_for_events(const sigset_t *mask)
 			loop.ready = n > 0 ? (uint32_t)n : 0;
 			return n > 0 ? loop.busy_end : 0;
 		}
+		idle = idle_time();
 	}
 	demote();
-	n = wait_for(loop.used, idle_time(), mask);
+	n = wait_for(loop.used, idle, mask);
 	read_clock();
 	if (n >= 0)
 		loop.last_full_poll = loop.now;
