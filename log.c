@@ -143,23 +143,29 @@ open_file(void)
 	to.size = to.regular ? (size_t)st.st_size : 0;
 }
 
+/* Constant, so that the system call filter can tell it by its place. */
+static const struct sockaddr_un syslog_address = { .sun_family = AF_UNIX,
+						   .sun_path = "/dev/log" };
+
+const void *
+log_syslog_address(void)
+{
+	return &syslog_address;
+}
+
 static void
 open_syslog(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
 	struct timespec now;
 
-	/* syslogd may come after us: looked for once a second until it is there. */
+	/* syslogd may start later than the server: tried once a second. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (to.tried == now.tv_sec + 1)
 		return;
 	to.tried = now.tv_sec + 1;
 	to.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (to.fd < 0 || connect(to.fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return;
-	complain(" (/dev/log) cannot be reached: ");
-	close(to.fd);
-	to.fd = -1;
+	if (to.fd < 0)
+		complain(" (/dev/log) cannot be reached: ");
 }
 
 void
@@ -331,12 +337,17 @@ write_file(void)
 	}
 }
 
-/* False if nobody is there any more; a syslogd that does not keep up misses lines. */
+/* False if there is no syslogd; one that does not keep up misses lines. */
 static bool
 send_syslog(const char *line, size_t length)
 {
-	return send(to.fd, line, length, MSG_NOSIGNAL) >= 0 || errno == EAGAIN ||
-	       errno == EINTR || errno == ENOBUFS;
+	if (sendto(to.fd, line, length, MSG_NOSIGNAL,
+		   (const struct sockaddr *)&syslog_address,
+		   sizeof syslog_address) >= 0 ||
+	    errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+		return true;
+	complain(" (/dev/log) cannot be reached: ");
+	return false;
 }
 
 /* A datagram a line, without its line feed. */

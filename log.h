@@ -39,4 +39,7 @@ bool log_wants(enum log_level);
 
 void log_flush(void);
 
+/* The address (sockaddr_un, in read-only memory) that the log sends datagrams to. */
+const void *log_syslog_address(void);
+
 #endif

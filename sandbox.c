@@ -46,6 +46,7 @@ sandbox_become(uint32_t user, uint32_t group)
 #include <link.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
@@ -81,9 +82,9 @@ sandbox_become(uint32_t user, uint32_t group)
 #ifdef ARCH
 
 /*
- * Those that may be made in any way, the most frequent first.  Which one a function of
- * libc makes differs by library, architecture and age of the kernel, so there are several
- * for some.
+ * Calls that are allowed with any arguments, the most frequent first.  Some are listed
+ * twice: which one a function of libc makes differs by library, architecture and age of
+ * the kernel.
  */
 static const uint16_t calls[] = {
 	SYS_ppoll,
@@ -91,15 +92,8 @@ static const uint16_t calls[] = {
 	SYS_ppoll_time64,
 #endif
 	SYS_recvfrom,
-	SYS_sendto,
 #ifdef SYS_recv
 	SYS_recv,
-	SYS_send,
-#endif
-#ifdef __i386__
-	/* Before Linux 4.3, and for glibc, the way to all of a socket's calls.  What is
-	 * asked of it lies in memory, where a filter cannot look. */
-	SYS_socketcall,
 #endif
 /* where the vDSO has no clock */
 #ifdef SYS_clock_gettime
@@ -122,6 +116,9 @@ static const uint16_t calls[] = {
 	SYS_sigreturn,
 #endif
 	SYS_getpid,
+#ifdef SYS_getrandom
+	SYS_getrandom,
+#endif
 /* files */
 #ifdef SYS_poll
 	SYS_poll,
@@ -161,65 +158,152 @@ static const uint16_t calls[] = {
 	SYS_mkdir,
 #endif
 	SYS_mkdirat,
-	/* the log's socket */
-	SYS_connect,
 	/* A heap that must not grow could not be told from one that did. */
 	SYS_brk,
 	SYS_exit,
 	SYS_exit_group,
 };
 
-/* Those that may be made only with this argument. */
-static const struct {
+/*
+ * A condition on 32 bits of an argument: the bits of `mask` are `value`.  Conditions on
+ * the same call are tested in order: the call is refused if one does not hold, and
+ * allowed after the last one or after one that is enough.
+ */
+struct condition {
 	uint16_t call;
-	uint8_t argument, value;
-} limited[] = {
-	{ SYS_socket, 0, AF_UNIX }, /* the log's */
-	{ SYS_setsockopt, 1, IPPROTO_TCP }, { SYS_madvise, 2, MADV_DONTNEED },
-	{ SYS_fcntl, 1, F_SETFD }, /* of musl's open() */
-#ifdef SYS_fcntl64
-	{ SYS_fcntl64, 1, F_SETFD },
-#endif
+	uint8_t word; /* of the arguments: LOW(n) or HIGH(n) */
+	bool enough;
+	uint32_t mask, value;
 };
+
+#define LOW(argument)  (2 * (argument))
+#define HIGH(argument) (2 * (argument) + 1)
+#define ALL	       UINT32_MAX
+#define SEND_FLAGS     (MSG_NOSIGNAL | MSG_MORE | MSG_DONTWAIT)
+#define SOCKET_FLAGS   (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
 enum {
 	CALLS = sizeof calls / sizeof *calls,
-	LIMITED = sizeof limited / sizeof *limited,
-	LENGTH = 3 + CALLS + 3 * LIMITED + 2,
-	DENY = LENGTH - 2,
-	ALLOW = LENGTH - 1
+	CONDITIONS = 16,		    /* at most */
+	LENGTH = 8 + CALLS + 6 * CONDITIONS /* at most */
 };
 
-static const struct sock_filter deny =
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-static const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+_Static_assert(CALLS < UINT8_MAX, "jumps reach the end");
 
-_Static_assert(LENGTH <= UINT8_MAX, "jumps reach the end");
+struct program {
+	struct sock_filter filter[LENGTH];
+	unsigned short length;
+};
 
-static struct sock_filter
-load(size_t offset)
+static void
+put(struct program *p, struct sock_filter instruction)
 {
-	return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
+	p->filter[p->length++] = instruction;
 }
 
-/* The low half of an argument, as the kernel reads those that are int. */
-static struct sock_filter
-load_argument(unsigned argument)
+static void
+put_load(struct program *p, size_t offset)
 {
-	const bool big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-
-	return load(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t) +
-		    (big_endian ? sizeof(uint32_t) : 0));
+	put(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
-/* At `at`: if it is this value, to `then`, else to `otherwise`. */
-static struct sock_filter
-compare(uint32_t value, size_t at, size_t then, size_t otherwise)
+/* Skips `then` instructions if the loaded value is this one, else `otherwise`. */
+static void
+put_compare(struct program *p, uint32_t value, size_t then, size_t otherwise)
 {
-	return (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value,
-					    (uint8_t)(then - at - 1),
-					    (uint8_t)(otherwise - at - 1));
+	put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value,
+					    (uint8_t)then, (uint8_t)otherwise));
 }
+
+static void
+put_return(struct program *p, bool allowed)
+{
+	put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+					    allowed ? SECCOMP_RET_ALLOW
+						    : SECCOMP_RET_ERRNO | EPERM));
+}
+
+static void
+put_condition(struct program *p, const struct condition *c)
+{
+	const unsigned swap = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+
+	put_load(p, offsetof(struct seccomp_data, args) +
+			(c->word ^ swap) * sizeof(uint32_t));
+	put(p, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, c->mask));
+	put_compare(p, c->value, c->enough ? 0 : 1, c->enough ? 1 : 0);
+	put_return(p, c->enough);
+}
+
+/*
+ * The kernel reads an `int` from the low half of an argument, so that half is enough.
+ * sendto: MSG_FASTOPEN would connect a TCP socket.  Without a length the address is
+ * ignored; with one it must be syslog's.  socket: a datagram socket can not reach a
+ * stream service.  setsockopt: TCP_ULP and others load code of the kernel.
+ */
+static void
+put_conditions(struct program *p, const void *syslog)
+{
+	const uint64_t address = (uintptr_t)syslog;
+	const struct condition conditions[] = {
+		{ SYS_sendto, LOW(3), false, ~(uint32_t)SEND_FLAGS, 0 },
+		{ SYS_sendto, LOW(5), true, ALL, 0 },
+		{ SYS_sendto, LOW(4), false, ALL, (uint32_t)address },
+		{ SYS_sendto, HIGH(4), false, ALL, (uint32_t)(address >> 32) },
+#ifdef SYS_send
+		{ SYS_send, LOW(3), false, ~(uint32_t)SEND_FLAGS, 0 },
+#endif
+		{ SYS_madvise, LOW(2), false, ALL, MADV_DONTNEED },
+		{ SYS_setsockopt, LOW(1), false, ALL, IPPROTO_TCP },
+		{ SYS_setsockopt, LOW(2), true, ALL, TCP_NODELAY },
+		{ SYS_setsockopt, LOW(2), false, ALL, TCP_USER_TIMEOUT },
+		{ SYS_socket, LOW(0), false, ALL, AF_UNIX },
+		{ SYS_socket, LOW(1), false, ~(uint32_t)SOCKET_FLAGS, SOCK_DGRAM },
+		{ SYS_fcntl, LOW(1), false, ALL, F_SETFD }, /* of musl's open() */
+#ifdef SYS_fcntl64
+		{ SYS_fcntl64, LOW(1), false, ALL, F_SETFD },
+#endif
+	};
+	const size_t count = sizeof conditions / sizeof *conditions;
+
+	_Static_assert(sizeof conditions / sizeof *conditions <= CONDITIONS, "they fit");
+	for (size_t i = 0, end; i < count; i = end) {
+		for (end = i; end < count && conditions[end].call == conditions[i].call;)
+			end++;
+		put_compare(p, conditions[i].call, 0, 4 * (end - i) + 1);
+		for (size_t j = i; j < end; j++)
+			put_condition(p, &conditions[j]);
+		put_return(p, true);
+	}
+}
+
+#ifdef __i386__
+
+/*
+ * socketcall makes every call on a socket.  Its arguments are in memory, which a filter
+ * can not read.  glibc needs it; musl needs it only before Linux 4.3, which has no call
+ * for each.
+ */
+static void
+put_socketcall(struct program *p)
+{
+#ifndef __GLIBC__
+	if (syscall(SYS_socket, -1, 0, 0) >= 0 || errno != ENOSYS)
+		return;
+#endif
+	put_compare(p, SYS_socketcall, 0, 1);
+	put_return(p, true);
+}
+
+#else
+
+static void
+put_socketcall(struct program *p)
+{
+	(void)p;
+}
+
+#endif
 
 /* The program's own first bytes, by ld. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
@@ -247,26 +331,22 @@ protect_relocated(void)
 }
 
 bool
-sandbox_enter(void)
+sandbox_enter(const void *syslog)
 {
-	struct sock_filter filter[LENGTH];
-	struct sock_fprog program = { LENGTH, filter };
-	size_t at = 0;
+	struct program p = { .length = 0 };
 
 	protect_relocated();
-	filter[at++] = load(offsetof(struct seccomp_data, arch));
-	filter[at] = compare(ARCH, at, at + 1, DENY);
-	at++;
-	filter[at++] = load(offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < CALLS; i++, at++)
-		filter[at] = compare(calls[i], at, ALLOW, at + 1);
-	for (size_t i = 0; i < LIMITED; i++, at += 3) {
-		filter[at] = compare(limited[i].call, at, at + 1, at + 3);
-		filter[at + 1] = load_argument(limited[i].argument);
-		filter[at + 2] = compare(limited[i].value, at + 2, ALLOW, DENY);
-	}
-	filter[DENY] = deny;
-	filter[ALLOW] = allow;
+	put_load(&p, offsetof(struct seccomp_data, arch));
+	put_compare(&p, ARCH, 1, 0);
+	put_return(&p, false);
+	put_load(&p, offsetof(struct seccomp_data, nr));
+	put_conditions(&p, syslog);
+	put_socketcall(&p);
+	for (size_t i = 0; i < CALLS; i++)
+		put_compare(&p, calls[i], CALLS - i, 0);
+	put_return(&p, false);
+	put_return(&p, true);
+	struct sock_fprog program = { p.length, p.filter };
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
@@ -274,8 +354,9 @@ sandbox_enter(void)
 #else
 
 bool
-sandbox_enter(void)
+sandbox_enter(const void *syslog)
 {
+	(void)syslog;
 	return false;
 }
 

@@ -15,11 +15,12 @@
 bool sandbox_become(uint32_t user, uint32_t group);
 
 /*
- * From here on only the system calls of the loop, the log and the certificates work;
- * every other fails with EPERM, and no program that is executed gains rights.  False,
- * with nothing changed but the latter, if this system or this build cannot do that
- * (seccomp(2)).
+ * Allows only the system calls of the loop, the log and the certificates from here on;
+ * every other call fails with EPERM, and no program that is executed gains rights.  No
+ * socket can be connected.  `syslog` is the only address that sendto may be given: a
+ * sockaddr_un in read-only memory.  False, with only the gain of rights prevented, if
+ * this system or this build has no filter (seccomp(2)).
  */
-bool sandbox_enter(void);
+bool sandbox_enter(const void *syslog);
 
 #endif

@@ -625,7 +625,7 @@ drop_root(void)
 static void
 confine(void)
 {
-	if (conf.sandbox && !sandbox_enter())
+	if (conf.sandbox && !sandbox_enter(log_syslog_address()))
 		log_line(
 		    LEVEL_INFO, (struct span){ 0 },
 		    "no sandbox: this kernel, or this build, has no system call filter");

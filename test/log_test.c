@@ -993,14 +993,17 @@ syslog_address(void)
 	return address;
 }
 
-int
-connect(int fd, const struct sockaddr *address, socklen_t size)
+ssize_t
+sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *address,
+       socklen_t size)
 {
 	const struct sockaddr_un there = syslog_address();
 
 	assert_true(size == sizeof there);
-	assert_string_equal(((const struct sockaddr_un *)address)->sun_path, "/dev/log");
-	return (int)syscall(SYS_connect, fd, &there, sizeof there);
+	assert_ptr_equal(address, log_syslog_address());
+	assert_string_equal(((const struct sockaddr_un *)(const void *)address)->sun_path,
+			    "/dev/log");
+	return syscall(SYS_sendto, fd, data, length, flags, &there, sizeof there);
 }
 
 static void
