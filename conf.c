@@ -117,40 +117,125 @@ valid_prefix(struct span s)
 	return s.data[0] == '/' && s.data[s.length - 1] != '/';
 }
 
-/* Field number `index` of a line of /etc/passwd. */
-static struct span
-passwd_field(const char *line, const char *end, unsigned index)
+/*
+ * /etc/passwd and /etc/group: lines of fields between colons, read in pieces, as both
+ * files and their lines may have any length.
+ */
+
+struct lines {
+	int fd;
+	size_t at, length; /* in `data` */
+	char data[512];
+};
+
+/* -1 at the end of the file, or if it can not be read. */
+static int
+next_byte(struct lines *l)
 {
-	for (; index > 0 && line < end; line++)
-		index -= *line == ':';
-	const char *colon = memchr(line, ':', (size_t)(end - line));
-	return (struct span){ line, (size_t)((colon != NULL ? colon : end) - line) };
+	if (l->at == l->length) {
+		ssize_t n = l->fd < 0 ? 0 : read(l->fd, l->data, sizeof l->data);
+		if (n <= 0)
+			return -1;
+		l->at = 0;
+		l->length = (size_t)n;
+	}
+	return (unsigned char)l->data[l->at++];
 }
 
-/* getpwnam without the rest of libc that it brings. */
+/* What a line has for the name that is looked for. */
+struct line {
+	bool named;	/* field 0 is the name */
+	bool listed;	/* field 3, a list between commas, has the name */
+	int64_t ids[4]; /* fields 0 to 3 as numbers; NO_ID if they are none */
+};
+
+enum { NO_ID = -1 };
+
+/* Reads up to a separator, which it returns; -1 at the end of the file. */
+static int
+read_field(struct lines *l, const char *name, bool *same, int64_t *id)
+{
+	size_t length = 0;
+	int c;
+
+	*same = true;
+	*id = 0;
+	while ((c = next_byte(l)) >= 0 && memchr(":,\n", c, 3) == NULL) {
+		*same = *same && c != '\0' && (unsigned char)name[length] == c;
+		*id = c < '0' || c > '9' || *id == NO_ID ? NO_ID : 10 * *id + c - '0';
+		if (*id >= UINT32_MAX) /* which is no id */
+			*id = NO_ID;
+		length++;
+	}
+	*same = *same && name[length] == '\0';
+	if (length == 0)
+		*id = NO_ID;
+	return c;
+}
+
+/* False if that was the last line. */
+static bool
+read_line(struct lines *l, const char *name, struct line *line)
+{
+	unsigned field = 0;
+	int end;
+
+	*line = (struct line){ .ids = { NO_ID, NO_ID, NO_ID, NO_ID } };
+	do {
+		bool same;
+		int64_t id;
+		end = read_field(l, name, &same, &id);
+		if (field == 0)
+			line->named = same;
+		if (field == 3)
+			line->listed |= same;
+		if (field < 4)
+			line->ids[field] = id;
+		field += end == ':';
+	} while (end == ':' || end == ',');
+	return end >= 0;
+}
+
+/* NAME:PASSWORD:USER:GROUP:... */
 bool
 conf_find_user(const char *name, uint32_t *user, uint32_t *group)
 {
-	static char data[65536];
-	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof data);
-	const char *line = data, *end = data + (n > 0 ? n : 0);
-	uint64_t uid, gid;
+	struct lines l = { .fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC) };
+	bool more, found;
 
-	close(fd);
-	while (line < end) {
-		const char *feed = memchr(line, '\n', (size_t)(end - line));
-		const char *stop = feed != NULL ? feed : end;
-		if (span_is(passwd_field(line, stop, 0), name) &&
-		    text_to_number(passwd_field(line, stop, 2), UINT32_MAX - 1, &uid) &&
-		    text_to_number(passwd_field(line, stop, 3), UINT32_MAX - 1, &gid)) {
-			*user = (uint32_t)uid;
-			*group = (uint32_t)gid;
-			return true;
+	do {
+		struct line line;
+		more = read_line(&l, name, &line);
+		found = line.named && line.ids[2] != NO_ID && line.ids[3] != NO_ID;
+		if (found) {
+			*user = (uint32_t)line.ids[2];
+			*group = (uint32_t)line.ids[3];
 		}
-		line = stop + 1;
-	}
-	return false;
+	} while (more && !found);
+	close(l.fd);
+	return found;
+}
+
+/* NAME:PASSWORD:GROUP:USER,USER,... */
+size_t
+conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS])
+{
+	struct lines l = { .fd = open("/etc/group", O_RDONLY | O_CLOEXEC) };
+	size_t count = 1;
+	bool more;
+
+	groups[0] = group;
+	do {
+		struct line line;
+		more = read_line(&l, name, &line);
+		if (!line.listed || line.ids[2] == NO_ID)
+			continue;
+		if (count < CONF_GROUPS)
+			groups[count] = (uint32_t)line.ids[2];
+		count++;
+	} while (more);
+	close(l.fd);
+	return count;
 }
 
 static bool

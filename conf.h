@@ -6,9 +6,10 @@
 #include "socket.h"
 
 enum {
-	CONF_FILE = 16384, /* bytes of a configuration file, at most */
-	CONF_ORIGINS = 64, /* members of Origins, at most, ... */
-	CONF_NETWORKS = 16 /* ... and of TrustedProxies and of Monitor */
+	CONF_FILE = 16384,  /* bytes of a configuration file, at most */
+	CONF_ORIGINS = 64,  /* members of Origins, at most, ... */
+	CONF_NETWORKS = 16, /* ... and of TrustedProxies and of Monitor */
+	CONF_GROUPS = 64    /* of a user, at most */
 };
 
 struct conf {
@@ -55,5 +56,11 @@ bool conf_load(struct conf *, const char *file, struct text *error);
 
 /* A user's numbers in /etc/passwd; getpwnam would bring stdio with it. */
 bool conf_find_user(const char *name, uint32_t *user, uint32_t *group);
+
+/*
+ * A user's groups: `group` first, then those that list it in /etc/group.  Returns how
+ * many there are: above CONF_GROUPS, the last ones are left out of `groups`.
+ */
+size_t conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS]);
 
 #endif

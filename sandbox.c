@@ -17,18 +17,20 @@
 
 /* Linux changes a thread, and this is the only one; libc brings what changes all. */
 bool
-sandbox_become(uint32_t user, uint32_t group)
+sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count)
 {
-	return syscall(CALL(setgroups), 0, NULL) == 0 &&
+	return syscall(CALL(setgroups), count, groups) == 0 &&
 	       syscall(CALL(setgid), group) == 0 && syscall(CALL(setuid), user) == 0;
 }
 
 #else
 
 bool
-sandbox_become(uint32_t user, uint32_t group)
+sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count)
 {
-	return setgroups(0, NULL) == 0 && setgid(group) == 0 && setuid(user) == 0;
+	_Static_assert(sizeof(gid_t) == sizeof *groups, "they are a list of gid_t");
+	return setgroups((int)count, groups) == 0 && setgid(group) == 0 &&
+	       setuid(user) == 0;
 }
 
 #endif

@@ -6,13 +6,14 @@
 #define SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
- * This process is that user's and group's from here on, with no further groups, and
- * cannot go back.  False, with errno, if it may not.  For a program of one thread.
+ * Makes the process that user's and group's, with these groups and no others, without a
+ * way back.  False, with errno, if it may not.  For a program of one thread.
  */
-bool sandbox_become(uint32_t user, uint32_t group);
+bool sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
 /*
  * Allows only the system calls of the loop, the log and the certificates from here on;

@@ -609,7 +609,7 @@ open_sockets(void)
 static void
 drop_root(void)
 {
-	uint32_t user, group;
+	uint32_t user, group, groups[CONF_GROUPS];
 
 	if (*conf.user == '\0')
 		return;
@@ -618,7 +618,13 @@ drop_root(void)
 	if (geteuid() == user && getuid() == user)
 		return;
 	log_give(user, group);
-	if (!sandbox_become(user, group))
+	size_t count = conf_find_groups(conf.user, group, groups);
+	if (count > CONF_GROUPS) {
+		log_line(LEVEL_WARN, (struct span){ 0 },
+			 "groups ignored: User is in more than 64 of /etc/group");
+		count = CONF_GROUPS;
+	}
+	if (!sandbox_become(user, group, groups, count))
 		fatal("User: cannot become that user: ", text_error(errno));
 }
 

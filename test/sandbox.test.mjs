@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe } from 'node:test';
@@ -138,6 +138,57 @@ test('it tells its resident memory, as far as there is /proc', async t => {
 	assert.equal(await told(blind), undefined);
 	assert.equal((await ask(blind, '/health')).status, 200);
 	await blind.counters();
+});
+
+/* A server that finds these texts in /etc/passwd and /etc/group. */
+async function serveAmong(t, { passwd, group }, options) {
+	const dir = await scratch(t);
+	await writeFile(path.join(dir, 'passwd'), passwd);
+	await writeFile(path.join(dir, 'group'), group);
+	const mounts = ['passwd', 'group'].map(name => `mount --bind ${dir}/${name} /etc/${name}`);
+	const shell = `unshare --mount sh -c '${mounts.join(' && ')} && exec "$0" "$@"'`;
+	return serve(t, { ...options, binary: await wrapped(t, shell) });
+}
+
+const groupsOf = async server =>
+	/^Groups:\t([\d ]*?) *$/m.exec(await readFile(`/proc/${server.pid}/status`, 'utf8'))?.[1];
+
+/* More than is read at once, of names that are almost the user's. */
+const crowd = length => Array.from({ length }, (_, i) => `guard${i % 7}`).join(',');
+
+test('a key that only a group of User may read is loaded again', async t => {
+	if (process.getuid() !== 0 || !unshares())
+		return t.skip('a mount namespace cannot be made');
+	const dir = await scratch(t), tls = await pair('P-256');
+	const [cert, key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+	await chmod(dir, 0o755);
+	await copyFile(tls.cert, cert);
+	await copyFile(tls.key, key);
+	await chmod(cert, 0o644);
+	await chmod(key, 0o640);
+	await chown(key, 0, 54321);
+	const server = await serveAmong(t, {
+		passwd: `root:x:0:0::/:/bin/sh\n${'other:x:7:8:,,,:/:/bin/sh\n'.repeat(3000)}guard:x:12345:12346:::`,
+		group: `root:x:0:\nguard:x:12346:\nfew:x:12347:guar,guard1,guards\nno:x:n:guard\n` +
+			`many:x:4294967294:${crowd(30_000)},guard,${crowd(9)}\nlong:x:4294967295:guard\nkeys:x:54321:guard`,
+	}, { tls: { cert, key, ca: tls.ca }, conf: { User: 'guard' } });
+	assert.equal(await groupsOf(server), '12346 54321 4294967294');
+	await reopened(server);
+	await server.lines.match(/ info - certificate loaded/);
+	await (await open(server)).none();
+});
+
+test('of more than 64 groups the first are taken', async t => {
+	if (process.getuid() !== 0 || !unshares())
+		return t.skip('a mount namespace cannot be made');
+	const groups = Array.from({ length: 64 }, (_, i) => `g${i}:x:${1000 + i}:guard\n`);
+	const among = (count, options) => serveAmong(t, {
+		passwd: 'guard:x:12345:99:::\n', group: groups.slice(0, count).join(''),
+	}, { conf: { User: 'guard' }, ...options });
+	const first63 = Array.from({ length: 63 }, (_, i) => 1000 + i);
+	assert.equal(await groupsOf(await among(63)), [99, ...first63].join(' '));
+	const expect = [/ warn - groups ignored: User is in more than 64 of \/etc\/group$/];
+	assert.equal(await groupsOf(await among(64, { expect })), [99, ...first63].join(' '));
 });
 
 const SYSLOGD = `socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un($ARGV[0])) or die;
