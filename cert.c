@@ -156,22 +156,110 @@ decode_base64(struct span s, unsigned char *out, size_t size)
 	return digits % 4 == 0 ? (long)length : BASE64_BAD;
 }
 
-/* Is this one DER SEQUENCE (X.690 section 8.1) of just that length? */
+/*
+ * DER (X.690)
+ */
+
+enum {
+	DER_OID = 0x06,
+	DER_OCTETS = 0x04,
+	DER_SEQUENCE = 0x30,
+	DER_EXTENSIONS = 0xa3, /* [3] of a TBSCertificate, RFC 5280 section 4.1 */
+	DER_DNS_NAME = 0x82    /* [2] of a GeneralName, section 4.2.1.6 */
+};
+
+/* Takes an element off the front: its tag and contents.  -1 if there is no whole one. */
+static int
+take_element(struct span *rest, struct span *contents)
+{
+	const unsigned char *der = (const unsigned char *)rest->data;
+	size_t length = 0, head = 2;
+
+	if (rest->length < head)
+		return -1;
+	if (der[1] < 0x80)
+		length = der[1];
+	else
+		head += der[1] & 0x7fU;
+	if (head > 5 || rest->length < head)
+		return -1;
+	for (size_t i = 2; i < head; i++)
+		length = length << 8 | der[i];
+	if (length > rest->length - head)
+		return -1;
+	*contents = (struct span){ rest->data + head, length };
+	*rest = skip(*rest, head + length);
+	return der[0];
+}
+
+/* Is this one SEQUENCE of just that length? */
 static bool
 is_sequence(const unsigned char *der, size_t length)
 {
-	size_t content = 0, head = 2;
+	struct span rest = { (const char *)der, length }, contents;
 
-	if (length < 2 || der[0] != 0x30)
+	return take_element(&rest, &contents) == DER_SEQUENCE && rest.length == 0;
+}
+
+/* The first element with this tag: its contents. */
+static bool
+find_element(struct span list, int tag, struct span *contents)
+{
+	int found;
+
+	do
+		found = take_element(&list, contents);
+	while (found >= 0 && found != tag);
+	return found == tag;
+}
+
+static bool
+name_matches(struct span pattern, struct span name)
+{
+	const char *dot = memchr(name.data, '.', name.length);
+
+	if (starts(pattern, "*.")) {
+		if (dot == NULL || dot == name.data)
+			return false;
+		pattern = skip(pattern, 1);
+		name = skip(name, (size_t)(dot - name.data));
+	}
+	return span_same_nocase(pattern, name);
+}
+
+/* The names of an extension, if it is a subjectAltName. */
+static bool
+find_names(struct span extension, struct span *names)
+{
+	struct span oid, value;
+
+	return find_element(extension, DER_OID, &oid) && span_is(oid, "\x55\x1d\x11") &&
+	       find_element(extension, DER_OCTETS, &value) &&
+	       find_element(value, DER_SEQUENCE, names);
+}
+
+bool
+cert_names(const struct cert *c, struct span name)
+{
+	struct span at, extension, names, one;
+	int tag;
+
+	if (c->count == 0)
 		return false;
-	if (der[1] < 0x80)
-		return der[1] == length - head;
-	head += der[1] & 0x7fU;
-	if (head > 5 || length < head)
+	at = (struct span){ (const char *)c->chain[0].data, c->chain[0].data_len };
+	if (!find_element(at, DER_SEQUENCE, &at) ||   /* Certificate */
+	    !find_element(at, DER_SEQUENCE, &at) ||   /* TBSCertificate */
+	    !find_element(at, DER_EXTENSIONS, &at) || /* their tag and their list */
+	    !find_element(at, DER_SEQUENCE, &at))
 		return false;
-	for (size_t i = 2; i < head; i++)
-		content = content << 8 | der[i];
-	return content == length - head;
+	while (take_element(&at, &extension) >= 0) {
+		if (!find_names(extension, &names))
+			continue;
+		while ((tag = take_element(&names, &one)) >= 0)
+			if (tag == DER_DNS_NAME && name_matches(one, name))
+				return true;
+	}
+	return false;
 }
 
 /*

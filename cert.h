@@ -48,6 +48,12 @@ struct cert {
 bool cert_load(struct cert *, const char *cert_file, const char *key_file,
 	       struct text *error);
 
+/*
+ * Is this DNS name, in any case of letters, one of the server's own certificate
+ * (subjectAltName; RFC 9525 section 6.3)?  A first label "*" stands for any one label.
+ */
+bool cert_names(const struct cert *, struct span name);
+
 /* Forgets a chain and its key, which no connection may be using. */
 void cert_wipe(struct cert *);
 

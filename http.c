@@ -303,12 +303,8 @@ http_parse(const char *head, size_t length, struct http_request *r)
 	return status != 0 ? status : parse_fields(rest, r);
 }
 
-/*
- * An address as proxies write it: alone, with a port (IPv6 in brackets then), and quoted,
- * as the newer field Forwarded wants it (RFC 7239 section 6).
- */
-static bool
-read_hop(struct span hop, struct socket_address *address)
+bool
+http_read_address(struct span hop, struct socket_address *address)
 {
 	uint64_t number;
 
@@ -347,7 +343,7 @@ http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *
 			if (item.length == 0)
 				continue; /* RFC 9110 section 5.6.1.2 */
 			any = true;
-			if (!read_hop(item, &hop)) {
+			if (!http_read_address(item, &hop)) {
 				known = false;
 			} else if (!known || !trusted(&hop)) {
 				last = hop;

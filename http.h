@@ -53,6 +53,13 @@ size_t http_blank(const char *data, size_t length);
 unsigned http_parse(const char *head, size_t length, struct http_request *);
 
 /*
+ * Reads an address as Host and proxies write it: alone, with a port (IPv6 in brackets
+ * then), and quoted, as the field Forwarded wants it (RFC 7239 section 6).  The port is
+ * checked and then ignored.  False if it is none.
+ */
+bool http_read_address(struct span, struct socket_address *);
+
+/*
  * Whose request it is that a trusted proxy hands on: `client` holds the proxy's address,
  * and then that of the last hop in X-Forwarded-For (all of its lines are one list) which
  * is not trusted.  Where the list ends before there is one, or has something else than an

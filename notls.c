@@ -87,6 +87,13 @@ tls_used(void)
 }
 
 bool
+tls_names_host(struct span name)
+{
+	(void)name;
+	return false;
+}
+
+bool
 tls_takes_input(uint32_t conn)
 {
 	(void)conn;

@@ -289,6 +289,25 @@ answer(uint32_t conn, const char *type, struct span body)
 }
 
 /*
+ * A browser on this machine may run a page of a site whose name the site's DNS has
+ * changed to loopback (DNS rebinding).  Such a page may read what it requests, but its
+ * Host is that name.  Without a Host it is no browser (HTTP/1.0).
+ */
+static bool
+host_allowed(const struct socket_address *client, struct span host)
+{
+	struct socket_address address;
+
+	if (source_of(client->bytes, client->length).length > 0 || host.length == 0 ||
+	    http_read_address(host, &address))
+		return true;
+	struct span name = http_take(&host, ':');
+	if (name.length > 0 && name.data[name.length - 1] == '.')
+		name.length--;
+	return span_is_nocase(name, "localhost") || tls_names_host(name);
+}
+
+/*
  * A proxy that nobody has named as trusted is taken for its client, but says itself that
  * it is not: whom it speaks for has to be welcome as well, and known.
  */
@@ -300,7 +319,7 @@ may_ask(uint32_t conn, const struct http_request *r)
 
 	return http_forwarded(r->fields, conn_trusts, &behind) &&
 	       socket_in_networks(client, status.who) &&
-	       socket_in_networks(&behind, status.who);
+	       socket_in_networks(&behind, status.who) && host_allowed(client, r->host);
 }
 
 bool

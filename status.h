@@ -41,7 +41,10 @@ struct signaller_counters {
 void status_start(const struct socket_network *who, const struct rooms *,
 		  const struct signaller_counters *);
 
-/* Answers a request, if it is for one of the two by one of those. */
+/*
+ * Answers a request for one of the two paths from one of those.  From loopback its Host
+ * must be an address, localhost or a name of the certificate.  False: not answered.
+ */
 bool status_answer(uint32_t conn, const struct http_request *);
 
 /* Logs a line of counters. */

@@ -32,6 +32,17 @@ span_is_nocase(struct span s, const char *string)
 	return true;
 }
 
+bool
+span_same_nocase(struct span a, struct span b)
+{
+	if (a.length != b.length)
+		return false;
+	for (size_t i = 0; i < a.length; i++)
+		if (lower(a.data[i]) != lower(b.data[i]))
+			return false;
+	return true;
+}
+
 void
 text_init(struct text *t, void *data, size_t size)
 {

@@ -16,6 +16,7 @@ bool span_is(struct span, const char *string);
 bool span_same(struct span, struct span);
 /* The same for ASCII without regard to case. */
 bool span_is_nocase(struct span, const char *string);
+bool span_same_nocase(struct span, struct span);
 
 /*
  * A text being built in memory of the caller's.  What does not fit is left out

@@ -531,3 +531,9 @@ tls_rest(uint32_t conn)
 	e->large = false;
 	memory_drop(e->input + SMALL, sizeof e->input - SMALL);
 }
+
+bool
+tls_names_host(struct span name)
+{
+	return tls.cert != NULL && cert_names(tls.cert, name);
+}

@@ -39,6 +39,9 @@ void tls_close(uint32_t conn);
 ssize_t tls_read(uint32_t conn, int fd, void *data, size_t length);
 ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
 
+/* Is this DNS name one of the present certificate's?  False without TLS. */
+bool tls_names_host(struct span name);
+
 /* Is it all TLS? */
 bool tls_used(void);
 /* Is there anything to read, the end too, that poll() does not know of? */

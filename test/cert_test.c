@@ -312,6 +312,146 @@ any_bytes_in_a_block_do_no_harm(void **state)
 	}
 }
 
+static bool
+names(const char *name)
+{
+	return cert_names(&cert, (struct span){ name, strlen(name) });
+}
+
+static void
+the_names_are_those_of_the_certificate(void **state)
+{
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	assert_true(names("example.org"));
+	assert_true(names("EXAMPLE.org"));
+	assert_false(names("example.or"));
+	assert_false(names("example.orgg"));
+	assert_false(names("a.example.org"));
+	assert_false(names(""));
+	cert_wipe(&cert);
+	assert_false(names("example.org"));
+}
+
+/* Memory of exactly that size, so that the sanitizer sees any access past its end. */
+static bool
+der_names(const unsigned char *der, size_t length, const char *name)
+{
+	unsigned char *copy = malloc(length);
+
+	assert_non_null(copy);
+	memcpy(copy, der, length);
+	cert.count = 1;
+	cert.chain[0] = (br_x509_certificate){ copy, length };
+	bool named = names(name);
+	free(copy);
+	cert_wipe(&cert);
+	return named;
+}
+
+/* A Certificate whose extensions are these bytes. */
+static bool
+extensions_name(const char *extensions, size_t length, const char *name)
+{
+	unsigned char der[128] = { 0x30, 0, 0x30, 0, 2, 1, 1, 0xa3, 0, 0x30, 0 };
+	enum { HEAD = 11 };
+
+	memcpy(der + HEAD, extensions, length);
+	der[HEAD - 1] = (unsigned char)length;
+	der[HEAD - 3] = (unsigned char)(length + 2);
+	der[3] = (unsigned char)(length + 7);
+	der[1] = (unsigned char)(length + 9);
+	return der_names(der, HEAD + length, name);
+}
+
+#define OTHER	 "\x30\x09\x06\x03\x55\x1d\x13\x04\x02\x30\x00"
+#define NAMES	 "\x30\x10\x06\x03\x55\x1d\x11\x04\x09\x30\x07"
+#define CRITICAL "\x30\x13\x06\x03\x55\x1d\x11\x01\x01\xff\x04\x09\x30\x07"
+
+static void
+names_are_found_in_subject_alt_name_only(void **state)
+{
+	static const struct {
+		const char *extensions;
+		size_t length;
+		bool named;
+	} cases[] = {
+#define CASE(extensions, named) { extensions, sizeof extensions - 1, named }
+		CASE(NAMES "\x82\x05"
+			   "a.net",
+		     true),
+		CASE(CRITICAL "\x82\x05"
+			      "a.net",
+		     true),
+		CASE(OTHER NAMES "\x82\x05"
+				 "a.net",
+		     true),
+		CASE(OTHER NAMES "\x82\x05"
+				 "b.net" NAMES "\x82\x05"
+				 "*.net",
+		     true),
+		CASE(NAMES "\x82\x00\x82\x03"
+			   "net",
+		     false),
+		CASE(NAMES "\x81\x05"
+			   "a.net",
+		     false), /* rfc822Name */
+		CASE(NAMES "\x86\x05"
+			   "a.net",
+		     false), /* a URI */
+		CASE(NAMES "\x82\x06"
+			   "a.net",
+		     false), /* longer than its list */
+		CASE(NAMES "\x82\x04"
+			   "a.net",
+		     false),
+		CASE(OTHER, false),
+		CASE("", false),
+		/* issuerAltName */
+		CASE("\x30\x10\x06\x03\x55\x1d\x12\x04\x09\x30\x07\x82\x05"
+		     "a.net",
+		     false),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(
+		    extensions_name(cases[i].extensions, cases[i].length, "a.net"),
+		    cases[i].named);
+	assert_false(extensions_name(NAMES "\x82\x05"
+					   "*.net",
+				     18, "net"));
+	assert_false(extensions_name(NAMES "\x82\x05"
+					   "*.net",
+				     18, ".net"));
+	assert_false(extensions_name(NAMES "\x82\x05"
+					   "*.net",
+				     18, "a.b.net"));
+	assert_false(extensions_name(NAMES "\x82\x05"
+					   "a\0net",
+				     18, "a"));
+}
+
+static void
+a_damaged_certificate_has_no_names_past_its_end(void **state)
+{
+	unsigned char der[PEM], changed[PEM];
+
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	size_t length = cert.chain[0].data_len;
+	memcpy(der, cert.data, length);
+	assert_true(der_names(der, length, "example.org"));
+	for (size_t i = 1; i < length; i++)
+		assert_false(der_names(der, i, "example.org"));
+	for (unsigned i = 0; i < 20000; i++) {
+		memcpy(changed, der, length);
+		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
+			changed[next_random() % length] = (unsigned char)next_random();
+		der_names(changed, length, "example.org");
+	}
+}
+
 static void
 one_that_was_made_is_never_overwritten(void **state)
 {
@@ -341,6 +481,9 @@ main(void)
 		cmocka_unit_test(a_damaged_key_does_not_load_as_another),
 		cmocka_unit_test(a_damaged_certificate_does_no_harm),
 		cmocka_unit_test(any_bytes_in_a_block_do_no_harm),
+		cmocka_unit_test(the_names_are_those_of_the_certificate),
+		cmocka_unit_test(names_are_found_in_subject_alt_name_only),
+		cmocka_unit_test(a_damaged_certificate_has_no_names_past_its_end),
 		cmocka_unit_test(one_that_was_made_is_never_overwritten),
 	};
 

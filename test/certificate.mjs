@@ -40,21 +40,21 @@ const kinds = {
 const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1';
 const pairs = new Map();
 
-async function make(kind, name) {
+async function make(kind, name, names) {
 	const base = name.replace(/\W+/g, '-');
 	const cert = inDirectory(`${base}.crt`), key = inDirectory(`${base}.key`);
 	await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '30', '-keyout', key,
-		'-subj', `/CN=${name}`, '-addext', NAMES, '-out', cert);
+		'-subj', `/CN=${name}`, '-addext', names, '-out', cert);
 	return { name, cert, key, ca: await readFile(cert, 'utf8') };
 }
 
 /*
  * A self-signed certificate and its key: the files `cert` and `key`, and the text that a client
- * trusts, `ca`.  The same for the same name.
+ * trusts, `ca`.  The same for the same name.  `names` is its subjectAltName.
  */
-export function pair(kind, name = kind) {
+export function pair(kind, name = kind, names = NAMES) {
 	if (!pairs.has(name))
-		pairs.set(name, make(kind, name));
+		pairs.set(name, make(kind, name, names));
 	return pairs.get(name);
 }
 

@@ -1,6 +1,8 @@
 /* What is told to those who watch: /health, /metrics and what moves them, and who may ask. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -9,7 +11,7 @@ import {
 	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, members, open, packet, refused,
 	request,
 } from './client.mjs';
-import { bounded, serve, test, until } from './server.mjs';
+import { bounded, scratch, serve, test, until } from './server.mjs';
 import {
 	Receiver, answer, ask, begin, exchange, fresh, kinds, send, streams, visit,
 } from './sockjs.mjs';
@@ -717,6 +719,69 @@ describe('Monitor', () => {
 			for (const hops of ['unknown', `${OUTSIDE}, unknown`, 'unix:', `${OUTSIDE}:70000`, 'fe80::1%eth0'])
 				await may(server, false, from(hops));
 		}
+	});
+});
+
+describe('Host of a request from loopback', () => {
+	const addresses = ['127.0.0.1', '127.0.0.1:1111', '[::1]', '[::1]:1111', '192.0.2.1', 'localhost',
+		'LocalHost:80', 'localhost.', 'localhost.:1111', ''];
+	const strange = ['evil.example', 'evil.example:1111', 'evil.example.', 'localhost.evil.example',
+		'evil.localhost', 'xlocalhost', 'localhostx', 'localhost..', '127.0.0.1.evil.example', '1.2.3',
+		'[::1', '[::1].evil.example', '[evil.example]', '127.0.0.1:1x', '.', ':1111'];
+	const each = async (server, yes, hosts, headers = {}) => {
+		for (const Host of hosts)
+			await may(server, yes, { Host, ...headers });
+	};
+
+	test('is an address or localhost', async t => {
+		const server = await serve(t);
+		await each(server, true, addresses);
+		await each(server, false, strange);
+		await each(await serve(t, { conf: { Host: '::1' } }), false, ['evil.example']);
+	});
+
+	test('is the one of the target, if that names one', async t => {
+		const server = await serve(t);
+		for (const [host, status] of [['evil.example', 404], ['127.0.0.1:80', 200]])
+			assert.equal((await ask(server, `http://${host}/metrics`)).status, status);
+	});
+
+	test('is absent where no browser asks', async t => {
+		const server = await serve(t);
+		for (const [Host, status] of [[undefined, 200], ['evil.example', 404], ['localhost', 200]])
+			assert.equal((await ask(server, '/health', { version: '1.0', Host })).status, status);
+	});
+
+	test('is a name of the certificate, the one that is loaded now', async t => {
+		const dir = await scratch(t);
+		const names = (...list) => `subjectAltName=IP:127.0.0.1,DNS:localhost,email:a@mail.example,URI:http://uri.example${
+			list.map(name => `,DNS:${name}`).join('')}`;
+		const old = await pair('P-256', 'cn.example', names('videre.example', '*.wild.example', 'x.*.example', 'f*.example'));
+		const next = await pair('P-256', 'other.example', names('next.example'));
+		const [cert, key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+		const put = one => Promise.all([copyFile(one.cert, cert), copyFile(one.key, key)]);
+		await put(old);
+		const server = await serve(t, { tls: { cert, key, ca: [old.ca, next.ca] } });
+		const named = ['videre.example', 'VIDERE.example:443', 'videre.example.', 'a.wild.example', 'A.Wild.Example:1'];
+		await each(server, true, [...addresses, ...named]);
+		await each(server, false, [...strange, 'cn.example', 'mail.example', 'uri.example', 'wild.example', '.wild.example',
+			'a.b.wild.example', 'x.y.example', 'fx.example', 'videre.exampl', 'videre.examplee', 'next.example']);
+		await put(next);
+		server.signal('SIGHUP');
+		await server.lines.match(/ info - certificate loaded/);
+		await each(server, true, ['next.example', 'localhost']);
+		await each(server, false, named);
+	});
+
+	test('is any where the client is not on loopback', async t => {
+		const conf = { TrustedProxies: ['127.0.0.1'], Monitor: ['203.0.113.0/24', '127.0.0.9', '127.0.0.1'] };
+		const server = await serve(t, { conf });
+		await each(server, true, ['public.example'], from('203.0.113.1'));
+		await each(server, false, ['public.example'], from('127.0.0.9'));
+		await each(server, true, ['localhost'], from('127.0.0.9'));
+		/* A page may send X-Forwarded-For too. */
+		const { TrustedProxies, ...untrusted } = conf;
+		await each(await serve(t, { conf: untrusted }), false, ['evil.example'], from('203.0.113.1'));
 	});
 });
 

@@ -9,7 +9,7 @@
  * is longer than they are is among them, such as Connection's).
  * lengths: what parse_field makes of them as a Content-Length, and long_lengths of them
  * behind the first 15 digits of INT64_MAX; tenths: of any number, on which both stand.
- * hops: read_hop, where socket_read_address is a stand-in that knows few addresses.
+ * hops: http_read_address, with a socket_read_address that knows few addresses.
  * escapes, tags: http_unescape in the text's own place and http_has_tag stay within it.
  * Conversions are not looked at, for http.c and text.c mean those that lose a sign.
  *
@@ -342,7 +342,7 @@ hops(void)
 	assume(length > 0 && length <= BOUND);
 	const char *p = room + BOUND - length;
 	uint8_t expected = expect_hop(p, length);
-	bool seen = read_hop((struct span){ p, length }, &address);
+	bool seen = http_read_address((struct span){ p, length }, &address);
 	claim(seen == (expected != 0));
 	claim(!seen || address.bytes[0] == expected);
 	claim(!seen || address.length == (expected == ':' ? 16 : 4));
