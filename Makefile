@@ -161,10 +161,11 @@ $(B)/test/fuzz/server_fuzz.o $(B)/test/fuzz/tls_fuzz.o: videre.c
 
 BENCH = load relay lws
 LIBS_load = -lssl -lcrypto
+LIBS_flood = -lssl -lcrypto
 LIBS_relay = -lcrypto
 LIBS_lws = -lwebsockets
 
-build/bench/load: bench/peer.c bench/peer.h
+build/bench/load build/bench/flood: bench/peer.c bench/peer.h
 
 build/bench/%: bench/%.c
 	@mkdir -p build/bench
@@ -176,6 +177,9 @@ bench: videre $(BENCH:%=build/bench/%)
 
 instructions: videre build/bench/load
 	node bench/instructions.mjs
+
+attacks: videre build/bench/flood
+	node bench/attacks.mjs
 
 # Proofs: see test/proof/proof.h.
 prove:
@@ -195,4 +199,4 @@ clean:
 include device.mk
 
 .DELETE_ON_ERROR:
-.PHONY: all run install uninstall sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions lint prove clean
+.PHONY: all run install uninstall sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions attacks lint prove clean
