@@ -54,18 +54,23 @@ const EMPTY = JSON.stringify(Array(1024).fill(''));
 const NOWHERE = 'GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n';
 
 /*
- * A poll that waits, with HEAD and BODYs in its connection, for the last connection, which joins
- * all rooms in turn and so ends all polls in a turn.
+ * A poll that waits, with HEAD and BODYs after it in its connection, as many as the connection's
+ * block holds.  When all have gathered, the last connection joins all rooms in turn, which ends
+ * all polls in one turn of the server.
  */
-function gathered(head, body, size, { members, count = COUNT }) {
+function gathered(head, body, { members, bytes, count = COUNT }) {
 	const peers = count - 1, room = i => Math.floor(i / (members - 1));
 	const visits = range(room(peers - 1) + 1, i => packet('connect', 'last', i, '{}'));
+	/* The largest answer, to ping with all ids, in SockJS's largest encoding. */
+	const block = 7 * (bytes + members * 7 * 128);
 	return [
 		...range(peers, i => ({
-			opening: opening(i, room(i)), marker: 'HTTP/1.1 204',
-			head: join(post(`${polled(i)}/xhr`), head), body, repeats: Math.ceil(size / body.length),
+			flags: '1', opening: opening(i, room(i)), marker: 'HTTP/1.1 204',
+			/* The first poll fetches what the room has received since. */
+			head: join(post(`${polled(i)}/xhr`), post(`${polled(i)}/xhr`), head),
+			body, repeats: Math.floor(block / body.length),
 		})),
-		{ ...socket(), flags: 'r', head: join(...visits) },
+		{ ...socket(), flags: '2', head: join(...visits) },
 	];
 }
 
@@ -132,14 +137,14 @@ export const attacks = {
 		})),
 	},
 	'requests gathered behind a poll': {
-		make: limits => gathered('', filled(NOWHERE), 768 * KB, limits),
+		make: limits => gathered('', filled(NOWHERE, KB), limits),
 	},
 	'upgrade and messages of one byte behind a poll': {
-		make: limits => gathered(handshake(), filled(text('x')), 768 * KB, limits),
+		make: limits => gathered(handshake(), filled(text('x'), KB), limits),
 	},
 	'requests gathered behind a poll, MaxPacket 1 MB': {
 		conf: { MaxPacket: KB * KB },
-		make: limits => gathered('', filled(NOWHERE), 10 * KB * KB, { ...limits, count: 20 }),
+		make: limits => gathered('', filled(NOWHERE, KB), { ...limits, count: 20 }),
 	},
 	'streams that do not read, released at once': {
 		make: ({ members, bytes }) => range(COUNT, i => {
@@ -148,10 +153,10 @@ export const attacks = {
 				return {
 					...socket(packet('broadcast', 'flooder', room, 'x'.repeat(KB)),
 						{ user: 'flooder', room }),
-					flags: 'r', repeats: Math.floor(4 * bytes / KB),
+					flags: '2', repeats: Math.floor(4 * bytes / KB),
 				};
 			return {
-				flags: 'rs', opening: opening(i, room), marker: 'HTTP/1.1 204',
+				flags: '1s', opening: opening(i, room), marker: 'HTTP/1.1 204',
 				head: post(`${polled(i)}/xhr_streaming`), repeats: 0,
 			};
 		}),
@@ -289,8 +294,8 @@ const MB = bytes => `${(bytes / 1e6).toPrecision(3)} MB`;
 function row(name, configuration, transport, { waits, outcome, log, before, most, after, stop, warned }) {
 	const wait = waits?.worst;
 	const mark = wait === undefined ? 'lost' : `${wait.toFixed(1)}${wait > AIM_NOISY ? ' **!!**' : wait > AIM ? ' **!**' : ''}`;
-	const { opened, closed, written, read } = outcome ?? {};
-	const fate = [`${opened} opened, ${closed} closed by the server; ${MB(written)} sent, ${MB(read)} read`, ...warned];
+	const { opened, closed, written, read, releases } = outcome ?? {};
+	const fate = [`${opened} opened, ${closed} closed by the server, ${releases} pauses ended; ${MB(written)} sent, ${MB(read)} read`, ...warned];
 	return [name, `${configuration}, ${transport}`, mark, waits?.median.toFixed(2) ?? '',
 		`${before} / ${most} / ${after}`, MB(log), Math.round(stop), fate.join('; ')].join(' | ');
 }

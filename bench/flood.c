@@ -20,9 +20,10 @@
  * input ends.  A connection writes OPENING once, then HEAD and REPEATS times BODY, again
  * and again.  Flags:
  *
- *   r  pauses after the BODYs, until no connection has made progress for IDLE_MS
- *   s  reads at the end of such a pause only
- *   c  resets the connection after OPENING, and after MARKER's first byte if there is one
+ *   1  pauses after OPENING and the BODYs; when no connection has made progress for
+ * IDLE_MS, goes on 2  the same, in turn with those s  reads at the end of such a pause
+ * only c  resets the connection after OPENING, and after MARKER's first byte if there is
+ * one
  *   -  none
  */
 #define _GNU_SOURCE /* memmem */
@@ -194,7 +195,8 @@ struct attacker {
 	struct text texts[3]; /* by part */
 	unsigned repeats;     /* of BODY */
 	struct text marker;
-	bool pauses, slow, churns;
+	unsigned pauses; /* 1 or 2: until the end of pauses of this kind */
+	bool slow, churns;
 	int fd; /* -1: to be opened */
 	SSL *ssl;
 	BIO *out; /* records to be sent */
@@ -247,12 +249,12 @@ skip_empty(struct attacker *a)
 	while (a->part != PAUSE && a->offset == a->texts[a->part].length) {
 		a->offset = 0;
 		if (a->part == OPENING) {
-			a->part = a->pauses || a->churns ? PAUSE : HEAD;
+			a->part = a->pauses > 0 || a->churns ? PAUSE : HEAD;
 		} else if (a->part == HEAD) {
 			a->part = a->repeats > 0 ? BODY : PAUSE;
 			a->repeated = 0;
 		} else if (++a->repeated >= a->repeats) {
-			a->part = a->pauses ? PAUSE : HEAD;
+			a->part = a->pauses > 0 ? PAUSE : HEAD;
 		}
 	}
 }
@@ -390,17 +392,19 @@ set_up(struct attacker *a)
 	}
 }
 
-/* Ends all pauses. */
+/* Ends all pauses of one kind, in turn. */
 static void
 release(void)
 {
-	releases++;
-	for (unsigned i = 0; i < count; i++)
-		if (attackers[i].fd >= 0 && attackers[i].slow)
-			read_attacker(&attackers[i], SIZE_MAX);
+	unsigned kind = releases++ % 2 + 1;
+
 	for (unsigned i = 0; i < count; i++) {
 		struct attacker *a = &attackers[i];
-		if (a->fd < 0 || !a->pauses || has_output(a))
+		if (a->fd < 0 || a->pauses != kind)
+			continue;
+		if (a->slow)
+			read_attacker(a, SIZE_MAX);
+		if (a->fd < 0 || has_output(a))
 			continue;
 		a->part = HEAD;
 		a->offset = 0;
@@ -484,7 +488,9 @@ attack(void)
 		for (unsigned i = 0; i < 3; i++)
 			a->texts[i] = read_text(lengths[i]);
 		a->marker = read_text(marker);
-		a->pauses = strchr(flags, 'r') != NULL;
+		a->pauses = strchr(flags, '1') != NULL	 ? 1
+			    : strchr(flags, '2') != NULL ? 2
+							 : 0;
 		a->slow = strchr(flags, 's') != NULL;
 		a->churns = strchr(flags, 'c') != NULL;
 		a->fd = -1;
