@@ -25,11 +25,11 @@ LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
-TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign tls)
+TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory rate source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs page status
-UNITS = text json http ws memory rate source rooms packet log conf cert frame
-HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h tls.h test/unit.h $(FUZZ_HEADERS)
+UNITS = text json http ws memory rate source rooms packet log conf cert guard frame
+HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h guard.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 

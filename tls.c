@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include "guard.h"
 #include "log.h"
 
 #include <bearssl.h>
@@ -29,6 +30,7 @@ struct engine {
 	bool reported; /* its failure has been counted */
 	bool large;    /* a record has filled more of `input` than one page */
 	bool moved;    /* records have gone out since this was asked */
+	size_t held;   /* bytes in `input` that the engine has not been told of */
 	unsigned char output[OUTPUT];
 	unsigned char input[BR_SSL_BUFSIZE_INPUT];
 };
@@ -37,7 +39,8 @@ static struct {
 	struct engine *engines; /* by connection; NULL: plain sockets */
 	const struct cert *cert;
 	br_hmac_drbg_context random;
-	br_ssl_session_cache_lru cache;
+	struct guard_cache cache;
+	const br_ec_impl *ec;
 	unsigned char *sessions;
 	uint32_t handshakes; /* under way, ... */
 	uint32_t outdated;   /* ... and of these with a certificate that was renewed */
@@ -61,7 +64,8 @@ void
 tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
 {
 	br_hmac_drbg_init(&tls.random, &br_sha256_vtable, seed, TLS_SEED);
-	br_ssl_session_cache_lru_init(&tls.cache, tls.sessions, SESSIONS);
+	guard_cache_init(&tls.cache, tls.sessions, SESSIONS);
+	tls.ec = guard_ec();
 	tls.cert = cert;
 }
 
@@ -173,7 +177,7 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
 	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-	br_ssl_engine_set_ec(engine, br_ec_get_default());
+	br_ssl_engine_set_ec(engine, tls.ec);
 	br_ssl_engine_set_default_aes_gcm(engine);
 	set_chacha(engine);
 	br_ssl_engine_set_ccm(engine, &br_sslrec_in_ccm_vtable,
@@ -184,7 +188,7 @@ set_algorithms(br_ssl_engine_context *engine)
 void
 tls_open(uint32_t conn)
 {
-	static const char *protocols[] = { "http/1.1" };
+	static const char *protocols[] = { GUARD_PROTOCOL };
 	struct engine *e = tls.engines != NULL ? &tls.engines[conn] : NULL;
 	unsigned char seed[TLS_SEED];
 
@@ -195,12 +199,14 @@ tls_open(uint32_t conn)
 	tls.handshakes++;
 	e->open = true;
 	e->begun = e->established = e->reported = e->large = e->moved = false;
+	e->held = 0;
 	br_ssl_server_zero(c);
 	br_ssl_engine_set_versions(&c->eng, BR_TLS12, BR_TLS12);
 	set_suites(&c->eng);
 	set_algorithms(&c->eng);
 	br_ssl_engine_add_flags(&c->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES |
-					     BR_OPT_NO_RENEGOTIATION);
+					     BR_OPT_NO_RENEGOTIATION |
+					     BR_OPT_FAIL_ON_ALPN_MISMATCH);
 	br_ssl_engine_set_protocol_names(&c->eng, protocols, 1);
 	br_ssl_server_set_cache(c, &tls.cache.vtable);
 	if (tls.cert->key_type == BR_KEYTYPE_EC)
@@ -259,17 +265,34 @@ push_records(struct engine *e, int fd, int more)
 	return true;
 }
 
-/* Gives the engine what it wants now, a record's header or its rest: how much. */
+/* Where the next bytes of a record go, and how many the engine wants. */
+static unsigned char *
+record_buffer(const struct engine *e, size_t *wanted)
+{
+	unsigned char *to = br_ssl_engine_recvrec_buf(&e->context.eng, wanted);
+
+	*wanted -= e->held;
+	return to + e->held;
+}
+
+/*
+ * Gives the engine part of what it wants now, a record's header or its rest: how much.
+ * During the handshake it gets a record only whole, for guard_cache looks ahead.
+ */
 static size_t
 feed(struct engine *e, const unsigned char *data, size_t length)
 {
 	size_t wanted;
-	unsigned char *to = br_ssl_engine_recvrec_buf(&e->context.eng, &wanted);
+	unsigned char *to = record_buffer(e, &wanted);
 	size_t n = length < wanted ? length : wanted;
 
 	memcpy(to, data, n);
 	e->large |= to + n > e->input + SMALL;
-	br_ssl_engine_recvrec_ack(&e->context.eng, n);
+	e->held += n;
+	if (n == wanted || e->established) {
+		br_ssl_engine_recvrec_ack(&e->context.eng, e->held);
+		e->held = 0;
+	}
 	return n;
 }
 
@@ -285,7 +308,7 @@ wanted_input(const struct engine *e, size_t room)
 
 	if (e->established && room >= RECORD + RECORDS)
 		return RECORDS;
-	br_ssl_engine_recvrec_buf(&e->context.eng, &wanted);
+	record_buffer(e, &wanted);
 	return wanted;
 }
 
