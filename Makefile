@@ -27,8 +27,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory rate source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs page status
-UNITS = text json http ws memory rate source rooms packet log conf cert guard frame
+FILES = text json http ws memory rate source rooms packet log conf socket sandbox $(TLS_FILES) conn web frame session sockjs signaller page status
+UNITS = text json http ws memory rate source rooms packet log conf cert guard frame signaller
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h guard.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
@@ -49,6 +49,10 @@ $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 
 $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# With sessions of the test's own.
+$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)

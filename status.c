@@ -2,6 +2,7 @@
 #include "status.h"
 
 #include "log.h"
+#include "signaller.h"
 #include "tls.h"
 
 #include <fcntl.h>
@@ -10,10 +11,8 @@
 #include <unistd.h>
 
 static struct {
-	const struct socket_network *who;
-	const struct rooms *rooms;
-	const struct signaller_counters *signaller;
-	time_t started; /* second, monotonic */
+	const struct socket_network *monitors; /* networks that may ask */
+	time_t started;			       /* second, monotonic */
 } status;
 
 static time_t
@@ -26,12 +25,9 @@ monotonic(void)
 }
 
 void
-status_start(const struct socket_network *who, const struct rooms *rooms,
-	     const struct signaller_counters *signaller)
+status_start(const struct socket_network *monitors)
 {
-	status.who = who;
-	status.rooms = rooms;
-	status.signaller = signaller;
+	status.monitors = monitors;
 	status.started = monotonic();
 }
 
@@ -190,8 +186,8 @@ look(struct view *v)
 		.connections = conn_count()->open,
 		.sessions = session_count()->open,
 		.polled = session_count()->polled,
-		.rooms = status.rooms->open,
-		.peers = status.rooms->present,
+		.rooms = signaller_rooms()->open,
+		.peers = signaller_rooms()->present,
 		.blocks = block_taken(),
 		.memory = resident(),
 	};
@@ -200,7 +196,7 @@ look(struct view *v)
 	v->owners[WEB] = web_count();
 	v->owners[SESSION] = session_count();
 	v->owners[TLS] = tls_count();
-	v->owners[SIGNALLER] = status.signaller;
+	v->owners[SIGNALLER] = signaller_count();
 	v->families = FAMILIES - (v->present.memory == 0);
 }
 
@@ -318,8 +314,9 @@ may_ask(uint32_t conn, const struct http_request *r)
 	struct socket_address behind = *client;
 
 	return http_forwarded(r->fields, conn_trusts, &behind) &&
-	       socket_in_networks(client, status.who) &&
-	       socket_in_networks(&behind, status.who) && host_allowed(client, r->host);
+	       socket_in_networks(client, status.monitors) &&
+	       socket_in_networks(&behind, status.monitors) &&
+	       host_allowed(client, r->host);
 }
 
 bool

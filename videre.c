@@ -1,16 +1,13 @@
-/*
- * videre: a WebRTC signalling server.  Starting and stopping, and the signaller: what the
- * packets of two browsers that want to call each other do.
+/* videre: a WebRTC signalling server.  Options, configuration, signals, start and stop.
  */
 #define _GNU_SOURCE /* prlimit */
 #include "cert.h"
 #include "conf.h"
-#include "packet.h"
 #include "page.h"
-#include "rate.h"
-#include "rooms.h"
 #include "sandbox.h"
 #include "selfsign.h"
+#include "signaller.h"
+#include "sockjs.h"
 #include "status.h"
 #include "tls.h"
 
@@ -25,305 +22,16 @@
 
 enum {
 	GRACE = 700, /* milliseconds from SIGTERM to the end: init kills after a second */
-	SPARE_FILES = 16, /* descriptors besides those of connections */
-	LOGGED_ID = 40	  /* bytes of an id in the log */
+	SPARE_FILES = 16 /* descriptors besides those of connections */
 };
 
-/* Pings that name a room in which the sender is not, of one address. */
-static const struct rate_limit other_rooms = { .per_second = 10, .burst = 1000 };
-
 static struct conf conf;
-static struct rooms rooms;
-static struct rate_table askers;
-
-static struct signaller_counters counters;
-
-/*
- * The signaller
- */
-
-static void
-count_packet(struct packet_counts *counts, enum packet_event event, size_t length)
-{
-	counts->packets[event]++;
-	counts->bytes[event] += length;
-}
-
-static void
-send_event(uint32_t session, enum packet_event event, struct span text)
-{
-	if (session_send(session, text.data, text.length, false))
-		count_packet(&counters.out, event, text.length);
-}
-
-/* Sends a packet of the server's own; PACKET_EVENTS is an error. */
-static void
-send_own(uint32_t session, enum packet_event event, struct span user, struct span room,
-	 const char *payload)
-{
-	char data[PACKET_OWN];
-	struct text t;
-
-	text_init(&t, data, sizeof data);
-	packet_put(&t, packet_events[event], user, room, payload);
-	send_event(session, event, (struct span){ t.data, t.length });
-}
-
-static void
-send_error(uint32_t session, const struct packet *p, enum packet_refusal cause,
-	   const char *reason)
-{
-	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
-
-	counters.refused[cause]++;
-	if (t != NULL) {
-		text_string(t, "error: ");
-		text_escaped(t, reason, strlen(reason), 100);
-		log_end();
-	}
-	send_own(session, PACKET_EVENTS, p->user, p->room, reason);
-}
-
-static void
-log_peer(const char *what, uint32_t session)
-{
-	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
-	const struct span user = room_user(&rooms, session);
-	const struct span room = room_id(&rooms, rooms.peers[session].room);
-
-	if (t == NULL)
-		return;
-	text_string(t, what);
-	text_string(t, " user ");
-	text_quoted(t, user, LOGGED_ID);
-	text_string(t, " room ");
-	/* To know a room's name is all that it takes to come in. */
-	if (log_wants(LEVEL_TRACE))
-		text_quoted(t, room, LOGGED_ID);
-	else
-		text_hashed(t, rooms.key, room);
-	log_end();
-}
-
-static void
-send_room(uint32_t room, uint32_t except, enum packet_event event, struct span text)
-{
-	uint32_t peer = rooms.rooms[room].first;
-
-	for (; peer != 0; peer = rooms.peers[peer].next)
-		if (peer != except)
-			send_event(peer, event, text);
-}
-
-/* Takes a peer out of its room and tells the others, who have heard nothing of it yet. */
-static void
-leave_room(uint32_t session)
-{
-	struct span user = room_user(&rooms, session);
-	uint32_t room = rooms.peers[session].room;
-	char id[ROOM_NAME];
-	size_t length = room_id(&rooms, room).length;
-	uint32_t peer = rooms.rooms[room].first;
-
-	log_peer("leaves", session);
-	memcpy(id, room_id(&rooms, room).data, length);
-	for (; peer != 0; peer = rooms.peers[peer].next)
-		if (peer != session)
-			send_own(peer, DISCONNECT, user, (struct span){ id, length },
-				 "{}");
-	room_leave(&rooms, session);
-}
-
-/* Is this session the packet's user in the packet's room? */
-static bool
-is_sender(uint32_t session, const struct packet *p)
-{
-	uint32_t room = rooms.peers[session].room;
-
-	return room != 0 && span_same(room_id(&rooms, room), p->room) &&
-	       span_same(room_user(&rooms, session), p->user);
-}
-
-/* The older session of this user gives way (as with MQTT's client ids). */
-static void
-take_over(uint32_t older)
-{
-	log_peer("replaced", older);
-	leave_room(older);
-	session_close(older, WS_REPLACED, "replaced");
-}
-
-/* Those who stayed when their initiator left get another before somebody joins them. */
-static void
-promote(uint32_t room)
-{
-	struct room *r = &rooms.rooms[room];
-
-	if (r->initiator != 0)
-		return;
-	r->initiator = r->first;
-	send_own(r->first, CONNECT, room_user(&rooms, r->first), room_id(&rooms, room),
-		 "true");
-}
-
-static void
-join_room(uint32_t session, const struct packet *p)
-{
-	uint32_t room = room_find(&rooms, p->room);
-
-	if (room != 0)
-		promote(room);
-	room_join(&rooms, session, p->room, p->user);
-	log_peer("joins", session);
-}
-
-/* The packet with another Payload, in a block of which there is always one for this. */
-static void
-begin_answer(struct text *t, const struct packet *p)
-{
-	text_init(t, block_take(), block_size());
-	packet_before_payload(t, p);
-}
-
-static void
-handle_connect(uint32_t session, const struct packet *p)
-{
-	uint32_t room = room_find(&rooms, p->room);
-	uint32_t older = room != 0 ? room_member(&rooms, room, p->user) : 0;
-	struct text t;
-
-	if (older != session) {
-		bool inside = room != 0 && rooms.peers[session].room == room;
-		if (room != 0 && older == 0 && !inside &&
-		    rooms.rooms[room].count >= conf.max_peers) {
-			send_error(session, p, PACKET_ROOM_FULL, "room is full");
-			return;
-		}
-		if (rooms.peers[session].room != 0)
-			leave_room(session);
-		if (older != 0)
-			take_over(older);
-		join_room(session, p);
-	}
-	room = rooms.peers[session].room;
-	begin_answer(&t, p);
-	text_string(&t,
-		    rooms.rooms[room].initiator == session ? "\"true\"" : "\"false\"");
-	packet_after_payload(&t, p);
-	send_room(room, 0, CONNECT, (struct span){ t.data, t.length });
-	block_give(t.data);
-}
-
-/* May a session ask about a room in which it is not?  Names could be tried out so. */
-static bool
-may_ask(uint32_t session)
-{
-	const struct source s = session_source(session);
-
-	return s.length == 0 ||
-	       rate_take(rate_find(&askers, text_hash(rooms.key, s.bytes, s.length)),
-			 &other_rooms, 1, conn_milliseconds());
-}
-
-static void
-handle_ping(uint32_t session, const struct packet *p)
-{
-	uint32_t room = room_find(&rooms, p->room);
-	uint32_t peer = room != 0 ? rooms.rooms[room].first : 0;
-	struct text t;
-
-	if ((room == 0 || rooms.peers[session].room != room) && !may_ask(session)) {
-		send_error(session, p, PACKET_TOO_MANY, "too many pings of other rooms");
-		return;
-	}
-	begin_answer(&t, p);
-	text_string(&t, "\"[");
-	for (bool first = true; peer != 0; peer = rooms.peers[peer].next, first = false) {
-		if (!first)
-			text_char(&t, ',');
-		packet_put_user(&t, room_user(&rooms, peer));
-	}
-	text_string(&t, "]\"");
-	packet_after_payload(&t, p);
-	send_event(session, PING, (struct span){ t.data, t.length });
-	block_give(t.data);
-}
-
-static void
-handle_others(uint32_t session, const struct packet *p)
-{
-	if (!is_sender(session, p)) {
-		send_error(session, p, PACKET_NOT_INSIDE, "not in this room");
-		return;
-	}
-	send_room(rooms.peers[session].room, session, p->event, p->text);
-	if (p->event == DISCONNECT) {
-		log_peer("disconnects", session);
-		room_leave(&rooms, session);
-	}
-}
-
-static void
-log_packet(uint32_t session, const char *text, size_t length)
-{
-	struct text *t = log_begin(LEVEL_TRACE, session_peer(session));
-
-	text_string(t, "packet ");
-	text_escaped(t, text, length, 200);
-	log_end();
-}
-
-static void
-on_message(uint32_t session, char *text, size_t length, bool binary)
-{
-	struct packet p;
-	const char *wrong;
-
-	(void)binary; /* read alike */
-	if (log_wants(LEVEL_TRACE))
-		log_packet(session, text, length);
-	wrong = packet_read(&p, text, length);
-	if (wrong != NULL) {
-		count_packet(&counters.in, PACKET_EVENTS, length);
-		send_error(session, &p, PACKET_BAD, wrong);
-		return;
-	}
-	count_packet(&counters.in, p.event, length);
-	switch (p.event) {
-	case CONNECT: handle_connect(session, &p); break;
-	case PING: handle_ping(session, &p); break;
-	case BROADCAST:
-	case DISCONNECT: handle_others(session, &p); break;
-	case PACKET_EVENTS: break;
-	}
-}
-
-static void
-on_opened(uint32_t session)
-{
-	log_line(LEVEL_DEBUG, session_peer(session), "session opened");
-}
-
-static volatile sig_atomic_t stop_signals;
-
-static void
-on_closed(uint32_t session)
-{
-	log_line(LEVEL_DEBUG, session_peer(session), "session closed");
-	if (rooms.peers[session].room == 0)
-		return;
-	/* When the server stops there is nobody left to tell. */
-	if (stop_signals > 0)
-		room_leave(&rooms, session);
-	else
-		leave_room(session);
-}
 
 /*
  * Signals
  */
 
-static volatile sig_atomic_t reopen_wanted, counters_wanted;
+static volatile sig_atomic_t stop_signals, reopen_wanted, counters_wanted;
 
 static void
 on_signal(int signal)
@@ -370,6 +78,7 @@ woken(void)
 	if (stop_signals > 0 && !stopping) {
 		stopping = true;
 		log_line(LEVEL_INFO, (struct span){ 0 }, "stopping");
+		signaller_stop();
 		conn_stop(GRACE);
 	}
 	if (reopen_wanted) {
@@ -672,15 +381,6 @@ raise_file_limit(void)
 			 "fewer files may be open than MaxConnections needs (ulimit -n)");
 }
 
-/* The largest answer: a ping that lists a full room of the longest ids. */
-static uint32_t
-largest_reply(void)
-{
-	enum { AROUND = 32 }; /* the member's name, quotes and brackets */
-
-	return conf.max_packet + conf.max_peers * (PACKET_USER + 1) + AROUND;
-}
-
 /* What there is outside of the prefix. */
 static bool
 serve_elsewhere(uint32_t conn, const struct http_request *r)
@@ -691,9 +391,6 @@ serve_elsewhere(uint32_t conn, const struct http_request *r)
 static void
 map_memory(void)
 {
-	static const struct service service = { .opened = on_opened,
-						.message = on_message,
-						.closed = on_closed };
 	static struct service services[1];
 	uint32_t keys[4];
 	struct memory memory = { 0 };
@@ -703,7 +400,7 @@ map_memory(void)
 		.session.connections = conn_most(&limits),
 		.session.per_address = conf.max_per_address,
 		.session.message = conf.max_packet,
-		.session.reply = largest_reply(),
+		.session.reply = signaller_reply(conf.max_packet, conf.max_peers),
 		.session.heartbeat = conf.heartbeat,
 		.handshake = conf.handshake_timeout,
 		.origins = conf.origins,
@@ -712,22 +409,27 @@ map_memory(void)
 		    strcmp(conf.sockjs, CONF_SOCKJS) == 0 ? CONF_SOCKJS_HASH : NULL,
 		.elsewhere = serve_elsewhere,
 	};
+	struct signaller_limits signaller = {
+		.sessions = session_most(&sockjs.session),
+		.peers = conf.max_peers,
+	};
 	/* One to receive and one to send for each connection, and one for a packet in
 	 * the making. */
 	uint32_t blocks = 2 * conn_most(&limits) + session_blocks(&sockjs.session) + 1;
 
-	services[0] = service;
+	services[0] = signaller_service;
 	services[0].prefix = conf.prefix;
 	uint8_t seed[TLS_SEED];
 	get_random(keys, sizeof keys);
 	get_random(seed, sizeof seed);
 	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
+	memcpy(signaller.key, keys + 2, sizeof signaller.key);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		conn_place(&memory, &limits, keys);
 		if (conf.tls)
 			tls_place(&memory, conn_most(&limits));
 		sockjs_place(&memory, &sockjs, services, 1);
-		rooms_place(&rooms, &memory, session_most(&sockjs.session), keys + 2);
+		signaller_place(&memory, &signaller);
 		block_place(&memory, blocks, session_block(&sockjs.session));
 		if (pass == 1)
 			break;
@@ -797,7 +499,7 @@ main(int argc, char **argv)
 			 "no conf.json here: built-in defaults");
 	raise_file_limit();
 	map_memory();
-	status_start(conf.monitor, &rooms, &counters);
+	status_start(conf.monitor);
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();

@@ -93,7 +93,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
-	status_start(conf.monitor, &rooms, &counters);
+	status_start(conf.monitor);
 	open_sockets();
 	log_flush();
 	memory_remember();
@@ -595,7 +595,8 @@ check_left(uint32_t connections, uint32_t open_rooms)
 {
 	CHECK(conn_count()->open == connections);
 	CHECK(session_count()->open == connections && session_count()->polled == 0);
-	CHECK(rooms.present == connections && rooms.open == open_rooms);
+	CHECK(signaller_rooms()->present == connections &&
+	      signaller_rooms()->open == open_rooms);
 	CHECK(block_taken() == 0);
 }
 

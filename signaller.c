@@ -1,0 +1,339 @@
+#include "signaller.h"
+
+#include "log.h"
+#include "rate.h"
+
+#include <string.h>
+
+enum { LOGGED_ID = 40 }; /* bytes of an id in the log */
+
+/* Pings of one address that name a room in which their sender is not. */
+static const struct rate_limit other_rooms = { .per_second = 10, .burst = 1000 };
+
+static struct {
+	struct signaller_limits limits;
+	struct signaller_counters counters;
+	struct rooms rooms;
+	struct rate_table askers; /* addresses that ask about other rooms */
+	bool stopping;
+} signaller;
+
+void
+signaller_place(struct memory *m, const struct signaller_limits *limits)
+{
+	signaller.limits = *limits;
+	rooms_place(&signaller.rooms, m, limits->sessions, limits->key);
+}
+
+uint32_t
+signaller_reply(uint32_t packet, uint32_t peers)
+{
+	enum { AROUND = 32 }; /* the member's name, quotes and brackets */
+
+	return packet + peers * (PACKET_USER + 1) + AROUND;
+}
+
+void
+signaller_stop(void)
+{
+	signaller.stopping = true;
+}
+
+const struct rooms *
+signaller_rooms(void)
+{
+	return &signaller.rooms;
+}
+
+const struct signaller_counters *
+signaller_count(void)
+{
+	return &signaller.counters;
+}
+
+static void
+count_packet(struct packet_counts *counts, enum packet_event event, size_t length)
+{
+	counts->packets[event]++;
+	counts->bytes[event] += length;
+}
+
+static void
+send_event(uint32_t session, enum packet_event event, struct span text)
+{
+	if (session_send(session, text.data, text.length, false))
+		count_packet(&signaller.counters.out, event, text.length);
+}
+
+/* Sends a packet that the server makes; PACKET_EVENTS is an error. */
+static void
+send_own(uint32_t session, enum packet_event event, struct span user, struct span room,
+	 const char *payload)
+{
+	char data[PACKET_OWN];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	packet_put(&t, packet_events[event], user, room, payload);
+	send_event(session, event, (struct span){ t.data, t.length });
+}
+
+static void
+send_error(uint32_t session, const struct packet *p, enum packet_refusal cause,
+	   const char *reason)
+{
+	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
+
+	signaller.counters.refused[cause]++;
+	if (t != NULL) {
+		text_string(t, "error: ");
+		text_escaped(t, reason, strlen(reason), 100);
+		log_end();
+	}
+	send_own(session, PACKET_EVENTS, p->user, p->room, reason);
+}
+
+static void
+log_peer(const char *what, uint32_t session)
+{
+	struct text *t = log_begin(LEVEL_DEBUG, session_peer(session));
+	const struct span user = room_user(&signaller.rooms, session);
+	const struct span room =
+	    room_id(&signaller.rooms, signaller.rooms.peers[session].room);
+
+	if (t == NULL)
+		return;
+	text_string(t, what);
+	text_string(t, " user ");
+	text_quoted(t, user, LOGGED_ID);
+	text_string(t, " room ");
+	/* A room's name is all that a client needs to join it. */
+	if (log_wants(LEVEL_TRACE))
+		text_quoted(t, room, LOGGED_ID);
+	else
+		text_hashed(t, signaller.rooms.key, room);
+	log_end();
+}
+
+static void
+send_room(uint32_t room, uint32_t except, enum packet_event event, struct span text)
+{
+	uint32_t peer = signaller.rooms.rooms[room].first;
+
+	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
+		if (peer != except)
+			send_event(peer, event, text);
+}
+
+/* Takes a peer out of its room and notifies the others. */
+static void
+leave_room(uint32_t session)
+{
+	struct span user = room_user(&signaller.rooms, session);
+	uint32_t room = signaller.rooms.peers[session].room;
+	char id[ROOM_NAME];
+	size_t length = room_id(&signaller.rooms, room).length;
+	uint32_t peer = signaller.rooms.rooms[room].first;
+
+	log_peer("leaves", session);
+	memcpy(id, room_id(&signaller.rooms, room).data, length);
+	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
+		if (peer != session)
+			send_own(peer, DISCONNECT, user, (struct span){ id, length },
+				 "{}");
+	room_leave(&signaller.rooms, session);
+}
+
+/* Is this session the packet's user in the packet's room? */
+static bool
+is_sender(uint32_t session, const struct packet *p)
+{
+	uint32_t room = signaller.rooms.peers[session].room;
+
+	return room != 0 && span_same(room_id(&signaller.rooms, room), p->room) &&
+	       span_same(room_user(&signaller.rooms, session), p->user);
+}
+
+/* Ends the older session of a user, as MQTT does with client ids. */
+static void
+take_over(uint32_t older)
+{
+	log_peer("replaced", older);
+	leave_room(older);
+	session_close(older, WS_REPLACED, "replaced");
+}
+
+/* A room whose initiator has left gets another before the next peer joins. */
+static void
+promote(uint32_t room)
+{
+	struct room *r = &signaller.rooms.rooms[room];
+
+	if (r->initiator != 0)
+		return;
+	r->initiator = r->first;
+	send_own(r->first, CONNECT, room_user(&signaller.rooms, r->first),
+		 room_id(&signaller.rooms, room), "true");
+}
+
+static void
+join_room(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&signaller.rooms, p->room);
+
+	if (room != 0)
+		promote(room);
+	room_join(&signaller.rooms, session, p->room, p->user);
+	log_peer("joins", session);
+}
+
+/* Begins the packet with another Payload, in the block that is reserved for this. */
+static void
+begin_answer(struct text *t, const struct packet *p)
+{
+	text_init(t, block_take(), block_size());
+	packet_before_payload(t, p);
+}
+
+static void
+handle_connect(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&signaller.rooms, p->room);
+	uint32_t older = room != 0 ? room_member(&signaller.rooms, room, p->user) : 0;
+	struct text t;
+
+	if (older != session) {
+		bool inside = room != 0 && signaller.rooms.peers[session].room == room;
+		if (room != 0 && older == 0 && !inside &&
+		    signaller.rooms.rooms[room].count >= signaller.limits.peers) {
+			send_error(session, p, PACKET_ROOM_FULL, "room is full");
+			return;
+		}
+		if (signaller.rooms.peers[session].room != 0)
+			leave_room(session);
+		if (older != 0)
+			take_over(older);
+		join_room(session, p);
+	}
+	room = signaller.rooms.peers[session].room;
+	begin_answer(&t, p);
+	text_string(&t, signaller.rooms.rooms[room].initiator == session ? "\"true\""
+									 : "\"false\"");
+	packet_after_payload(&t, p);
+	send_room(room, 0, CONNECT, (struct span){ t.data, t.length });
+	block_give(t.data);
+}
+
+/*
+ * May a session ask about a room that it is not in?  The limit keeps clients from
+ * guessing the names of rooms.
+ */
+static bool
+may_ask(uint32_t session)
+{
+	const struct source s = session_source(session);
+
+	return s.length == 0 ||
+	       rate_take(rate_find(&signaller.askers,
+				   text_hash(signaller.rooms.key, s.bytes, s.length)),
+			 &other_rooms, 1, conn_milliseconds());
+}
+
+static void
+handle_ping(uint32_t session, const struct packet *p)
+{
+	uint32_t room = room_find(&signaller.rooms, p->room);
+	uint32_t peer = room != 0 ? signaller.rooms.rooms[room].first : 0;
+	struct text t;
+
+	if ((room == 0 || signaller.rooms.peers[session].room != room) &&
+	    !may_ask(session)) {
+		send_error(session, p, PACKET_TOO_MANY, "too many pings of other rooms");
+		return;
+	}
+	begin_answer(&t, p);
+	text_string(&t, "\"[");
+	for (bool first = true; peer != 0;
+	     peer = signaller.rooms.peers[peer].next, first = false) {
+		if (!first)
+			text_char(&t, ',');
+		packet_put_user(&t, room_user(&signaller.rooms, peer));
+	}
+	text_string(&t, "]\"");
+	packet_after_payload(&t, p);
+	send_event(session, PING, (struct span){ t.data, t.length });
+	block_give(t.data);
+}
+
+static void
+handle_others(uint32_t session, const struct packet *p)
+{
+	if (!is_sender(session, p)) {
+		send_error(session, p, PACKET_NOT_INSIDE, "not in this room");
+		return;
+	}
+	send_room(signaller.rooms.peers[session].room, session, p->event, p->text);
+	if (p->event == DISCONNECT) {
+		log_peer("disconnects", session);
+		room_leave(&signaller.rooms, session);
+	}
+}
+
+static void
+log_packet(uint32_t session, const char *text, size_t length)
+{
+	struct text *t = log_begin(LEVEL_TRACE, session_peer(session));
+
+	text_string(t, "packet ");
+	text_escaped(t, text, length, 200);
+	log_end();
+}
+
+static void
+on_message(uint32_t session, char *text, size_t length, bool binary)
+{
+	struct packet p;
+	const char *wrong;
+
+	(void)binary; /* read alike */
+	if (log_wants(LEVEL_TRACE))
+		log_packet(session, text, length);
+	wrong = packet_read(&p, text, length);
+	if (wrong != NULL) {
+		count_packet(&signaller.counters.in, PACKET_EVENTS, length);
+		send_error(session, &p, PACKET_BAD, wrong);
+		return;
+	}
+	count_packet(&signaller.counters.in, p.event, length);
+	switch (p.event) {
+	case CONNECT: handle_connect(session, &p); break;
+	case PING: handle_ping(session, &p); break;
+	case BROADCAST:
+	case DISCONNECT: handle_others(session, &p); break;
+	case PACKET_EVENTS: break;
+	}
+}
+
+static void
+on_opened(uint32_t session)
+{
+	log_line(LEVEL_DEBUG, session_peer(session), "session opened");
+}
+
+static void
+on_closed(uint32_t session)
+{
+	log_line(LEVEL_DEBUG, session_peer(session), "session closed");
+	if (signaller.rooms.peers[session].room == 0)
+		return;
+	if (signaller.stopping)
+		room_leave(&signaller.rooms, session);
+	else
+		leave_room(session);
+}
+
+const struct service signaller_service = {
+	.opened = on_opened,
+	.message = on_message,
+	.closed = on_closed,
+};

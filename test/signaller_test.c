@@ -1,0 +1,301 @@
+/* What packets do, without a server: sessions are numbers, and what they are sent is
+ * kept. */
+#include "signaller.h"
+#include "log.h"
+#include "unit.h"
+
+#include <sys/mman.h>
+
+enum { SESSIONS = 20, PEERS = 3, ROOM = 100000 };
+
+static char sent[SESSIONS + 1][ROOM]; /* a line a message */
+static size_t lengths[SESSIONS + 1];
+static unsigned closed_with[SESSIONS + 1];
+static size_t longest;
+static uint64_t now = 1000;
+static struct source address;
+
+bool
+session_send(uint32_t session, const char *data, size_t length, bool binary)
+{
+	assert_false(binary);
+	assert_in_range(session, 1, SESSIONS);
+	if (closed_with[session] != 0)
+		return false;
+	assert_true(lengths[session] + length + 1 < ROOM);
+	memcpy(sent[session] + lengths[session], data, length);
+	lengths[session] += length;
+	sent[session][lengths[session]++] = '\n';
+	longest = length > longest ? length : longest;
+	return true;
+}
+
+void
+session_close(uint32_t session, unsigned code, const char *reason)
+{
+	assert_non_null(reason);
+	closed_with[session] = code;
+}
+
+struct span
+session_peer(uint32_t session)
+{
+	(void)session;
+	return SPAN("192.0.2.1:1");
+}
+
+struct source
+session_source(uint32_t session)
+{
+	(void)session;
+	return address;
+}
+
+uint64_t
+conn_milliseconds(void)
+{
+	return now;
+}
+
+static struct memory memory;
+
+static int
+start(void **state)
+{
+	const struct signaller_limits limits = { SESSIONS, PEERS, { 3, 5 } };
+
+	(void)state;
+	memory = (struct memory){ 0 };
+	signaller_place(&memory, &limits);
+	block_place(&memory, 4, 65536);
+	assert_true(memory_map(&memory));
+	signaller_place(&memory, &limits);
+	block_place(&memory, 4, 65536);
+	memset(lengths, 0, sizeof lengths);
+	memset(closed_with, 0, sizeof closed_with);
+	longest = 0;
+	address = (struct source){ 0 };
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	assert_int_equal(block_taken(), 0);
+	return munmap(memory.base, memory.used);
+}
+
+static void
+receives(uint32_t session, const char *event, const char *user, const char *room)
+{
+	char text[1024];
+	int length = snprintf(text, sizeof text,
+			      "{\"Header\":{\"Event\":\"%s\",\"UserId\":\"%s\","
+			      "\"RoomId\":\"%s\"},\"Payload\":\"{}\"}",
+			      event, user, room);
+
+	signaller_service.message(session, text, (size_t)length, false);
+}
+
+/* Exactly this has been sent since the last call: events with users and payloads. */
+static void
+assert_sent(uint32_t session, const char *expected)
+{
+	char seen[4096] = "";
+	const char *line = sent[session], *stop = line + lengths[session];
+
+	while (line < stop) {
+		const char *feed = memchr(line, '\n', (size_t)(stop - line));
+		struct packet p;
+		char *text = copy(line, (size_t)(feed - line));
+		const char *wrong = packet_read(&p, text, (size_t)(feed - line));
+		snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s %.*s %.*s;",
+			 wrong == NULL ? packet_events[p.event] : "error",
+			 (int)p.user.length, p.user.data, (int)p.payload.length,
+			 p.payload.data);
+		free(text);
+		line = feed + 1;
+	}
+	lengths[session] = 0;
+	assert_string_equal(seen, expected);
+}
+
+static void
+the_first_of_a_room_is_its_initiator(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	assert_sent(1, "connect a \"true\";");
+	receives(2, "connect", "b", "r");
+	assert_sent(1, "connect b \"false\";");
+	assert_sent(2, "connect b \"false\";");
+	receives(3, "connect", "c", "other");
+	assert_sent(3, "connect c \"true\";");
+	assert_sent(1, "");
+}
+
+static void
+a_broadcast_reaches_the_others_of_its_room(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	receives(3, "connect", "c", "other");
+	for (uint32_t i = 1; i <= 3; i++)
+		lengths[i] = 0;
+	receives(1, "broadcast", "a", "r");
+	assert_sent(2, "broadcast a \"{}\";");
+	receives(1, "broadcast", "a", "other");
+	assert_sent(1, "error a \"not in this room\";");
+	assert_sent(3, "");
+	assert_int_equal(signaller_count()->refused[PACKET_NOT_INSIDE], 1);
+}
+
+static void
+a_session_that_ends_leaves_its_room(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	lengths[1] = lengths[2] = 0;
+	signaller_service.closed(1);
+	assert_sent(1, "");
+	assert_sent(2, "disconnect a \"{}\";");
+	/* The next one finds an initiator. */
+	receives(3, "connect", "c", "r");
+	assert_sent(2, "connect b \"true\";connect c \"false\";");
+	assert_int_equal(signaller_rooms()->present, 2);
+	signaller_service.closed(2);
+	signaller_service.closed(3);
+	assert_int_equal(signaller_rooms()->open, 0);
+}
+
+static void
+the_same_user_takes_over(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	lengths[1] = lengths[2] = 0;
+	receives(3, "connect", "a", "r");
+	assert_int_equal(closed_with[1], 4001);
+	assert_sent(1, "");
+	assert_sent(2, "disconnect a \"{}\";connect b \"true\";connect a \"false\";");
+	lengths[3] = 0;
+	signaller_service.closed(1);
+	assert_sent(2, "");
+	assert_sent(3, "");
+}
+
+static void
+a_full_room_takes_no_new_user(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	receives(3, "connect", "c", "r");
+	receives(4, "connect", "d", "r");
+	assert_sent(4, "error d \"room is full\";");
+	lengths[3] = 0;
+	receives(3, "connect", "d", "r");
+	assert_sent(3, "connect d \"false\";");
+}
+
+static void
+other_rooms_can_be_asked_about_ten_times_a_second(void **state)
+{
+	(void)state;
+	address = (struct source){ .length = 4, .bytes = { 192, 0, 2, 1 } };
+	receives(1, "connect", "a", "own");
+	lengths[1] = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		receives(1, "ping", "a", "r");
+		assert_sent(1, "ping a \"[]\";");
+	}
+	receives(1, "ping", "a", "r");
+	assert_sent(1, "error a \"too many pings of other rooms\";");
+	receives(2, "ping", "a", "own");
+	assert_sent(2, "error a \"too many pings of other rooms\";");
+	receives(1, "ping", "a", "own");
+	assert_sent(1, "ping a \"[\\\"a\\\"]\";");
+	address.bytes[3]++;
+	receives(2, "ping", "a", "r");
+	assert_sent(2, "ping a \"[]\";");
+	address.bytes[3]--;
+	now += 100;
+	receives(1, "ping", "a", "r");
+	assert_sent(1, "ping a \"[]\";");
+	/* Loopback has no limit. */
+	address.length = 0;
+	for (unsigned i = 0; i < 30; i++)
+		receives(2, "ping", "a", "r");
+	assert_int_equal(signaller_count()->refused[PACKET_TOO_MANY], 2);
+}
+
+static void
+no_packet_is_longer_than_what_is_reserved(void **state)
+{
+	enum { ID = 128, UNIT = 2 };
+	char user[ID * 6 + 1] = "", room[ID * 6 + 1] = "";
+	size_t received = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ID - 1; i++) {
+		strcat(user, "\\u0001");
+		strcat(room, "\\u0001");
+	}
+	for (uint32_t i = 1; i <= PEERS; i++) {
+		char named[sizeof user + UNIT];
+		snprintf(named, sizeof named, "%s%u", user, i);
+		char text[4096];
+		int length = snprintf(text, sizeof text,
+				      "{\"Header\":{\"Event\":\"connect\",\"UserId\":"
+				      "\"%s\",\"RoomId\":\"%s\"}}",
+				      named, room);
+		signaller_service.message(i, text, (size_t)length, false);
+		length = snprintf(text, sizeof text,
+				  "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"%s\","
+				  "\"RoomId\":\"%s\"}}",
+				  named, room);
+		received = (size_t)length;
+		signaller_service.message(i, text, received, false);
+		for (uint32_t each = 1; each <= PEERS; each++)
+			lengths[each] = 0;
+	}
+	assert_in_range(longest, received + PEERS * 127 * 7,
+			signaller_reply((uint32_t)received, PEERS));
+}
+
+static void
+a_server_that_stops_notifies_nobody(void **state)
+{
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	lengths[1] = lengths[2] = 0;
+	signaller_stop();
+	signaller_service.closed(1);
+	assert_sent(2, "");
+	assert_int_equal(signaller_rooms()->present, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_first_of_a_room_is_its_initiator),
+		TEST(a_broadcast_reaches_the_others_of_its_room),
+		TEST(a_session_that_ends_leaves_its_room),
+		TEST(the_same_user_takes_over),
+		TEST(a_full_room_takes_no_new_user),
+		TEST(other_rooms_can_be_asked_about_ten_times_a_second),
+		TEST(no_packet_is_longer_than_what_is_reserved),
+		TEST(a_server_that_stops_notifies_nobody),
+	};
+
+	log_open("", LEVEL_ERROR, 0);
+	return cmocka_run_group_tests_name("signaller", tests, NULL, NULL);
+}
