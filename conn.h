@@ -1,104 +1,57 @@
 /*
- * Connections: listening sockets, the poll() loop, buffers and deadlines.  What the bytes
- * mean is the handler's; a connection is known to it by a number from 1.
+ * Connections: their buffers, sending, receiving, deadlines and closing.  What the bytes
+ * mean is the handler's business; it knows a connection by its number, from 1.
  */
 #ifndef CONN_H
 #define CONN_H
 
-#include "socket.h"
-#include "source.h"
-
-#include <signal.h>
+#include "memory.h"
+#include "text.h"
 
 /*
- * What stands above.  No callback ever gets a number whose `closed` it has had, until
- * `opened` gives it out anew.
+ * The layer above.  After `closed`, a number is not passed to any callback until `opened`
+ * reuses it.
  */
 struct conn_handler {
 	void (*opened)(uint32_t conn);
 	/*
-	 * `length` bytes: what the last call kept, and what has come since.  Moves what
-	 * it still needs to the front of `data` and returns how much that is; less
-	 * than a block, or the connection is closed.  Between two messages or requests
-	 * it asks conn_share_over, and returns if so.
+	 * `length` bytes: what the last call kept, and the input since.  Moves what it
+	 * still needs to the front of `data` and returns how much that is; less than a
+	 * block, or the connection is closed.  Between two messages or requests it asks
+	 * share_over (share.h), and returns if that is true.
 	 */
 	size_t (*received)(uint32_t conn, char *data, size_t length);
-	/* The deadline is over; there is none now. */
+	/* The deadline has passed; the connection has none now. */
 	void (*expired)(uint32_t conn);
-	/* The server stops: say goodbye, or wait for a last request until it has. */
+	/* The server stops: close, or wait for a last request until the server ends. */
 	void (*stopping)(uint32_t conn);
-	/* Nothing more will be read; what conn_finish left unsent still goes out. */
+	/* No more input; what conn_finish left unsent still goes out. */
 	void (*closed)(uint32_t conn);
-	/* Once a second while anybody is connected; true: also if nobody is. */
+	/* Once a second while there are connections; true: also without any. */
 	bool (*second)(void);
 	/* At the end of a turn, before anything is sent, and again until all is settled:
 	 * true if it did something. */
 	bool (*settle)(void);
 };
 
-struct conn_limits {
-	uint32_t connections;
-	uint32_t per_address; /* loopback excepted; IPv6 by its first 64 bits */
-	uint32_t stall; /* seconds that unsent bytes may wait for the peer to read */
-	const struct socket_network *proxies; /* who speak for others; NULL: nobody */
-};
-
-/* Tables for that many connections; numbers go from 1 to conn_most(limits). */
-void conn_place(struct memory *, const struct conn_limits *, const uint32_t key[2]);
-
-/* The highest number there can be: a few over the limit are being turned away. */
-uint32_t conn_most(const struct conn_limits *);
-
 /*
- * Listens at an address of 4 or 16 bytes.  Returns the port (the given one, or a free one
- * for 0), or -1 with errno set.
+ * Tables for connections 1 to `connections`.  One whose peer reads nothing for `stall`
+ * seconds while bytes are unsent is aborted.
  */
-int conn_listen(const uint8_t *address, size_t length, uint16_t port);
+void conn_place(struct memory *, uint32_t connections, uint32_t stall);
 
 /*
- * Serves until all is over after conn_stop.  Signals are let in, with the mask
- * `waiting`, only while it waits; `woken` is called after that.
- */
-void conn_run(const struct conn_handler *, const sigset_t *waiting, void (*woken)(void));
-
-/*
- * Stops listening, tells every connection, and ends conn_run when they are gone, or
- * after `grace` milliseconds, when the others are finished.
- */
-void conn_stop(uint32_t grace);
-
-/*
- * Queues bytes behind what is unsent; they go out at the end of the turn, or what is
- * large at once.  False if the peer reads too slowly to have them or the connection is
- * closing: then it is, or will be, closed.  conn_send queues a head and what it is the
- * head of.
+ * Queues bytes after what is unsent; they go out at the end of the turn, or immediately
+ * if they are many.  False if the peer reads too slowly or the connection is closing:
+ * then it is, or will be, closed.  conn_send queues a header and a body.
  */
 bool conn_write(uint32_t conn, const void *data, size_t length);
 bool conn_send(uint32_t conn, struct span head, struct span body);
 
-/* Sends what is unsent, says so to the peer (FIN), and closes when it has closed too. */
+/* Sends what is unsent, then FIN, and closes when the peer has closed too. */
 void conn_finish(uint32_t conn);
 /* Closes without sending anything more. */
 void conn_abort(uint32_t conn);
-
-/*
- * Is the peer still there?  Reads what has come from it, and calls `received`, out of its
- * turn; if it has closed, the connection is closing now.
- */
-bool conn_check(uint32_t conn);
-
-/*
- * True if the connection has used up its share of this turn, or is closing.  Then
- * `received` must return; it is called again in a later turn with what it returned, even
- * if nothing more has come.
- */
-bool conn_share_over(uint32_t conn);
-
-/*
- * Calls `received` in the next turn with what was kept, if anything was.  Within
- * `received` of this connection it does nothing.
- */
-void conn_resume(uint32_t conn);
 
 /*
  * No more is received while `received` keeps this many bytes: the peer has to wait
@@ -109,62 +62,75 @@ void conn_limit_input(uint32_t conn, size_t bytes);
 /* Calls `expired` in so many seconds, at most one late; 0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
-/* Monotonic seconds, and milliseconds. */
+/* Monotonic seconds, and milliseconds (pollset_now). */
 uint32_t conn_now(void);
 uint64_t conn_milliseconds(void);
 
-/* Is this address a trusted proxy's? */
-bool conn_trusts(const struct socket_address *);
-
-/*
- * Where the address of a trusted proxy's client is kept, for a request to change: whom
- * the log names, and for whom the connection counts, until the next one.  It is the
- * proxy's own again with each call.  NULL if the peer is no such proxy.
- */
-struct socket_address *conn_client(uint32_t conn);
-
-/*
- * Counts a trusted proxy's connection for its client (conn_client) until conn_unclaim or
- * its end, whichever comes first.  A connection is counted once at a time.  False if the
- * client has its share.  Connections of others count from accept to close: these calls
- * do nothing then.
- */
-bool conn_claim(uint32_t conn);
-void conn_unclaim(uint32_t conn);
-
-/* The client's ADDRESS and the connection's :PORT, for the log; good until the next call.
- */
-struct span conn_peer(uint32_t conn);
-
-/* The client's, with the connection's port. */
-const struct socket_address *conn_address(uint32_t conn);
-
-/* Whom a connection counts for. */
-struct source conn_source(uint32_t conn);
-
-/* Why a connection is refused: */
-enum conn_refusal {
-	CONN_FULL,  /* there are as many as there may be */
-	CONN_SHARE, /* its address has its share */
-	CONN_REFUSALS
-};
-
-/* Why one is given up: */
+/* Why a connection is aborted: */
 enum conn_drop {
-	CONN_UNREAD,  /* more waits for its peer to read than there is room for, ... */
-	CONN_STALLED, /* ... or for too long */
+	CONN_UNREAD,  /* its unsent bytes fill a block ... */
+	CONN_STALLED, /* ... or have waited too long */
 	CONN_DROPS
 };
 
 struct conn_counters {
-	uint32_t open; /* connections, without those being turned away or finishing */
-	uint64_t accepted, refused[CONN_REFUSALS];
-	uint64_t shortages; /* accepting had to wait for descriptors or memory */
+	uint32_t open; /* connections, except those that are refused or finishing */
 	uint64_t bytes_in, bytes_out;
 	uint64_t dropped[CONN_DROPS];
-	uint64_t turns; /* of the loop */
 };
 
 const struct conn_counters *conn_count(void);
+
+/*
+ * For accept.c
+ */
+
+/* Adds a connection on an accepted descriptor, which it owns from here on.  There must be
+ * a number left. */
+uint32_t conn_add(int fd);
+/* It is let in: the handler gets it. */
+void conn_let_in(uint32_t conn);
+/* It is refused, with an answer or (NULL) without, and closed. */
+void conn_refuse(uint32_t conn, const char *answer);
+/* Connections that have a number. */
+uint32_t conn_held(void);
+
+/*
+ * For share.c
+ */
+
+bool conn_is_open(uint32_t conn);
+/* Is input wanted?  Not while its block is full, or TLS has to send first. */
+bool conn_takes_input(uint32_t conn);
+/* Does a block hold input of it? */
+bool conn_has_input(uint32_t conn);
+/* Receives once, and passes the input on. */
+void conn_receive(uint32_t conn);
+/* Passes on again what `received` has kept. */
+void conn_deliver(uint32_t conn);
+/* Receives what a closing peer still sends, and its FIN. */
+void conn_discard(uint32_t conn);
+/* Aborts a connection that is not received from and has failed. */
+void conn_abort_dead(uint32_t conn);
+/* Its socket takes output: what is unsent is sent at the end of the turn. */
+void conn_writable(uint32_t conn);
+/* Receives nothing until its turn comes. */
+void conn_hold_back(uint32_t conn, bool);
+
+/*
+ * For loop.c
+ */
+
+void conn_handle_with(const struct conn_handler *);
+/* The next connection whose state or output has changed, 0: none. */
+uint32_t conn_next_changed(void);
+/* Sends its output, and closes it if that is due.  True if its number is free now. */
+bool conn_settle(uint32_t conn);
+/* Once a second: its timeouts. */
+void conn_sweep(uint32_t conn);
+/* The server stops: calls `stopping`. */
+void conn_stop(uint32_t conn);
+/* Closes its descriptor; the program ends. */
+void conn_close(uint32_t conn);
 
 #endif

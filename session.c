@@ -1,7 +1,9 @@
 #include "session.h"
 
+#include "client.h"
 #include "json.h"
 #include "log.h"
+#include "share.h"
 
 #include <string.h>
 
@@ -127,7 +129,7 @@ session_peer(uint32_t number)
 	const struct polled *p = &table.polled[number];
 
 	if (table.sessions[number].kind != POLLED)
-		return conn_peer(table.sessions[number].conn);
+		return client_name(table.sessions[number].conn);
 	return (struct span){ p->peer, p->peer_length };
 }
 
@@ -135,7 +137,7 @@ struct source
 session_source(uint32_t number)
 {
 	if (table.sessions[number].kind != POLLED)
-		return conn_source(table.sessions[number].conn);
+		return client_source(table.sessions[number].conn);
 	return table.polled[number].source;
 }
 
@@ -591,14 +593,14 @@ add_polled(const struct service *service, struct span id, uint32_t conn)
 		table.counters.refused[SESSION_FULL]++;
 		return 0;
 	}
-	const struct source source = conn_source(conn);
+	const struct source source = client_source(conn);
 	if (!source_add(&table.sources, source, &counted)) {
 		table.counters.refused[SESSION_SHARE]++;
 		return 0;
 	}
 	uint32_t number = add_session(service, POLLED, conn);
 	struct polled *p = &table.polled[number];
-	struct span peer = conn_peer(conn);
+	struct span peer = client_name(conn);
 	uint32_t *bucket = find_bucket(id);
 	*p = (struct polled){ .source = source,
 			      .counted = counted,
@@ -642,7 +644,7 @@ session_attach(const struct service *service, struct span id,
 	uint32_t other = number != 0 ? table.sessions[number].conn : 0;
 
 	/* A client that comes back at once may overtake the news that it had gone. */
-	if (other != 0 && !conn_check(other)) {
+	if (other != 0 && !share_check(other)) {
 		session_closed(other);
 		number = other = 0;
 	}
@@ -784,7 +786,7 @@ session_receive(uint32_t number, uint32_t conn, struct span payload, struct span
 	while (s->state == OPEN && json_element(&j, &value, &end)) {
 		if (!hand_up(number, value))
 			return false;
-		if (s->state == OPEN && conn_share_over(conn)) {
+		if (s->state == OPEN && share_over(conn)) {
 			*rest = rest_of(&j);
 			return true;
 		}

@@ -7,6 +7,7 @@
 #define SESSION_H
 
 #include "frame.h"
+#include "source.h"
 #include "web.h"
 
 struct service {
@@ -39,7 +40,7 @@ struct span session_peer(uint32_t session);
 struct source session_source(uint32_t session);
 
 struct session_limits {
-	uint32_t connections; /* as conn_most gives it */
+	uint32_t connections; /* as loop_most gives it */
 	uint32_t per_address; /* sessions over HTTP of one address */
 	uint32_t message;     /* bytes of the largest that a client may send */
 	uint32_t reply;	      /* bytes of the largest that a service sends: >= message */
@@ -121,7 +122,7 @@ enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY, PAYLOAD_TOO_MANY 
 enum payload session_judge(char *data, size_t length, struct span *single);
 /*
  * Hands up the messages of a valid payload that came on `conn`, which is changed.  False
- * if one was too big: then the session is closed.  After conn_share_over `rest` is the
+ * if one was too big: then the session is closed.  After share_over `rest` is the
  * part that is left, within the payload and itself a valid one; else it is empty.
  */
 bool session_receive(uint32_t session, uint32_t conn, struct span payload,

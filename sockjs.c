@@ -1,5 +1,6 @@
 #include "sockjs.h"
 
+#include "client.h"
 #include "log.h"
 
 #include <string.h>
@@ -561,7 +562,7 @@ put_path(struct text *t, struct span path, struct span below)
 static void
 log_request(uint32_t conn, const struct http_request *r, struct span below)
 {
-	struct text *t = log_begin(LEVEL_DEBUG, conn_peer(conn));
+	struct text *t = log_begin(LEVEL_DEBUG, client_name(conn));
 
 	if (t == NULL)
 		return;

@@ -1,7 +1,10 @@
 #define _GNU_SOURCE /* getpagesize */
 #include "status.h"
 
+#include "accept.h"
+#include "client.h"
 #include "log.h"
+#include "loop.h"
 #include "signaller.h"
 #include "tls.h"
 
@@ -43,7 +46,7 @@ struct present {
 	uint64_t memory; /* bytes, 0: not known */
 };
 
-enum owner { PRESENT, CONN, WEB, SESSION, TLS, SIGNALLER, OWNERS };
+enum owner { PRESENT, ACCEPT, CONN, LOOP, WEB, SESSION, TLS, SIGNALLER, OWNERS };
 
 enum label {
 	NONE, /* the family has one sample */
@@ -60,7 +63,7 @@ enum label {
 /* A label's name, and its values in the order of what is counted, which is that of ... */
 static const char *const labels[] = {
 	[VERSION] = "version " VIDERE_VERSION,
-	/* ... enum conn_refusal and enum session_refusal, */
+	/* ... enum accept_refusal and enum session_refusal, */
 	[REFUSAL] = "cause full address",
 	/* enum conn_drop, */
 	[DROP] = "cause unread stalled",
@@ -104,19 +107,19 @@ static const struct family {
 	  AT(SESSION, session_counters, carriers) },
 	{ "uptime_seconds Time since the start.", NONE, AT(PRESENT, present, uptime) },
 	{ "loop_turns_total Turns of the poll loop.", NONE,
-	  AT(CONN, conn_counters, turns) },
+	  AT(LOOP, loop_counters, turns) },
 	{ "received_bytes_total Bytes from all connections.", NONE,
 	  AT(CONN, conn_counters, bytes_in) },
 	{ "sent_bytes_total Bytes to all connections.", NONE,
 	  AT(CONN, conn_counters, bytes_out) },
 	{ "connections_accepted_total Connections let in.", NONE,
-	  AT(CONN, conn_counters, accepted) },
+	  AT(ACCEPT, accept_counters, accepted) },
 	{ "connections_refused_total Those past a limit.", REFUSAL,
-	  AT(CONN, conn_counters, refused) },
+	  AT(ACCEPT, accept_counters, refused) },
 	{ "connections_dropped_total Those that do not read.", DROP,
 	  AT(CONN, conn_counters, dropped) },
 	{ "accept_shortages_total No descriptor or memory.", NONE,
-	  AT(CONN, conn_counters, shortages) },
+	  AT(ACCEPT, accept_counters, shortages) },
 	{ "http_requests_total Requests.", NONE, AT(WEB, web_counters, requests) },
 	{ "http_responses_total Responses.", STATUS, AT(WEB, web_counters, answers) },
 	{ "websocket_closes_total The server's Close frames.", CLOSE,
@@ -192,7 +195,9 @@ look(struct view *v)
 		.memory = resident(),
 	};
 	v->owners[PRESENT] = &v->present;
+	v->owners[ACCEPT] = accept_count();
 	v->owners[CONN] = conn_count();
+	v->owners[LOOP] = loop_count();
 	v->owners[WEB] = web_count();
 	v->owners[SESSION] = session_count();
 	v->owners[TLS] = tls_count();
@@ -310,10 +315,10 @@ host_allowed(const struct socket_address *client, struct span host)
 static bool
 may_ask(uint32_t conn, const struct http_request *r)
 {
-	const struct socket_address *client = conn_address(conn);
+	const struct socket_address *client = client_address(conn);
 	struct socket_address behind = *client;
 
-	return http_forwarded(r->fields, conn_trusts, &behind) &&
+	return http_forwarded(r->fields, client_trusts, &behind) &&
 	       socket_in_networks(client, status.monitors) &&
 	       socket_in_networks(&behind, status.monitors) &&
 	       host_allowed(client, r->host);

@@ -1,8 +1,10 @@
 /* videre: a WebRTC signalling server.  Options, configuration, signals, start and stop.
  */
 #define _GNU_SOURCE /* prlimit */
+#include "accept.h"
 #include "cert.h"
 #include "conf.h"
+#include "loop.h"
 #include "page.h"
 #include "sandbox.h"
 #include "selfsign.h"
@@ -79,7 +81,7 @@ woken(void)
 		stopping = true;
 		log_line(LEVEL_INFO, (struct span){ 0 }, "stopping");
 		signaller_stop();
-		conn_stop(GRACE);
+		loop_stop(GRACE);
 	}
 	if (reopen_wanted) {
 		reopen_wanted = 0;
@@ -273,7 +275,7 @@ get_random(void *data, size_t length)
 static void
 listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 {
-	int bound = conn_listen(address, length, *port);
+	int bound = accept_listen(address, length, *port);
 	int error = errno;
 	struct text *t = log_begin(bound < 0 && required ? LEVEL_ERROR : LEVEL_INFO,
 				   (struct span){ 0 });
@@ -394,10 +396,15 @@ map_memory(void)
 	static struct service services[1];
 	uint32_t keys[4];
 	struct memory memory = { 0 };
-	struct conn_limits limits = { conf.max_connections, conf.max_per_address,
-				      2 * conf.heartbeat, conf.trusted_proxies };
+	struct loop_limits limits = {
+		.connections = conf.max_connections,
+		.per_address = conf.max_per_address,
+		.stall = 2 * conf.heartbeat,
+		.proxies = conf.trusted_proxies,
+	};
+	const uint32_t most = loop_most(&limits);
 	struct sockjs_limits sockjs = {
-		.session.connections = conn_most(&limits),
+		.session.connections = most,
 		.session.per_address = conf.max_per_address,
 		.session.message = conf.max_packet,
 		.session.reply = signaller_reply(conf.max_packet, conf.max_peers),
@@ -415,19 +422,20 @@ map_memory(void)
 	};
 	/* One to receive and one to send for each connection, and one for a packet in
 	 * the making. */
-	uint32_t blocks = 2 * conn_most(&limits) + session_blocks(&sockjs.session) + 1;
+	uint32_t blocks = 2 * most + session_blocks(&sockjs.session) + 1;
 
 	services[0] = signaller_service;
 	services[0].prefix = conf.prefix;
 	uint8_t seed[TLS_SEED];
 	get_random(keys, sizeof keys);
 	get_random(seed, sizeof seed);
+	memcpy(limits.key, keys, sizeof limits.key);
 	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
 	memcpy(signaller.key, keys + 2, sizeof signaller.key);
 	for (unsigned pass = 0; pass < 2; pass++) {
-		conn_place(&memory, &limits, keys);
+		loop_place(&memory, &limits);
 		if (conf.tls)
-			tls_place(&memory, conn_most(&limits));
+			tls_place(&memory, most);
 		sockjs_place(&memory, &sockjs, services, 1);
 		signaller_place(&memory, &signaller);
 		block_place(&memory, blocks, session_block(&sockjs.session));
@@ -505,7 +513,7 @@ main(int argc, char **argv)
 	drop_root();
 	confine();
 	log_flush();
-	conn_run(&web_conn_handler, &waiting, woken);
+	loop_run(&web_conn_handler, &waiting, woken);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "stopped");
 	log_flush();
 	return 0;

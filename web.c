@@ -1,6 +1,9 @@
 #include "web.h"
 
+#include "accept.h"
+#include "client.h"
 #include "log.h"
+#include "share.h"
 
 #include <string.h>
 #include <time.h>
@@ -131,7 +134,7 @@ web_close(uint32_t conn, unsigned code, const char *reason)
 static void
 fail_socket(uint32_t conn, unsigned code, const char *reason)
 {
-	struct text *t = log_begin(LEVEL_DEBUG, conn_peer(conn));
+	struct text *t = log_begin(LEVEL_DEBUG, client_name(conn));
 
 	if (t != NULL) {
 		text_string(t, "websocket failed: ");
@@ -243,7 +246,7 @@ read_frames(uint32_t conn, unsigned char *data, size_t length)
 			ch->ws.at -= rest;
 			break;
 		}
-		if (ch->ws.at < length && conn_share_over(conn))
+		if (ch->ws.at < length && share_over(conn))
 			break;
 	}
 	return rest + ws_finish(&ch->ws, data + rest, length - rest);
@@ -291,7 +294,8 @@ expire_socket(uint32_t conn)
 
 	if (ch->missed == MISSED) {
 		web.counters.silent++;
-		log_line(LEVEL_DEBUG, conn_peer(conn), "closed: no answer to heartbeats");
+		log_line(LEVEL_DEBUG, client_name(conn),
+			 "closed: no answer to heartbeats");
 		web.handler->silent(conn);
 		if (ch->state == SOCKET)
 			conn_abort(conn);
@@ -327,7 +331,7 @@ await_request(uint32_t conn)
 	ch->bodiless = false;
 	ch->again = false;
 	ch->http.scanned = 0;
-	conn_unclaim(conn);
+	accept_unclaim(conn);
 	conn_limit_input(conn, HEAD_MOST);
 	conn_deadline(conn, 2 * web.limits.heartbeat);
 }
@@ -346,7 +350,7 @@ end_request(uint32_t conn)
 	} else {
 		await_request(conn);
 	}
-	conn_resume(conn);
+	share_resume(conn);
 }
 
 /* A clock that has not been set is none (RFC 9110 section 6.6.1). */
@@ -529,7 +533,7 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 		refuse_upgrade(conn, status);
 		return false;
 	}
-	if (!conn_claim(conn)) {
+	if (!accept_claim(conn)) {
 		refuse(conn, 503);
 		return false;
 	}
@@ -551,10 +555,10 @@ web_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t mos
 static void
 identify_client(uint32_t conn, const struct http_request *r)
 {
-	struct socket_address *client = conn_client(conn);
+	struct socket_address *client = client_forwarded(conn);
 
 	if (client != NULL)
-		http_forwarded(r->fields, conn_trusts, client);
+		http_forwarded(r->fields, client_trusts, client);
 }
 
 /* Returns how many bytes at the body's end are left for a later turn. */
@@ -599,7 +603,7 @@ handle_head(uint32_t conn, const char *head, size_t length)
 	/* A proxy forwards a body as it comes, so its client can keep the connection
 	 * busy: it is counted for the client until the body is complete. */
 	identify_client(conn, &r);
-	if (has_body && !conn_claim(conn)) {
+	if (has_body && !accept_claim(conn)) {
 		refuse(conn, 503);
 		return length;
 	}
@@ -726,7 +730,7 @@ collect_body(uint32_t conn, char *data, size_t *length)
 	}
 	/* It has been read before, and was good. */
 	http_parse(data, ch->http.scanned, &r);
-	conn_unclaim(conn);
+	accept_unclaim(conn);
 	conn_limit_input(conn, HEAD_MOST);
 	used = before + (used < come ? used : come);
 	size_t rest = hand_over(conn, &r, body);
@@ -770,7 +774,7 @@ received(uint32_t conn, char *data, size_t length)
 
 	while (left > 0 && used > 0 && ch->state <= SKIP && ch->state != IN_HAND) {
 		enum state before = ch->state;
-		if (at != data && before == HEAD && conn_share_over(conn))
+		if (at != data && before == HEAD && share_over(conn))
 			break;
 		used = before == HEAD	   ? take_head(conn, at, &left)
 		       : before == COLLECT ? collect_body(conn, at, &left)
@@ -795,7 +799,7 @@ opened(uint32_t conn)
 {
 	web.channels[conn] = (struct channel){ .state = HEAD };
 	conn_limit_input(conn, HEAD_MOST);
-	log_line(LEVEL_DEBUG, conn_peer(conn), "connected");
+	log_line(LEVEL_DEBUG, client_name(conn), "connected");
 	conn_deadline(conn, web.limits.handshake);
 }
 
@@ -838,7 +842,7 @@ closed(uint32_t conn)
 	struct channel *ch = &web.channels[conn];
 	bool tell = ch->state == SOCKET || ch->state == IN_HAND;
 
-	log_line(LEVEL_DEBUG, conn_peer(conn), "disconnected");
+	log_line(LEVEL_DEBUG, client_name(conn), "disconnected");
 	ch->state = SPENT;
 	if (tell)
 		web.handler->closed(conn);

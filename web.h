@@ -16,7 +16,7 @@ struct web_handler {
 	 * much of it.  To be answered, upgraded or streamed to, now or later.  The head
 	 * and the body, which may be changed in place, are gone at the return.
 	 *
-	 * Returns 0, or after conn_share_over how many bytes at the body's end are still
+	 * Returns 0, or after share_over how many bytes at the body's end are still
 	 * to be handled, without an answer so far.  Then it is called in a later turn
 	 * with these as the body, and `again`.
 	 */
@@ -45,7 +45,7 @@ struct web_handler {
 };
 
 struct web_limits {
-	uint32_t connections; /* as conn_most gives it */
+	uint32_t connections; /* as loop_most gives it */
 	uint32_t message;     /* bytes of the largest that a client may send */
 	uint32_t heartbeat;   /* seconds */
 	uint32_t handshake;   /* seconds for a connection's first request */

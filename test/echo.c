@@ -2,7 +2,9 @@
  * More services on the same objects: what conformance suites talk to.  They send back
  * what they get; /close closes each session at once.
  */
+#include "accept.h"
 #include "log.h"
+#include "loop.h"
 #include "sockjs.h"
 
 #include <string.h>
@@ -32,7 +34,7 @@ woken(void)
 	static bool stopping;
 
 	if (stop_wanted && !stopping)
-		conn_stop(GRACE);
+		loop_stop(GRACE);
 	stopping = stop_wanted;
 }
 
@@ -83,10 +85,15 @@ static bool
 place_all(uint32_t heartbeat)
 {
 	static const char *const no_origins[] = { NULL };
-	static const uint32_t key[2] = { 1, 2 }; /* no stranger gets here */
-	struct conn_limits limits = { CONNECTIONS, CONNECTIONS, 2 * heartbeat, NULL };
+	const struct loop_limits limits = {
+		.connections = CONNECTIONS,
+		.per_address = CONNECTIONS,
+		.stall = 2 * heartbeat,
+		.key = { 1, 2 }, /* no stranger gets here */
+	};
+	const uint32_t most = loop_most(&limits);
 	struct sockjs_limits sockjs = {
-		.session.connections = conn_most(&limits),
+		.session.connections = most,
 		.session.per_address = CONNECTIONS,
 		.session.message = MESSAGE,
 		.session.reply = MESSAGE,
@@ -95,11 +102,11 @@ place_all(uint32_t heartbeat)
 		.origins = no_origins,
 		.script = "/sockjs.min.js",
 	};
-	uint32_t blocks = 2 * conn_most(&limits) + session_blocks(&sockjs.session);
+	uint32_t blocks = 2 * most + session_blocks(&sockjs.session);
 	struct memory memory = { 0 };
 
 	for (unsigned pass = 0; pass < 2; pass++) {
-		conn_place(&memory, &limits, key);
+		loop_place(&memory, &limits);
 		sockjs_place(&memory, &sockjs, services,
 			     sizeof services / sizeof *services);
 		block_place(&memory, blocks, session_block(&sockjs.session));
@@ -136,7 +143,7 @@ main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	int bound = place_all((uint32_t)heartbeat)
-			? conn_listen(loopback, sizeof loopback, (uint16_t)port)
+			? accept_listen(loopback, sizeof loopback, (uint16_t)port)
 			: -1;
 	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
 	text_string(t, bound < 0 ? "cannot listen on 127.0.0.1:"
@@ -146,6 +153,6 @@ main(int argc, char **argv)
 	log_flush();
 	if (bound < 0)
 		return 1;
-	conn_run(&web_conn_handler, &waiting, woken);
+	loop_run(&web_conn_handler, &waiting, woken);
 	return 0;
 }

@@ -207,7 +207,7 @@ network_run(const struct conn_handler *handler, void (*woken)(void),
 	case NETWORK_WAITS: return NETWORK_WAITS;
 	case NETWORK_BUSY: return NETWORK_BUSY;
 	}
-	conn_run(handler, &none, woken);
+	loop_run(handler, &none, woken);
 	return NETWORK_STOPPED;
 }
 

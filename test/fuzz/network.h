@@ -6,7 +6,7 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "conn.h"
+#include "loop.h"
 
 enum { NETWORK_SOCKETS = 64 }; /* connections in one input, at most */
 

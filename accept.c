@@ -1,0 +1,255 @@
+#include "accept.h"
+
+#include "client.h"
+#include "conn.h"
+#include "log.h"
+#include "pollset.h"
+#include "tls.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	ACCEPTS = 64,	    /* in a row, so that a flood does not hold up others, ... */
+	ACCEPT_US = 2500,   /* ... and for at most so long */
+	SHORTAGE_MS = 60000 /* between two lines of the log about it */
+};
+
+struct admission {
+	uint32_t counted; /* its address' entry in `sources`, 0: none */
+	bool refused;	  /* it is one of those that are being answered */
+};
+
+static struct {
+	struct accept_limits limits;
+	struct accept_counters counters;
+	struct admission *admissions; /* by connection */
+	struct sources sources;
+	uint32_t refused;	 /* connections that are being answered */
+	uint64_t refused_logged; /* how many had been refused at the last line about it */
+	uint64_t shortage_logged; /* millisecond of the last line about it, 0: never */
+	bool paused;
+} accepting;
+
+void
+accept_place(struct memory *m, const struct accept_limits *limits)
+{
+	accepting.limits = *limits;
+	accepting.admissions =
+	    memory_take(m, (size_t)limits->most + 1, sizeof *accepting.admissions);
+	sources_place(&accepting.sources, m, limits->most + 1, limits->per_address,
+		      limits->key);
+}
+
+const struct accept_counters *
+accept_count(void)
+{
+	return &accepting.counters;
+}
+
+int
+accept_listen(const uint8_t *address, size_t length, uint16_t port)
+{
+	struct socket_address at = { .length = (uint8_t)length, .port = port };
+
+	memcpy(at.bytes, address, length);
+	int fd = socket_listen(&at);
+	if (fd < 0)
+		return -1;
+	pollset_set_listener(pollset_listener(0) < 0 ? 0 : 1, fd);
+	return at.port;
+}
+
+void
+accept_stop(void)
+{
+	for (unsigned i = 0; i < POLLSET_LISTENERS; i++) {
+		if (pollset_listener(i) >= 0)
+			close(pollset_listener(i));
+		pollset_set_listener(i, -1);
+	}
+}
+
+/*
+ * Admission
+ */
+
+static void
+count_refusal(uint32_t conn, enum accept_refusal why)
+{
+	accepting.counters.refused[why]++;
+	log_line(LEVEL_DEBUG, client_name(conn),
+		 why == ACCEPT_FULL ? "refused: too many connections"
+				    : "refused: too many connections from this address");
+}
+
+/* Answers 503 and closes; if too many are being answered, or with TLS, only closes. */
+static void
+refuse_connection(uint32_t conn, enum accept_refusal why)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				     "Content-Type: text/plain; charset=UTF-8\r\n"
+				     "Content-Length: 20\r\n"
+				     "Connection: close\r\n"
+				     "\r\n"
+				     "Too many connections";
+	uint32_t most = accepting.limits.most - accepting.limits.connections;
+	bool answered = accepting.refused < most && !tls_used();
+
+	count_refusal(conn, why);
+	accepting.admissions[conn].refused = answered;
+	accepting.refused += answered;
+	conn_refuse(conn, answered ? answer : NULL);
+}
+
+/* Counts a connection for its client; false if that has its share. */
+static bool
+count_in(uint32_t conn)
+{
+	return source_add(&accepting.sources, client_source(conn),
+			  &accepting.admissions[conn].counted);
+}
+
+bool
+accept_claim(uint32_t conn)
+{
+	if (!client_is_forwarded(conn) || accepting.admissions[conn].counted != 0 ||
+	    count_in(conn))
+		return true;
+	count_refusal(conn, ACCEPT_SHARE);
+	return false;
+}
+
+void
+accept_unclaim(uint32_t conn)
+{
+	struct admission *a = &accepting.admissions[conn];
+
+	if (!client_is_forwarded(conn))
+		return;
+	source_remove(&accepting.sources, a->counted);
+	a->counted = 0;
+}
+
+static void
+admit(int fd, const struct socket_address *peer)
+{
+	uint32_t conn = conn_add(fd);
+
+	client_begin(conn, peer);
+	accepting.admissions[conn] = (struct admission){ 0 };
+	if (conn_count()->open >= accepting.limits.connections) {
+		refuse_connection(conn, ACCEPT_FULL);
+	} else if (!client_is_forwarded(conn) && !count_in(conn)) {
+		refuse_connection(conn, ACCEPT_SHARE);
+	} else {
+		accepting.counters.accepted++;
+		conn_let_in(conn);
+	}
+}
+
+static void
+pause_accepting(bool pause)
+{
+	accepting.paused = pause;
+	pollset_watch_listeners(!pause);
+}
+
+void
+accept_closed(uint32_t conn)
+{
+	source_remove(&accepting.sources, accepting.admissions[conn].counted);
+	accepting.refused -= accepting.admissions[conn].refused;
+	if (accepting.paused)
+		pause_accepting(false);
+}
+
+bool
+accept_paused(void)
+{
+	return accepting.paused;
+}
+
+/*
+ * Accepting
+ */
+
+/* Why no connection is accepted; at most a line a minute. */
+static void
+log_shortage(int error)
+{
+	uint64_t now = pollset_now();
+
+	if (accepting.shortage_logged != 0 &&
+	    now - accepting.shortage_logged < SHORTAGE_MS)
+		return;
+	accepting.shortage_logged = now;
+	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+	if (t != NULL) {
+		text_string(t, "cannot accept: ");
+		text_string(t, text_error(error));
+		log_end();
+	}
+}
+
+/* False if there is none to accept now. */
+static bool
+accept_one(int listener)
+{
+	struct socket_address peer;
+	int fd = socket_accept(listener, &peer, accepting.limits.silence);
+
+	if (fd >= 0 && conn_held() < accepting.limits.most) {
+		admit(fd, &peer);
+	} else if (fd >= 0) {
+		accepting.counters.refused[ACCEPT_FULL]++;
+		close(fd);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		   errno == ENOMEM) {
+		/* It stays in the backlog until something closes. */
+		log_shortage(errno);
+		accepting.counters.shortages++;
+		pause_accepting(true);
+		return false;
+	} else {
+		/* Another error is that of a connection which has ended already. */
+		return errno != EAGAIN && errno != EWOULDBLOCK;
+	}
+	return true;
+}
+
+void
+accept_ready(int listener)
+{
+	uint64_t begun = pollset_clock();
+
+	for (unsigned i = 0; i < ACCEPTS && pollset_clock() - begun < ACCEPT_US; i++)
+		if (!accept_one(listener))
+			return;
+}
+
+static void
+log_refusals(void)
+{
+	uint64_t refused = accepting.counters.refused[ACCEPT_FULL] +
+			   accepting.counters.refused[ACCEPT_SHARE];
+	struct text *t;
+
+	if (refused == accepting.refused_logged)
+		return;
+	if ((t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+		text_string(t, "refused connections: ");
+		text_number(t, refused - accepting.refused_logged);
+		log_end();
+	}
+	accepting.refused_logged = refused;
+}
+
+void
+accept_second(void)
+{
+	if (accepting.paused)
+		pause_accepting(false);
+	log_refusals();
+}

@@ -1,0 +1,180 @@
+#include "loop.h"
+
+#include "accept.h"
+#include "client.h"
+#include "log.h"
+#include "pollset.h"
+#include "share.h"
+
+enum {
+	REFUSED = 8, /* connections above the limit that are answered so at a time */
+	SWEEP_MS = 1000,
+	FAREWELL_MS =
+	    100 /* of the grace, for the connections that have not ended before */
+};
+
+static struct {
+	const struct conn_handler *handler;
+	struct loop_counters counters;
+	uint64_t next_sweep; /* millisecond, as pollset_now */
+	uint64_t stop_at;    /* the same; 0: not stopping */
+	bool sweep_on;	     /* there is something to sweep even without connections */
+} loop;
+
+uint32_t
+loop_most(const struct loop_limits *limits)
+{
+	return limits->connections + REFUSED;
+}
+
+void
+loop_place(struct memory *m, const struct loop_limits *limits)
+{
+	const struct accept_limits accept = {
+		.connections = limits->connections,
+		.per_address = limits->per_address,
+		.most = loop_most(limits),
+		.silence = limits->stall,
+		.key = { limits->key[0], limits->key[1] },
+	};
+
+	pollset_place(m, accept.most);
+	client_place(m, accept.most, limits->proxies);
+	conn_place(m, accept.most, limits->stall);
+	accept_place(m, &accept);
+	share_place(m, accept.most);
+}
+
+const struct loop_counters *
+loop_count(void)
+{
+	return &loop.counters;
+}
+
+/*
+ * Sends what the turn has produced and closes what is to be closed.  Closing ends
+ * sessions, of which others are notified, and so on until nothing is left.
+ */
+static void
+settle(void)
+{
+	uint32_t conn = 0;
+
+	while (loop.handler->settle() || (conn = conn_next_changed()) != 0)
+		for (; conn != 0; conn = conn_next_changed())
+			if (conn_settle(conn)) {
+				share_closed(conn);
+				accept_closed(conn);
+				loop.sweep_on = true;
+			}
+}
+
+static void
+sweep(void)
+{
+	uint32_t cursor = 0, conn;
+
+	while ((conn = pollset_each(&cursor)) != 0)
+		conn_sweep(conn);
+	accept_second();
+	bool handler_on = loop.handler->second();
+	loop.sweep_on = block_sweep() || handler_on;
+}
+
+/* Until when there is nothing to do, as pollset_wait takes it. */
+static uint64_t
+idle_until(void)
+{
+	uint64_t until = loop.next_sweep, handshake = share_handshake_at();
+
+	if (share_has_backlog())
+		return 0;
+	if (loop.stop_at != 0 && loop.stop_at < until)
+		until = loop.stop_at;
+	else if (conn_held() == 0 && !loop.sweep_on && !accept_paused() &&
+		 loop.stop_at == 0)
+		return UINT64_MAX;
+	uint64_t left = until > pollset_now() ? (until - pollset_now()) * 1000 : 0;
+	until = pollset_woken_at() + left;
+	return handshake < until ? handshake : until;
+}
+
+static void
+handle_events(void)
+{
+	struct pollset_event e;
+
+	while (pollset_next(&e)) {
+		if (e.conn != 0) {
+			share_serve(e.conn, e.events);
+		} else if (loop.stop_at == 0) {
+			accept_ready(e.listener);
+			share_skip();
+		}
+	}
+}
+
+/*
+ * A turn: connections with new input come first, and what they caused is sent; then come
+ * those that had more than their share, in the order in which they began to wait.
+ */
+static void
+take_turn(const sigset_t *waiting, void (*on_wakeup)(void))
+{
+	uint32_t ready = pollset_wait(idle_until(), waiting);
+
+	loop.counters.turns++;
+	pollset_let_signals_in(waiting);
+	on_wakeup();
+	share_begin(ready);
+	handle_events();
+	if (share_has_backlog()) {
+		settle();
+		share_serve_backlog();
+	}
+	share_serve_handshake();
+	/* Check timeouts only after all pending input has been read. */
+	if (pollset_now() >= loop.next_sweep && pollset_complete()) {
+		loop.next_sweep = pollset_now() + SWEEP_MS;
+		sweep();
+	}
+	settle();
+	log_flush();
+}
+
+static void
+run(const sigset_t *waiting, void (*on_wakeup)(void))
+{
+	while (loop.stop_at == 0 || (conn_held() > 0 && pollset_now() < loop.stop_at))
+		take_turn(waiting, on_wakeup);
+}
+
+void
+loop_run(const struct conn_handler *handler, const sigset_t *waiting,
+	 void (*on_wakeup)(void))
+{
+	uint32_t cursor = 0, conn;
+
+	loop.handler = handler;
+	conn_handle_with(handler);
+	pollset_start();
+	run(waiting, on_wakeup);
+	while ((conn = pollset_each(&cursor)) != 0)
+		conn_finish(conn);
+	settle();
+	loop.stop_at += FAREWELL_MS;
+	run(waiting, on_wakeup);
+	for (cursor = 0; (conn = pollset_each(&cursor)) != 0;)
+		conn_close(conn);
+}
+
+void
+loop_stop(uint32_t grace)
+{
+	uint32_t cursor = 0, conn;
+
+	loop.stop_at = pollset_now() + (grace > FAREWELL_MS ? grace - FAREWELL_MS : 0);
+	accept_stop();
+	while ((conn = pollset_each(&cursor)) != 0)
+		conn_stop(conn);
+}

@@ -1,0 +1,323 @@
+#define _GNU_SOURCE /* ppoll, POLLRDHUP */
+#include "pollset.h"
+
+#include <time.h>
+
+/*
+ * poll() costs time for each descriptor, ready or not.  So the slots are kept in order:
+ *
+ *     0           2                  busy_end                      used
+ *     | listeners | busy connections | all others                  |
+ *
+ * A connection moves to the busy ones with an event and back after STAYS_BUSY without
+ * one.  While the server has much to do, a wait looks at the slots up to busy_end only,
+ * and at all of them every FULL_POLL.  Before the server sleeps it looks at all of them,
+ * except where they are so many (MANY) that sleeping for the rest of FULL_POLL costs
+ * less.  So thousands of idle connections cost next to nothing, and each is served within
+ * FULL_POLL.
+ */
+enum {
+	FULL_POLL_MS = 10,
+	MANY = 256,
+	STAYS_BUSY_MS = 100,
+	SIGNALS_MS = 10,
+	PAUSE_MS = 2000 /* longer than any wait: the process was stopped */
+};
+
+static struct {
+	struct pollfd *polled;
+	uint32_t *owners;  /* the connection of each slot */
+	uint32_t *slots;   /* the slot of each connection */
+	uint32_t *touched; /* the millisecond of its last event, modulo 2^32 */
+	uint32_t busy_end, used;
+	uint32_t next, end; /* slots that pollset_next has to look at */
+	bool complete;
+
+	uint64_t now;			/* milliseconds */
+	uint64_t left_out;		/* milliseconds that do not count */
+	uint32_t second;		/* of `now` */
+	uint64_t woken_at;		/* microseconds, all of which count */
+	uint64_t looked_at_all, let_in; /* milliseconds */
+} set = { .busy_end = POLLSET_LISTENERS, .used = POLLSET_LISTENERS };
+
+void
+pollset_place(struct memory *m, uint32_t connections)
+{
+	size_t slots = (size_t)connections + POLLSET_LISTENERS;
+
+	set.polled = memory_take(m, slots, sizeof *set.polled);
+	set.owners = memory_take(m, slots, sizeof *set.owners);
+	set.slots = memory_take(m, (size_t)connections + 1, sizeof *set.slots);
+	set.touched = memory_take(m, (size_t)connections + 1, sizeof *set.touched);
+	if (m->base != NULL)
+		for (unsigned i = 0; i < POLLSET_LISTENERS; i++)
+			set.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+}
+
+/*
+ * The clock
+ */
+
+static uint64_t
+to_microseconds(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000 + (uint32_t)time->tv_nsec / 1000;
+}
+
+uint64_t
+pollset_clock(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return to_microseconds(&time);
+}
+
+static void
+read_clock(void)
+{
+	struct timespec time;
+
+	/* One second is added, because 0 means "never". */
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	set.woken_at = to_microseconds(&time);
+	uint64_t now = ((uint64_t)time.tv_sec + 1) * 1000 +
+		       (uint32_t)time.tv_nsec / 1000000 - set.left_out;
+	if (set.now != 0 && now - set.now > PAUSE_MS) {
+		set.left_out += now - set.now - PAUSE_MS;
+		now = set.now + PAUSE_MS;
+	}
+	/* 32-bit machines divide 64 bits by a function of a library. */
+	if (set.now == 0)
+		set.second = (uint32_t)time.tv_sec + 1;
+	while ((uint64_t)set.second * 1000 + 1000 <= now)
+		set.second++;
+	set.now = now;
+}
+
+void
+pollset_start(void)
+{
+	read_clock();
+}
+
+uint64_t
+pollset_now(void)
+{
+	return set.now;
+}
+
+uint32_t
+pollset_second(void)
+{
+	return set.second;
+}
+
+uint64_t
+pollset_woken_at(void)
+{
+	return set.woken_at;
+}
+
+/*
+ * Slots
+ */
+
+static void
+move_slot(uint32_t from, uint32_t to)
+{
+	set.polled[to] = set.polled[from];
+	set.owners[to] = set.owners[from];
+	set.slots[set.owners[to]] = to;
+}
+
+static void
+swap_slots(uint32_t a, uint32_t b)
+{
+	struct pollfd polled = set.polled[a];
+	uint32_t owner = set.owners[a];
+
+	if (a == b)
+		return;
+	move_slot(b, a);
+	set.polled[b] = polled;
+	set.owners[b] = owner;
+	set.slots[owner] = b;
+}
+
+void
+pollset_set_listener(unsigned listener, int fd)
+{
+	set.polled[listener].fd = fd;
+}
+
+int
+pollset_listener(unsigned listener)
+{
+	return set.polled[listener].fd;
+}
+
+void
+pollset_watch_listeners(bool watch)
+{
+	for (unsigned i = 0; i < POLLSET_LISTENERS; i++)
+		set.polled[i].events = watch ? POLLIN : 0;
+}
+
+void
+pollset_add(uint32_t conn, int fd)
+{
+	uint32_t slot = set.used++;
+
+	set.polled[slot] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	set.owners[slot] = conn;
+	set.slots[conn] = slot;
+	set.touched[conn] = (uint32_t)set.now;
+}
+
+void
+pollset_remove(uint32_t conn)
+{
+	uint32_t hole = set.slots[conn];
+
+	if (hole < set.busy_end) {
+		swap_slots(hole, --set.busy_end);
+		hole = set.busy_end;
+	}
+	swap_slots(hole, --set.used);
+}
+
+void
+pollset_watch(uint32_t conn, short events)
+{
+	set.polled[set.slots[conn]].events = events;
+}
+
+void
+pollset_touch(uint32_t conn)
+{
+	set.touched[conn] = (uint32_t)set.now;
+	if (set.slots[conn] >= set.busy_end)
+		swap_slots(set.slots[conn], set.busy_end++);
+}
+
+uint32_t
+pollset_rest(uint32_t conn)
+{
+	return (uint32_t)set.now - set.touched[conn];
+}
+
+static void
+demote_resting(void)
+{
+	for (uint32_t slot = POLLSET_LISTENERS; slot < set.busy_end;)
+		if (pollset_rest(set.owners[slot]) > STAYS_BUSY_MS)
+			swap_slots(slot, --set.busy_end);
+		else
+			slot++;
+}
+
+uint32_t
+pollset_each(uint32_t *cursor)
+{
+	/* From the end: a removed connection's slot is filled by the last one. */
+	if (*cursor == 0)
+		*cursor = set.used;
+	if (*cursor > set.used)
+		*cursor = set.used;
+	return *cursor > POLLSET_LISTENERS ? set.owners[--*cursor] : 0;
+}
+
+/*
+ * Waiting
+ */
+
+static int
+wait_for(uint32_t slots, uint64_t until, const sigset_t *mask)
+{
+	uint64_t left = until > set.woken_at ? until - set.woken_at : 0;
+	struct timespec time = { 0 };
+
+	/* A wait is a second at most, so 32 bits hold it. */
+	uint32_t microseconds = left < 1000000 ? (uint32_t)left : 1000000;
+	time.tv_sec = microseconds / 1000000;
+	time.tv_nsec = (long)(microseconds % 1000000) * 1000;
+	int n = ppoll(set.polled, slots, until == UINT64_MAX ? NULL : &time, mask);
+	read_clock();
+	return n;
+}
+
+static uint32_t
+note_ready(int n, uint32_t slots)
+{
+	set.next = 0;
+	set.end = n > 0 ? slots : 0;
+	return n > 0 ? (uint32_t)n : 0;
+}
+
+uint32_t
+pollset_wait(uint64_t until, const sigset_t *mask)
+{
+	uint64_t since = set.now - set.looked_at_all;
+
+	set.complete = false;
+	if (set.busy_end > POLLSET_LISTENERS && set.busy_end < set.used / 2 &&
+	    since < FULL_POLL_MS) {
+		uint64_t rest =
+		    set.used > MANY ? set.woken_at + (FULL_POLL_MS - since) * 1000 : 0;
+		int n = wait_for(set.busy_end, until < rest ? until : rest, mask);
+		/* A signal, or input that waits already, comes before idle connections.
+		 */
+		if (n != 0 || until == 0)
+			return note_ready(n, set.busy_end);
+	}
+	demote_resting();
+	int n = wait_for(set.used, until, mask);
+	if (n >= 0) {
+		set.looked_at_all = set.now;
+		set.complete = true;
+	}
+	return note_ready(n, set.used);
+}
+
+bool
+pollset_complete(void)
+{
+	return set.complete;
+}
+
+bool
+pollset_next(struct pollset_event *event)
+{
+	while (set.next < set.end) {
+		uint32_t slot = set.next++;
+		short events = set.polled[slot].revents;
+		set.polled[slot].revents = 0;
+		if (events == 0)
+			continue;
+		bool listener = slot < POLLSET_LISTENERS;
+		*event = (struct pollset_event){
+			.conn = listener ? 0 : set.owners[slot],
+			.listener = listener ? set.polled[slot].fd : -1,
+			.events = events,
+		};
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Linux does not deliver a signal in ppoll() while a descriptor is ready, so busy clients
+ * would keep signals out.
+ */
+void
+pollset_let_signals_in(const sigset_t *mask)
+{
+	sigset_t blocked;
+
+	if (set.now - set.let_in < SIGNALS_MS)
+		return;
+	set.let_in = set.now;
+	sigprocmask(SIG_SETMASK, mask, &blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
+}

@@ -1,0 +1,261 @@
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "share.h"
+
+#include "conn.h"
+#include "pollset.h"
+#include "tls.h"
+
+enum {
+	BUDGET_US = 5000,    /* of a turn, for all input */
+	LONGEST_US = 1000000 /* that a step of a handshake is taken to last */
+};
+
+/* Connections that have input, in the order in which they are served. */
+enum queue_name {
+	NOT_QUEUED,
+	BACKLOG,    /* had more input than their share of a turn */
+	HANDSHAKES, /* each waits for a step of its TLS handshake */
+	QUEUES
+};
+
+struct queue {
+	uint32_t first, last; /* 0: empty */
+	uint32_t count;
+};
+
+struct share {
+	uint32_t after, before; /* neighbours in its queue */
+	enum queue_name queue;
+	bool unread; /* `received` has kept input that it has not looked at */
+	bool heavy;  /* took more than its share when it was last served */
+};
+
+static struct {
+	struct share *shares; /* by connection */
+	struct queue queues[QUEUES];
+	uint32_t served; /* the connection whose `received` runs, 0: none */
+
+	/* In microseconds, as pollset_clock. */
+	uint64_t turn_began;
+	uint64_t begun;	       /* when the connection in service began to be served */
+	uint64_t handshake_at; /* when the next step of a handshake may be made */
+	uint32_t share;	       /* what a connection may use of this turn */
+	bool timed;	       /* several have input: what each uses is measured */
+} turn;
+
+void
+share_place(struct memory *m, uint32_t connections)
+{
+	turn.shares = memory_take(m, (size_t)connections + 1, sizeof *turn.shares);
+}
+
+/*
+ * Queues
+ */
+
+static void
+enqueue(uint32_t conn, enum queue_name name)
+{
+	struct share *s = &turn.shares[conn];
+	struct queue *q = &turn.queues[name];
+
+	if (s->queue != NOT_QUEUED)
+		return;
+	s->queue = name;
+	s->before = q->last;
+	s->after = 0;
+	*(q->last != 0 ? &turn.shares[q->last].after : &q->first) = conn;
+	q->last = conn;
+	q->count++;
+}
+
+static void
+dequeue(uint32_t conn)
+{
+	struct share *s = &turn.shares[conn];
+	struct queue *q = &turn.queues[s->queue];
+
+	if (s->queue == NOT_QUEUED)
+		return;
+	*(s->before != 0 ? &turn.shares[s->before].after : &q->first) = s->after;
+	*(s->after != 0 ? &turn.shares[s->after].before : &q->last) = s->before;
+	s->queue = NOT_QUEUED;
+	q->count--;
+}
+
+void
+share_closed(uint32_t conn)
+{
+	dequeue(conn);
+	turn.shares[conn] = (struct share){ 0 };
+}
+
+/*
+ * Serving
+ */
+
+bool
+share_over(uint32_t conn)
+{
+	if (conn_is_open(conn) && pollset_clock() - turn.begun < turn.share)
+		return false;
+	turn.shares[conn].unread = true;
+	return true;
+}
+
+void
+share_resume(uint32_t conn)
+{
+	if (!conn_is_open(conn) || conn == turn.served)
+		return;
+	turn.shares[conn].unread = conn_has_input(conn);
+	if (turn.shares[conn].unread || tls_readable(conn))
+		enqueue(conn, BACKLOG);
+}
+
+/*
+ * Gives `received` the connection's next input: the rest of what it has been given, or
+ * what one read returns.  What remains, there or in the TLS engine, waits for the next
+ * turn.
+ */
+static void
+serve_input(uint32_t conn)
+{
+	struct share *s = &turn.shares[conn];
+	uint32_t outer = turn.served; /* share_check can be called within */
+	bool unread = s->unread && conn_has_input(conn);
+
+	pollset_touch(conn);
+	turn.served = conn;
+	s->unread = false;
+	if (unread)
+		conn_deliver(conn);
+	else
+		conn_receive(conn);
+	turn.served = outer;
+	s->unread = s->unread && conn_has_input(conn);
+	if (conn_is_open(conn) &&
+	    (s->unread || (tls_readable(conn) && conn_takes_input(conn))))
+		enqueue(conn, BACKLOG);
+}
+
+/* The same, measured where others wait. */
+static void
+serve_share(uint32_t conn)
+{
+	serve_input(conn);
+	if (!turn.timed)
+		return;
+	uint64_t now = pollset_clock();
+	turn.shares[conn].heavy = now - turn.begun > turn.share;
+	turn.begun = now;
+}
+
+void
+share_begin(uint32_t ready)
+{
+	uint32_t all = ready + turn.queues[BACKLOG].count;
+
+	turn.turn_began = turn.begun = pollset_woken_at();
+	turn.timed = all > 1;
+	turn.share = BUDGET_US / (all > 0 ? all : 1);
+}
+
+void
+share_skip(void)
+{
+	turn.begun = pollset_clock();
+}
+
+void
+share_serve(uint32_t conn, short events)
+{
+	const struct share *s = &turn.shares[conn];
+
+	pollset_touch(conn);
+	if ((events & POLLOUT) != 0)
+		conn_writable(conn);
+	if (s->queue == BACKLOG ||
+	    (events & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) == 0)
+		return;
+	if (!conn_is_open(conn)) {
+		conn_discard(conn);
+	} else if (!conn_takes_input(conn)) {
+		if ((events & (POLLHUP | POLLERR)) != 0)
+			conn_abort_dead(conn);
+		else if ((events & POLLRDHUP) != 0)
+			conn_finish(conn);
+	} else if (tls_in_handshake(conn)) {
+		enqueue(conn, HANDSHAKES);
+		conn_hold_back(conn, true);
+	} else if (s->heavy) {
+		enqueue(conn, BACKLOG);
+	} else {
+		serve_share(conn);
+	}
+}
+
+bool
+share_has_backlog(void)
+{
+	return turn.queues[BACKLOG].count > 0;
+}
+
+void
+share_serve_backlog(void)
+{
+	const struct queue *q = &turn.queues[BACKLOG];
+
+	turn.timed = true;
+	turn.begun = pollset_clock();
+	for (uint32_t left = q->count; left > 0 && q->first != 0; left--) {
+		uint32_t conn = q->first;
+		dequeue(conn);
+		if (conn_is_open(conn))
+			serve_share(conn);
+		if (turn.begun - turn.turn_began > BUDGET_US)
+			break;
+	}
+}
+
+/*
+ * TLS handshakes
+ */
+
+uint64_t
+share_handshake_at(void)
+{
+	return turn.queues[HANDSHAKES].count > 0 ? turn.handshake_at : UINT64_MAX;
+}
+
+/*
+ * A handshake costs private-key operations.  A turn makes one step at most, and after a
+ * step there is none for as long as it took: so other connections wait for one operation,
+ * and get at least half of the time.
+ */
+void
+share_serve_handshake(void)
+{
+	uint32_t conn = turn.queues[HANDSHAKES].first;
+	uint64_t begun = conn != 0 ? pollset_clock() : 0;
+
+	if (conn == 0 || begun < turn.handshake_at)
+		return;
+	dequeue(conn);
+	if (!conn_is_open(conn))
+		return;
+	conn_hold_back(conn, false);
+	turn.begun = begun;
+	serve_input(conn);
+	uint64_t end = pollset_clock();
+	/* A process that was stopped meanwhile makes no step of an hour. */
+	turn.handshake_at = end + (end - begun < LONGEST_US ? end - begun : LONGEST_US);
+}
+
+bool
+share_check(uint32_t conn)
+{
+	if (conn_is_open(conn) && !turn.shares[conn].unread && conn_takes_input(conn))
+		serve_input(conn);
+	return conn_is_open(conn);
+}
