@@ -46,6 +46,7 @@ struct conn {
 	uint32_t next;	   /* of those to be settled, or of the free ones */
 	bool changed;	   /* is to be settled */
 	bool full;	   /* its block holds as much input as it may: none is received */
+	bool polls_out;	   /* poll() reports when it takes output */
 	bool held_back;	   /* no input is received until its turn comes */
 	bool ended;	   /* the peer has sent FIN after we began to close */
 	bool finished;	   /* TLS has been told that nothing more will be written */
@@ -134,12 +135,13 @@ conn_takes_input(uint32_t number)
 static void
 watch(uint32_t number)
 {
-	const struct conn *c = &table.conns[number];
+	struct conn *c = &table.conns[number];
 	bool full = c->full && c->state == OPEN;
 
-	pollset_watch(number, (short)((conn_takes_input(number) ? POLLIN : 0) |
-				      (full ? POLLRDHUP : 0) |
-				      (is_unsent(number) ? POLLOUT : 0)));
+	c->polls_out = is_unsent(number);
+	pollset_watch(number,
+		      (short)((conn_takes_input(number) ? POLLIN : 0) |
+			      (full ? POLLRDHUP : 0) | (c->polls_out ? POLLOUT : 0)));
 }
 
 static void
@@ -178,7 +180,7 @@ conn_add(int fd)
 	table.conns[number] = (struct conn){
 		.fd = fd,
 		.state = LINGERING,
-		.in_most = UINT32_MAX,
+		.in_most = (uint32_t)block_size(),
 		.moved = pollset_second(),
 	};
 	pollset_add(number, fd);
@@ -253,6 +255,7 @@ set_closing(uint32_t number, enum state state)
 		table.counters.open--;
 	c->state = state;
 	c->deadline = 0;
+	watch(number);
 	schedule_settle(number);
 }
 
@@ -323,7 +326,9 @@ flush(uint32_t number)
 		block_give(c->out);
 		c->out = NULL;
 	}
-	watch(number);
+	/* The events change with what is unsent, and with what TLS wants. */
+	if (c->out != NULL || c->polls_out || tls_used())
+		watch(number);
 	if (c->state == OPEN && tls_over(number))
 		conn_finish(number);
 }
@@ -430,7 +435,7 @@ conn_limit_input(uint32_t number, size_t bytes)
 {
 	struct conn *c = &table.conns[number];
 
-	c->in_most = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+	c->in_most = (uint32_t)(bytes < block_size() ? bytes : block_size());
 	note_full(number);
 }
 
@@ -450,11 +455,11 @@ deliver_input(uint32_t number, size_t length)
 	struct conn *c = &table.conns[number];
 
 	c->in_length = (uint32_t)table.handler->received(number, c->in, length);
-	if (c->in_length == block_size())
+	note_full(number);
+	if (c->full && c->in_length == block_size())
 		conn_abort(number);
 	if (c->in_length == 0 || c->state != OPEN)
 		drop_input(c);
-	note_full(number);
 }
 
 /* What a closing peer still sends is of no interest; that it closes is. */
@@ -519,8 +524,7 @@ conn_receive(uint32_t number)
 		conn_abort(number);
 		return;
 	}
-	size_t most = c->in_most < block_size() ? c->in_most : block_size();
-	size_t room = most > c->in_length ? most - c->in_length : 0;
+	size_t room = c->in_most > c->in_length ? c->in_most - c->in_length : 0;
 	ssize_t n =
 	    tls_read(number, c->fd, c->in + c->in_length, room < READ ? room : READ);
 	if (n > 0) {

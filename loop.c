@@ -85,17 +85,17 @@ sweep(void)
 static uint64_t
 idle_until(void)
 {
-	uint64_t until = loop.next_sweep, handshake = share_handshake_at();
+	uint64_t now = pollset_now(), until = loop.next_sweep;
 
 	if (share_has_backlog())
 		return 0;
 	if (loop.stop_at != 0 && loop.stop_at < until)
 		until = loop.stop_at;
-	else if (conn_held() == 0 && !loop.sweep_on && !accept_paused() &&
+	else if (!loop.sweep_on && conn_held() == 0 && !accept_paused() &&
 		 loop.stop_at == 0)
 		return UINT64_MAX;
-	uint64_t left = until > pollset_now() ? (until - pollset_now()) * 1000 : 0;
-	until = pollset_woken_at() + left;
+	until = pollset_woken_at() + (until > now ? (until - now) * 1000 : 0);
+	uint64_t handshake = share_handshake_at();
 	return handshake < until ? handshake : until;
 }
 

@@ -238,10 +238,10 @@ wait_for(uint32_t slots, uint64_t until, const sigset_t *mask)
 	uint64_t left = until > set.woken_at ? until - set.woken_at : 0;
 	struct timespec time = { 0 };
 
-	/* A wait is a second at most, so 32 bits hold it. */
-	uint32_t microseconds = left < 1000000 ? (uint32_t)left : 1000000;
-	time.tv_sec = microseconds / 1000000;
-	time.tv_nsec = (long)(microseconds % 1000000) * 1000;
+	if (left >= 1000000)
+		time.tv_sec = 1; /* no wait is longer, except one without limit */
+	else
+		time.tv_nsec = (long)left * 1000;
 	int n = ppoll(set.polled, slots, until == UINT64_MAX ? NULL : &time, mask);
 	read_clock();
 	return n;
@@ -289,21 +289,20 @@ pollset_complete(void)
 bool
 pollset_next(struct pollset_event *event)
 {
-	while (set.next < set.end) {
-		uint32_t slot = set.next++;
-		short events = set.polled[slot].revents;
-		set.polled[slot].revents = 0;
-		if (events == 0)
-			continue;
-		bool listener = slot < POLLSET_LISTENERS;
-		*event = (struct pollset_event){
-			.conn = listener ? 0 : set.owners[slot],
-			.listener = listener ? set.polled[slot].fd : -1,
-			.events = events,
-		};
-		return true;
-	}
-	return false;
+	struct pollfd *polled = set.polled + set.next, *end = set.polled + set.end;
+
+	while (polled < end && polled->revents == 0)
+		polled++;
+	set.next = (uint32_t)(polled - set.polled);
+	if (polled == end)
+		return false;
+	bool listener = set.next < POLLSET_LISTENERS;
+	event->conn = listener ? 0 : set.owners[set.next];
+	event->listener = listener ? polled->fd : -1;
+	event->events = polled->revents;
+	polled->revents = 0;
+	set.next++;
+	return true;
 }
 
 /*

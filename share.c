@@ -125,7 +125,6 @@ serve_input(uint32_t conn)
 	uint32_t outer = turn.served; /* share_check can be called within */
 	bool unread = s->unread && conn_has_input(conn);
 
-	pollset_touch(conn);
 	turn.served = conn;
 	s->unread = false;
 	if (unread)
@@ -134,8 +133,8 @@ serve_input(uint32_t conn)
 		conn_receive(conn);
 	turn.served = outer;
 	s->unread = s->unread && conn_has_input(conn);
-	if (conn_is_open(conn) &&
-	    (s->unread || (tls_readable(conn) && conn_takes_input(conn))))
+	if ((s->unread || (tls_readable(conn) && conn_takes_input(conn))) &&
+	    conn_is_open(conn))
 		enqueue(conn, BACKLOG);
 }
 
@@ -180,10 +179,10 @@ share_serve(uint32_t conn, short events)
 		return;
 	if (!conn_is_open(conn)) {
 		conn_discard(conn);
-	} else if (!conn_takes_input(conn)) {
+	} else if ((events & POLLIN) == 0 && !conn_takes_input(conn)) {
 		if ((events & (POLLHUP | POLLERR)) != 0)
 			conn_abort_dead(conn);
-		else if ((events & POLLRDHUP) != 0)
+		else
 			conn_finish(conn);
 	} else if (tls_in_handshake(conn)) {
 		enqueue(conn, HANDSHAKES);
@@ -211,6 +210,7 @@ share_serve_backlog(void)
 	for (uint32_t left = q->count; left > 0 && q->first != 0; left--) {
 		uint32_t conn = q->first;
 		dequeue(conn);
+		pollset_touch(conn);
 		if (conn_is_open(conn))
 			serve_share(conn);
 		if (turn.begun - turn.turn_began > BUDGET_US)

@@ -6,7 +6,11 @@
 bool
 span_is(struct span s, const char *string)
 {
-	return s.length == strlen(string) && memcmp(s.data, string, s.length) == 0;
+	/* Faster than strlen and memcmp: most names differ in their first byte. */
+	for (size_t i = 0; i < s.length; i++)
+		if (string[i] == '\0' || s.data[i] != string[i])
+			return false;
+	return string[s.length] == '\0';
 }
 
 bool

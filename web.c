@@ -154,19 +154,22 @@ failure(enum ws_code code)
 }
 
 /*
- * Hands up a message in the connection's block, or its rest.  Returns how many bytes at
- * its end are left for a later turn.
+ * Passes on a message in the connection's block, or its rest.  With `again` set then,
+ * `rest` bytes at its end are left for a later turn.
  */
-static size_t
-deliver_message(uint32_t conn, struct span message)
+static void
+deliver_message(uint32_t conn, struct span message, bool binary)
 {
 	struct channel *ch = &web.channels[conn];
 	size_t rest = web.handler->message(conn, (char *)message.data, message.length,
-					   ch->binary, ch->again);
+					   binary, ch->again);
 
 	/* A message that closes its connection ends with it. */
 	ch->again = rest > 0 && ch->state == SOCKET;
-	return ch->again ? rest : 0;
+	if (ch->again) {
+		ch->rest = rest;
+		ch->binary = binary;
+	}
 }
 
 /* Returns false when nothing more is to be read. */
@@ -180,8 +183,7 @@ handle_event(uint32_t conn, enum ws_event event, struct span payload)
 	case WS_GOT_BINARY:
 		if (ch->state != SOCKET)
 			return true;
-		ch->binary = event == WS_GOT_BINARY;
-		ch->rest = deliver_message(conn, payload);
+		deliver_message(conn, payload, event == WS_GOT_BINARY);
 		return true;
 	case WS_GOT_PING:
 		return ch->state != SOCKET ||
@@ -261,7 +263,7 @@ receive_frames(uint32_t conn, char *data, size_t length)
 	ch->missed = 0;
 	if (ch->again) {
 		size_t whole = ch->rest;
-		ch->rest = deliver_message(conn, (struct span){ data, whole });
+		deliver_message(conn, (struct span){ data, whole }, ch->binary);
 		if (ch->again) {
 			memmove(data, data + whole - ch->rest, length - whole + ch->rest);
 			return length - whole + ch->rest;
@@ -772,6 +774,8 @@ received(uint32_t conn, char *data, size_t length)
 	char *at = data;
 	size_t left = length, used = 1;
 
+	if (ch->state == SOCKET)
+		return receive_frames(conn, data, length);
 	while (left > 0 && used > 0 && ch->state <= SKIP && ch->state != IN_HAND) {
 		enum state before = ch->state;
 		if (at != data && before == HEAD && share_over(conn))
