@@ -2,18 +2,13 @@
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Its header is stdio.h, of which the server wants nothing else. */
-int rename(const char *from, const char *to);
 
 enum {
 	LINE = 1024,
@@ -28,13 +23,10 @@ const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NU
 static struct {
 	const char *target;
 	enum log_level level;
-	size_t most;
-	size_t size; /* of the file */
-	int fd;	     /* the file or the syslog socket, -1 if there is none */
+	int fd;	     /* the syslog socket, -1 if there is none */
 	bool failed; /* said on stderr */
 	bool file, syslog;
-	bool regular; /* what the file's name led to: it can grow, and move */
-	bool made_directory;
+	bool held;    /* nothing is open yet: lines wait */
 	time_t tried; /* when syslog was last looked for */
 	enum log_level line_level;
 	size_t line_message; /* where the line goes on behind its time */
@@ -109,40 +101,6 @@ complain(const char *what)
 	write_console(t.data, t.length);
 }
 
-static void
-make_directories(void)
-{
-	char path[LOG_PATH];
-	size_t length = strlen(to.target);
-
-	for (size_t i = 1; i < length && i < sizeof path; i++) {
-		if (to.target[i] != '/')
-			continue;
-		memcpy(path, to.target, i);
-		path[i] = '\0';
-		if (mkdir(path, 0755) == 0)
-			to.made_directory = true;
-	}
-}
-
-static void
-open_file(void)
-{
-	struct stat st;
-
-	/* O_NONBLOCK: a FIFO without a reader must not hold up the start. */
-	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	to.fd = open(to.target, flags, 0640);
-	if (to.fd < 0 && errno == ENOENT) {
-		make_directories();
-		to.fd = open(to.target, flags, 0640);
-	}
-	if (to.fd < 0)
-		complain(" cannot be opened: ");
-	to.regular = to.fd >= 0 && fstat(to.fd, &st) == 0 && S_ISREG(st.st_mode);
-	to.size = to.regular ? (size_t)st.st_size : 0;
-}
-
 /* Constant, so that the system call filter can tell it by its place. */
 static const struct sockaddr_un syslog_address = { .sun_family = AF_UNIX,
 						   .sun_path = "/dev/log" };
@@ -169,7 +127,7 @@ open_syslog(void)
 }
 
 void
-log_open(const char *target, enum log_level level, size_t most)
+log_set(const char *target, enum log_level level, size_t most)
 {
 	if (to.target == NULL)
 		to.fd = -1; /* nothing is open yet */
@@ -177,10 +135,24 @@ log_open(const char *target, enum log_level level, size_t most)
 	text_init(&to.console, to.console_data, sizeof to.console_data);
 	to.target = target;
 	to.level = level;
-	to.most = most;
 	to.syslog = strcmp(target, "syslog") == 0;
 	to.file = !to.syslog && strcmp(target, "") != 0 && strcmp(target, "-") != 0;
+	to.held = true;
+	logfile_set(target, most, complain);
+}
+
+void
+log_open(const char *target, enum log_level level, size_t most)
+{
+	log_set(target, level, most);
 	log_reopen();
+}
+
+void
+log_make(uint32_t user, uint32_t group)
+{
+	if (to.file)
+		logfile_make(user, group);
 }
 
 void
@@ -190,30 +162,14 @@ log_reopen(void)
 	if (to.fd >= 0)
 		close(to.fd);
 	to.fd = -1;
+	logfile_close();
 	to.failed = false;
+	to.held = false;
 	to.tried = 0;
 	if (to.file)
-		open_file();
+		logfile_open();
 	else if (to.syslog)
 		open_syslog();
-}
-
-void
-log_give(uint32_t user, uint32_t group)
-{
-	char path[LOG_PATH];
-	const char *slash = to.file ? strrchr(to.target, '/') : NULL;
-
-	if (!to.file || to.fd < 0)
-		return;
-	if (fchown(to.fd, user, group) < 0)
-		complain(" cannot be given to its user: ");
-	if (to.made_directory && slash != NULL) {
-		memcpy(path, to.target, (size_t)(slash - to.target));
-		path[slash - to.target] = '\0';
-		if (chown(path, user, group) < 0)
-			complain(" has a directory that cannot be given to its user: ");
-	}
 }
 
 bool
@@ -250,7 +206,8 @@ gather(struct text *into, void (*flush)(void))
 {
 	if (into->size - into->length < to.line.length)
 		flush();
-	text_put(into, to.line.data, to.line.length);
+	if (into->size - into->length >= to.line.length)
+		text_put(into, to.line.data, to.line.length);
 }
 
 /* As RFC 3164 has it, but for the time, which syslogd knows. */
@@ -261,6 +218,8 @@ gather_datagram(void)
 
 	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
 		log_flush();
+	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
+		return;
 	text_char(&to.gathered, '<');
 	text_number(&to.gathered, (uint64_t)(SYSLOG_DAEMON | severity[to.line_level]));
 	text_string(&to.gathered, ">videre[");
@@ -293,48 +252,6 @@ log_line(enum log_level level, struct span peer, const char *message)
 		return;
 	text_string(t, message);
 	log_end();
-}
-
-/* A full file moves aside, unless it has gone; where that is not allowed it begins anew,
- * for it must not grow. */
-static void
-rotate_file(void)
-{
-	char aside[LOG_PATH + 3];
-	size_t length = strlen(to.target);
-
-	memcpy(aside, to.target, length);
-	memcpy(aside + length, ".1", 3);
-	if (rename(to.target, aside) == 0 || errno == ENOENT) {
-		close(to.fd);
-		open_file();
-		return;
-	}
-	complain(" cannot be moved aside: ");
-	if (ftruncate(to.fd, 0) == 0)
-		to.size = 0;
-}
-
-static void
-write_file(void)
-{
-	if (to.regular && to.most > 0 && to.size > 0 &&
-	    to.size + to.gathered.length > to.most)
-		rotate_file();
-	if (to.fd < 0)
-		return;
-	for (size_t written = 0; written < to.gathered.length;) {
-		ssize_t n = write(to.fd, to.gathered.data + written,
-				  to.gathered.length - written);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			complain(" cannot be written: ");
-			return;
-		}
-		written += (size_t)n;
-		to.size += (size_t)n;
-	}
 }
 
 /* False if there is no syslogd; one that does not keep up misses lines. */
@@ -379,11 +296,11 @@ log_flush(void)
 {
 	if (to.console.length > 0)
 		flush_console();
-	if (to.gathered.length == 0)
+	if (to.gathered.length == 0 || to.held)
 		return;
 	if (to.syslog)
 		write_syslog();
-	else if (to.fd >= 0)
-		write_file();
+	else
+		logfile_write(&to.gathered);
 	to.gathered.length = 0;
 }

@@ -7,24 +7,27 @@
 #ifndef LOG_H
 #define LOG_H
 
-#include "text.h"
+#include "logfile.h"
 
 enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_TRACE };
 
 extern const char *const log_levels[]; /* their names, NULL behind the last */
 
-enum { LOG_PATH = 1000 }; /* bytes of a file's name, at most */
-
 /*
- * Where to: a file, made with its directory if missing; "" nowhere; "-" stderr only, then
- * all of it; "syslog" the datagram socket /dev/log.  A file of more than `most` bytes
- * moves to NAME.1 (0: never).  `target` stays the caller's, and must stay.
+ * Where to: a file, created with its directory if missing; "" nowhere; "-" stderr only,
+ * then all of it; "syslog" the datagram socket /dev/log.  A file of more than `most`
+ * bytes moves to NAME.1 (0: never).  `target` stays the caller's, and must stay.
  */
 void log_open(const char *target, enum log_level, size_t most);
-/* Opens the file anew: whoever moved it gets a fresh one. */
+/* The same, but opens nothing: the first lines, 16 KB of them, wait for log_reopen. */
+void log_set(const char *target, enum log_level, size_t most);
+/*
+ * For root, between log_set and becoming that user: see logfile_make.  After it
+ * log_reopen opens the target as the user.
+ */
+void log_make(uint32_t user, uint32_t group);
+/* Opens the target again: a file that was moved stays as it is, and a new one begins. */
 void log_reopen(void);
-/* Makes the file and a directory that log_open made another user's. */
-void log_give(uint32_t user, uint32_t group);
 
 /*
  * Begins a line; NULL if the level is not wanted, else the caller puts the message

@@ -132,6 +132,43 @@ print(int fd, struct text *t)
 		_exit(1);
 }
 
+/*
+ * Gives up root for good, after what only root can do for the log.  False, with errno, if
+ * that user is unknown or not permitted.
+ */
+static bool
+become_user(void)
+{
+	uint32_t user, group, groups[CONF_GROUPS];
+
+	if (*conf.user == '\0')
+		return true;
+	if (!conf_find_user(conf.user, &user, &group)) {
+		errno = ENOENT;
+		return false;
+	}
+	if (geteuid() == user && getuid() == user)
+		return true;
+	log_make(user, group);
+	size_t count = conf_find_groups(conf.user, group, groups);
+	if (count > CONF_GROUPS) {
+		log_line(LEVEL_WARN, (struct span){ 0 },
+			 "groups ignored: User is in more than 64 of /etc/group");
+		count = CONF_GROUPS;
+	}
+	return sandbox_become(user, group, groups, count);
+}
+
+/* Ends the program.  Root opens no log that belongs to another user. */
+static void
+fail(void)
+{
+	if (become_user())
+		log_reopen();
+	log_flush();
+	_exit(1);
+}
+
 /* Ends the program for a reason that the log has as well. */
 static void
 fatal(const char *what, const char *why)
@@ -141,8 +178,7 @@ fatal(const char *what, const char *why)
 	text_string(t, what);
 	text_string(t, why);
 	log_end();
-	log_flush();
-	_exit(1);
+	fail();
 }
 
 struct options {
@@ -294,10 +330,8 @@ listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 		}
 		log_end();
 	}
-	if (bound < 0 && required) {
-		log_flush();
-		_exit(1);
-	}
+	if (bound < 0 && required)
+		fail();
 }
 
 static void
@@ -320,23 +354,9 @@ open_sockets(void)
 static void
 drop_root(void)
 {
-	uint32_t user, group, groups[CONF_GROUPS];
-
-	if (*conf.user == '\0')
-		return;
-	if (!conf_find_user(conf.user, &user, &group))
-		fatal("User: no such user: ", conf.user);
-	if (geteuid() == user && getuid() == user)
-		return;
-	log_give(user, group);
-	size_t count = conf_find_groups(conf.user, group, groups);
-	if (count > CONF_GROUPS) {
-		log_line(LEVEL_WARN, (struct span){ 0 },
-			 "groups ignored: User is in more than 64 of /etc/group");
-		count = CONF_GROUPS;
-	}
-	if (!sandbox_become(user, group, groups, count))
+	if (!become_user())
 		fatal("User: cannot become that user: ", text_error(errno));
+	log_reopen();
 }
 
 static void
@@ -500,7 +520,7 @@ main(int argc, char **argv)
 	load_cert();
 	if (options.check)
 		print_and_exit("the configuration is good");
-	log_open(conf.log, (enum log_level)conf.log_level, conf.log_size);
+	log_set(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
 	if (!found)
 		log_line(LEVEL_INFO, (struct span){ 0 },

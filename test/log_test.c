@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,7 +55,7 @@ static char contents[1 << 20]; /* of the file that was read last */
 static const char *
 in_directory(const char *name)
 {
-	static char paths[4][PATH];
+	static char paths[16][PATH];
 	static unsigned next;
 	char *path = paths[next++ % COUNT(paths)];
 
@@ -541,7 +542,9 @@ a_name_may_have_1000_bytes(void **state)
 	write_line('b', 90);
 	assert_int_equal(size_of(path), 90);
 	assert_int_equal(size_of(aside), 90);
-	log_give((uint32_t)getuid(), (uint32_t)getgid());
+	unlink(path);
+	log_make((uint32_t)getuid(), (uint32_t)getgid());
+	assert_int_equal(exists(path), geteuid() == 0);
 	assert_string_equal(read_stderr(), "");
 	log_open("", LEVEL_ERROR, 0);
 	free(path);
@@ -583,12 +586,44 @@ in_child(int (*run)(const char *path), const char *path)
 	return WEXITSTATUS(status);
 }
 
-static int
-give(const char *path)
+enum { NOT_DROPPED = 77 };
+
+static bool
+become_nobody(void)
 {
-	log_open(path, LEVEL_DEBUG, 0);
-	log_give(NOBODY, NOBODY);
+	return setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0;
+}
+
+/* As the server does that root starts for another user. */
+static int
+open_as_nobody(const char *path)
+{
+	log_set(path, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "early");
+	log_make(NOBODY, NOBODY);
+	if (!become_nobody())
+		return NOT_DROPPED;
+	log_reopen();
+	log_flush();
 	return 0;
+}
+
+/* Opens a log as nobody, in a child; skips the test if that can not be done. */
+static void
+open_for_nobody(const char *path)
+{
+	int status;
+
+	if (geteuid() != 0) {
+		print_message("only root can become another user\n");
+		skip();
+	}
+	status = in_child(open_as_nobody, path);
+	if (status == NOT_DROPPED) {
+		print_message("cannot become another user\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
 }
 
 static void
@@ -600,29 +635,114 @@ assert_owner(const char *path, uid_t user)
 	assert_int_equal(st.st_uid, user);
 }
 
-/* This one comes first: the log knows that it made a directory as long as the process
- * lives. */
 static void
-a_file_is_given_with_a_directory_only_if_that_was_made(void **state)
+root_makes_a_file_and_its_directory_for_another_user(void **state)
+{
+	const char *path = in_directory("a.log"), *deep = in_directory("a/b/c.log");
+
+	(void)state;
+	open_for_nobody(path);
+	assert_owner(path, NOBODY);
+	assert_owner(directory, 0);
+	/* What was logged before there was a file. */
+	assert_int_equal(occurrences(read_file(path), " debug - early\n"), 1);
+	open_for_nobody(deep);
+	assert_owner(deep, NOBODY);
+	assert_owner(in_directory("a/b"), NOBODY);
+	assert_owner(in_directory("a"), 0);
+	assert_owner(directory, 0);
+	/* Where there is no file there is nothing to make. */
+	open_for_nobody("");
+	assert_string_equal(read_stderr(), "");
+	open_for_nobody("-");
+	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
+	/* An existing file goes on. */
+	open_for_nobody(path);
+	assert_int_equal(occurrences(read_file(path), " debug - early\n"), 2);
+}
+
+static void
+root_gives_nothing_away_that_exists(void **state)
 {
 	const char *path = in_directory("a.log"), *deep = in_directory("a/b.log");
 
 	(void)state;
-	if (geteuid() != 0) {
-		print_message("only root can give files away\n");
-		skip();
-	}
-	assert_int_equal(in_child(give, path), 0);
-	assert_owner(path, NOBODY);
-	assert_owner(directory, 0);
-	assert_int_equal(in_child(give, deep), 0);
+	write_file(path, "root's\n");
+	assert_int_equal(chmod(path, 0600), 0);
+	open_for_nobody(path);
+	assert_owner(path, 0);
+	assert_file(path, "root's\n");
+	assert_int_equal(mkdir(in_directory("a"), 0755), 0);
+	open_for_nobody(deep);
+	assert_owner(in_directory("a"), 0);
 	assert_owner(deep, NOBODY);
-	assert_owner(in_directory("a"), NOBODY);
-	assert_owner(directory, 0);
-	/* Where there is no file there is nothing to give. */
-	assert_int_equal(in_child(give, ""), 0);
-	assert_int_equal(in_child(give, "-"), 0);
-	assert_string_equal(read_stderr(), "");
+	const char *text = read_stderr();
+	assert_int_equal(occurrences(text, "\n"), 1);
+	assert_non_null(strstr(text, "a.log cannot be opened: Permission denied\n"));
+}
+
+/* In a directory of nobody's, links to a file and to a directory of root's. */
+static void
+root_makes_nothing_through_links_of_another_user(void **state)
+{
+	const char *theirs = in_directory("theirs"), *secret = in_directory("secret");
+	const char *link = in_directory("theirs/a.log");
+
+	(void)state;
+	write_file(secret, "root's\n");
+	assert_int_equal(chmod(secret, 0600), 0);
+	assert_int_equal(mkdir(in_directory("private"), 0755), 0);
+	assert_int_equal(mkdir(theirs, 0755), 0);
+	assert_int_equal(symlink(secret, link), 0);
+	assert_int_equal(symlink(in_directory("private"), in_directory("theirs/log")), 0);
+	if (geteuid() == 0)
+		assert_int_equal(chown(theirs, NOBODY, NOBODY), 0);
+	open_for_nobody(link);
+	assert_owner(secret, 0);
+	assert_file(secret, "root's\n");
+	open_for_nobody(in_directory("theirs/log/a.log"));
+	assert_false(exists(in_directory("private/a.log")));
+	open_for_nobody(in_directory("theirs/log/made/a.log"));
+	assert_false(exists(in_directory("private/made")));
+	assert_owner(in_directory("private"), 0);
+	assert_int_equal(occurrences(read_stderr(), " cannot be opened: "), 3);
+	/* The same in a directory that everybody may write. */
+	assert_int_equal(mkdir(in_directory("all"), 0755), 0);
+	assert_int_equal(chmod(in_directory("all"), 01777), 0);
+	assert_int_equal(symlink(in_directory("private"), in_directory("all/log")), 0);
+	open_for_nobody(in_directory("all/log/a.log"));
+	assert_false(exists(in_directory("private/a.log")));
+	/* That user may create a file there itself. */
+	open_for_nobody(in_directory("all/new/a.log"));
+	assert_owner(in_directory("all/new"), NOBODY);
+	assert_owner(in_directory("all/new/a.log"), NOBODY);
+}
+
+static void
+only_root_follows_no_link_to_the_file(void **state)
+{
+	const char *target = in_directory("target"), *link = in_directory("a.log");
+	const char *text;
+
+	(void)state;
+	write_file(target, "");
+	assert_int_equal(symlink(target, link), 0);
+	log_open(link, LEVEL_DEBUG, 0);
+	log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	text = read_stderr();
+	if (geteuid() != 0) {
+		assert_string_equal(text, "");
+		assert_int_equal(occurrences(read_file(target), "\n"), 1);
+		return;
+	}
+	assert_int_equal(occurrences(text, "\n"), 1);
+	assert_non_null(strstr(text, " cannot be opened (root follows no link): "));
+	assert_file(target, "");
+	/* Root's link, to what nobody may write. */
+	assert_int_equal(chmod(target, 0666), 0);
+	open_for_nobody(link);
+	assert_int_equal(occurrences(read_file(target), " early\n"), 1);
 }
 
 /*
@@ -758,8 +878,6 @@ a_full_file_that_cannot_move_begins_anew(void **state)
 	assert_int_equal(occurrences(text, "\n"), 1);
 	assert_non_null(strstr(text, " cannot be moved aside: Is a directory\n"));
 }
-
-enum { NOT_DROPPED = 77 };
 
 /* Fills a file as somebody who may write it but not its directory. */
 static int
@@ -1155,7 +1273,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LOG_TEST(a_file_is_given_with_a_directory_only_if_that_was_made),
 		LOG_TEST(a_line_has_time_level_address_and_message),
 		LOG_TEST(what_is_put_into_a_line_stays_as_it_is),
 		LOG_TEST(the_time_is_right_on_every_day),
@@ -1173,6 +1290,10 @@ main(void)
 		LOG_TEST(a_name_beside_the_program_works),
 		LOG_TEST(a_name_may_have_1000_bytes),
 		LOG_TEST(a_file_moved_by_others_begins_anew_when_opened_again),
+		LOG_TEST(root_makes_a_file_and_its_directory_for_another_user),
+		LOG_TEST(root_gives_nothing_away_that_exists),
+		LOG_TEST(root_makes_nothing_through_links_of_another_user),
+		LOG_TEST(only_root_follows_no_link_to_the_file),
 		LOG_TEST(a_full_file_moves_aside),
 		LOG_TEST(no_line_is_lost_when_a_file_moves),
 		LOG_TEST(what_was_in_the_file_counts),
