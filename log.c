@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* SOCK_CLOEXEC and SOCK_NONBLOCK in socket() */
 #include "log.h"
+#include "rate.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,10 +11,22 @@
 #include <time.h>
 #include <unistd.h>
 
+/*
+ * What clients can have logged, in bytes: the burst holds a busy minute, and at the rate
+ * of one address a log of the default LogSize reaches back half an hour.  The rate of all
+ * is 350 MB a day: flash of 128 MB is erased three times.
+ */
+static const struct rate_limit per_address = {
+	.per_second = 1024, .burst = 32000, /* 32 KB */
+};
+static const struct rate_limit in_all = {
+	.per_second = 4096, .burst = 64000, /* 256 KB */
+};
+
 enum {
+	REPORT_MS = 1000, /* between reports of lines that were left out */
 	LINE = 1024,
 	GATHERED = 16 * LINE,
-	CALENDAR_CYCLE = 146097,
 	SYSLOG_DAEMON = 3 << 3,
 	SYSLOG_HEAD = 32 /* bytes, at most */
 };
@@ -34,6 +47,107 @@ static struct {
 	struct text gathered, console;
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
 } to;
+
+enum reason { ADDRESS_RATE, COMMON_RATE, REASONS };
+
+static struct {
+	bool enabled;
+	uint32_t key[2];
+	struct rate_table addresses;
+	struct rate_bucket common;
+	/* of the line in progress: its address, and the buckets before it was charged */
+	struct rate_bucket *address, address_before, common_before;
+	uint64_t now;	   /* milliseconds, monotonic, at the begin of that line */
+	uint64_t reported; /* when lines were last reported as left out */
+	struct {
+		uint32_t lines;
+		enum log_level level; /* the most severe of them */
+	} left_out[REASONS];
+	char first[64]; /* the first address that exceeded its rate */
+	size_t first_length;
+	bool several;
+} rate;
+
+void
+log_seed(const uint32_t key[2])
+{
+	memcpy(rate.key, key, sizeof rate.key);
+	rate.enabled = true;
+}
+
+static uint64_t
+read_milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+leave_out(enum reason reason, enum log_level level)
+{
+	if (rate.left_out[reason].lines++ == 0 || level < rate.left_out[reason].level)
+		rate.left_out[reason].level = level;
+}
+
+static void
+note_address(struct span address)
+{
+	if (rate.left_out[ADDRESS_RATE].lines == 0) {
+		rate.first_length = address.length < sizeof rate.first
+					? address.length
+					: sizeof rate.first;
+		memcpy(rate.first, address.data, rate.first_length);
+		rate.several = false;
+	} else if (!span_same(address, (struct span){ rate.first, rate.first_length })) {
+		rate.several = true;
+	}
+}
+
+/*
+ * Charges the longest line, whose length is not known yet; see settle_charge.  False if
+ * a rate is exceeded.
+ */
+static bool
+charge(enum log_level level, struct span peer)
+{
+	struct span address = peer;
+
+	/* Without the port. */
+	while (address.length > 0 && address.data[--address.length] != ':')
+		continue;
+	rate.now = read_milliseconds();
+	rate.address =
+	    rate_find(&rate.addresses, text_hash(rate.key, address.data, address.length));
+	rate.address_before = *rate.address;
+	rate.common_before = rate.common;
+	if (!rate_take(rate.address, &per_address, LINE, rate.now)) {
+		note_address(address);
+		leave_out(ADDRESS_RATE, level);
+		return false;
+	}
+	if (!rate_take(&rate.common, &in_all, LINE, rate.now)) {
+		*rate.address = rate.address_before;
+		leave_out(COMMON_RATE, level);
+		return false;
+	}
+	return true;
+}
+
+/* Charges the length of the finished line instead. */
+static void
+settle_charge(void)
+{
+	uint32_t length = (uint32_t)to.line.length;
+
+	if (rate.address == NULL)
+		return;
+	*rate.address = rate.address_before;
+	rate.common = rate.common_before;
+	rate_take(rate.address, &per_address, length, rate.now);
+	rate_take(&rate.common, &in_all, length, rate.now);
+}
 
 static void
 put_time(struct text *t)
@@ -126,6 +240,8 @@ open_syslog(void)
 		complain(" (/dev/log) cannot be reached: ");
 }
 
+static void flush(void);
+
 void
 log_set(const char *target, enum log_level level, size_t most)
 {
@@ -158,7 +274,7 @@ log_make(uint32_t user, uint32_t group)
 void
 log_reopen(void)
 {
-	log_flush();
+	flush();
 	if (to.fd >= 0)
 		close(to.fd);
 	to.fd = -1;
@@ -186,6 +302,10 @@ log_begin(enum log_level level, struct span peer)
 {
 	if (!log_wants(level))
 		return NULL;
+	rate.address = NULL;
+	if (peer.length > 0 && rate.enabled && to.level < LEVEL_TRACE &&
+	    !charge(level, peer))
+		return NULL;
 	to.line_level = level;
 	text_init(&to.line, to.line_data, sizeof to.line_data - 1);
 	put_time(&to.line);
@@ -202,10 +322,10 @@ log_begin(enum log_level level, struct span peer)
 }
 
 static void
-gather(struct text *into, void (*flush)(void))
+gather(struct text *into, void (*empty)(void))
 {
 	if (into->size - into->length < to.line.length)
-		flush();
+		empty();
 	if (into->size - into->length >= to.line.length)
 		text_put(into, to.line.data, to.line.length);
 }
@@ -217,7 +337,7 @@ gather_datagram(void)
 	static const char severity[] = { 3, 4, 6, 7, 7 };
 
 	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
-		log_flush();
+		flush();
 	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
 		return;
 	text_char(&to.gathered, '<');
@@ -235,12 +355,13 @@ log_end(void)
 	bool console_only = !to.file && !to.syslog;
 
 	to.line.data[to.line.length++] = '\n';
+	settle_charge();
 	if (to.line_level <= LEVEL_INFO || console_only)
 		gather(&to.console, flush_console);
 	if (to.syslog)
 		gather_datagram();
 	else if (to.file)
-		gather(&to.gathered, log_flush);
+		gather(&to.gathered, flush);
 }
 
 void
@@ -291,8 +412,52 @@ write_syslog(void)
 	}
 }
 
-void
-log_flush(void)
+static bool
+has_left_out(void)
+{
+	uint32_t lines = 0;
+
+	for (unsigned reason = 0; reason < REASONS; reason++)
+		lines |= rate.left_out[reason].lines;
+	return lines > 0;
+}
+
+static void
+put_reason(struct text *t, enum reason reason)
+{
+	if (reason == COMMON_RATE)
+		text_string(t, "all addresses together exceed ");
+	else {
+		text_put(t, rate.first, rate.first_length);
+		text_string(t, rate.several ? " and others exceed " : " exceeds ");
+	}
+	text_number(t,
+		    reason == COMMON_RATE ? in_all.per_second : per_address.per_second);
+	text_string(t, " bytes/s (LogLevel \"trace\" has no limit)");
+}
+
+static void
+report_left_out(void)
+{
+	for (unsigned reason = 0; reason < REASONS; reason++) {
+		uint32_t lines = rate.left_out[reason].lines;
+		if (lines == 0)
+			continue;
+		struct text *t =
+		    log_begin(rate.left_out[reason].level, (struct span){ 0 });
+		rate.left_out[reason].lines = 0;
+		if (t == NULL)
+			continue;
+		text_number(t, lines);
+		text_string(t, " lines left out: ");
+		put_reason(t, (enum reason)reason);
+		log_end();
+	}
+}
+
+/* Writes everything that is gathered. */
+static void
+flush(void)
 {
 	if (to.console.length > 0)
 		flush_console();
@@ -303,4 +468,24 @@ log_flush(void)
 	else
 		logfile_write(&to.gathered);
 	to.gathered.length = 0;
+}
+
+void
+log_flush(void)
+{
+	if (has_left_out()) {
+		uint64_t now = read_milliseconds();
+		if (now - rate.reported >= REPORT_MS) {
+			rate.reported = now;
+			report_left_out();
+		}
+	}
+	flush();
+}
+
+void
+log_close(void)
+{
+	report_left_out();
+	flush();
 }

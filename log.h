@@ -30,8 +30,16 @@ void log_make(uint32_t user, uint32_t group);
 void log_reopen(void);
 
 /*
- * Begins a line; NULL if the level is not wanted, else the caller puts the message
- * into the text, and ends the line.  `peer` is an address, or empty.
+ * Limits from here on the bytes per second of lines that have a peer, for each address
+ * and in all, unless the level is trace.  `key` is random, so that no client can choose
+ * which addresses share a limit.
+ */
+void log_seed(const uint32_t key[2]);
+
+/*
+ * Begins a line; NULL if the level is not wanted or the peer has exceeded its rate, else
+ * the caller puts the message into the text, and ends the line.  `peer` is an address
+ * with a port, or empty.
  */
 struct text *log_begin(enum log_level, struct span peer);
 void log_end(void);
@@ -40,7 +48,10 @@ void log_line(enum log_level, struct span peer, const char *message);
 /* Is this level logged at all? */
 bool log_wants(enum log_level);
 
+/* Writes the lines; at most once a second it adds how many were left out, and why. */
 void log_flush(void);
+/* The last flush. */
+void log_close(void);
 
 /* The address (sockaddr_un, in read-only memory) that the log sends datagrams to. */
 const void *log_syslog_address(void);

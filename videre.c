@@ -449,6 +449,7 @@ map_memory(void)
 	uint8_t seed[TLS_SEED];
 	get_random(keys, sizeof keys);
 	get_random(seed, sizeof seed);
+	log_seed(keys);
 	memcpy(limits.key, keys, sizeof limits.key);
 	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
 	memcpy(signaller.key, keys + 2, sizeof signaller.key);
@@ -535,6 +536,6 @@ main(int argc, char **argv)
 	log_flush();
 	loop_run(&web_conn_handler, &waiting, woken);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "stopped");
-	log_flush();
+	log_close();
 	return 0;
 }

@@ -5,6 +5,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { Raw, request } from './client.mjs';
 import { run, scratch, serve, test, until } from './server.mjs';
 
 const has = (file, pattern) => until(`a line in ${file}`,
@@ -115,5 +116,62 @@ describe("links in the log's directory", () => {
 		await server.counters();
 		await server.stop();
 		await untouched(at);
+	});
+});
+
+/* Requests of one connection, which ends after the last. */
+async function ask(server, count, options) {
+	const raw = await Raw.connect(server, options);
+	raw.write(request('/flood').repeat(count - 1) + request('/flood', { Connection: 'close' }));
+	await raw.drained();
+	raw.destroy();
+}
+
+describe('what clients can have logged', () => {
+	const ADDRESS = { rate: 1024, burst: 32_768 }; /* bytes a second, and bytes */
+	const left = / debug - (\d+) lines left out: 127\.0\.0\.1 exceeds 1024 bytes\/s /;
+	const count = (text, pattern) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
+
+	test('has a rate for an address, and others are logged meanwhile', async t => {
+		const REQUESTS = 3000, ROUNDS = 4;
+		const server = await serve(t, { conf: { Log: 'debug.log', LogSize: 0 } });
+		const log = path.join(server.dir, 'debug.log');
+		const begin = performance.now();
+		for (let i = 0; i < ROUNDS; i++)
+			await ask(server, REQUESTS / ROUNDS);
+		await ask(server, 10, { localAddress: '127.0.0.2' });
+		await server.counters();
+		await has(log, /127\.0\.0\.2:\d+ disconnected\n/);
+		const text = await readFile(log, 'utf8');
+		const seconds = (performance.now() - begin) / 1000;
+		const flood = text.split('\n').filter(line => / 127\.0\.0\.1:/.test(line)).join('\n');
+		assert(flood.length > ADDRESS.burst * 0.9, `${flood.length} bytes`);
+		assert(flood.length < ADDRESS.burst + ADDRESS.rate * (seconds + 1), `${flood.length} bytes`);
+		assert.equal(count(text, ' 127\\.0\\.0\\.2:\\d+ requests /flood$'), 10);
+		await has(log, left);
+		await server.stop();
+	});
+
+	test('has no rate at level trace', async t => {
+		const REQUESTS = 1000;
+		const server = await serve(t, { conf: { Log: 'debug.log', LogSize: 0, LogLevel: 'trace' } });
+		const log = path.join(server.dir, 'debug.log');
+		await ask(server, REQUESTS);
+		await has(log, /127\.0\.0\.1:\d+ disconnected\n/);
+		assert.equal(count(await readFile(log, 'utf8'), ' requests /flood$'), REQUESTS);
+	});
+
+	test('is counted when it is left out: each line is there, or in a count', async t => {
+		const REQUESTS = 2000;
+		const dir = await scratch(t), log = path.join(dir, 'debug.log');
+		const server = await serve(t, { conf: { Log: log, LogSize: 0 } });
+		await ask(server, REQUESTS);
+		await until('it has gone', () => server.counters(), ({ connections }) => connections === 0);
+		await server.stop();
+		const text = await readFile(log, 'utf8');
+		const counted = [...text.matchAll(new RegExp(left, 'g'))].reduce((sum, [, n]) => sum + Number(n), 0);
+		/* With a line for the connection's begin and end. */
+		assert.equal(count(text, ' debug 127\\.0\\.0\\.1:'), REQUESTS + 2 - counted);
+		assert(counted > REQUESTS / 2, `${counted} lines`);
 	});
 });

@@ -746,6 +746,166 @@ only_root_follows_no_link_to_the_file(void **state)
 }
 
 /*
+ * Rates
+ */
+
+#define A "192.0.2.1:1"
+#define B "192.0.2.2:1"
+
+/* A log whose clock stands still, with nothing charged. */
+static const char *
+open_limited(enum log_level level)
+{
+	static const uint32_t key[2] = { 1, 2 };
+	static time_t hours;
+	const char *path = in_directory("a.log");
+
+	stop_clock();
+	now.tv_sec += 3600 * ++hours; /* all is full again */
+	log_open(path, level, 0);
+	log_seed(key);
+	return path;
+}
+
+/* Logs so many lines of 100 bytes; returns how many of them were not left out. */
+static unsigned
+log_peer(const char *peer, unsigned lines)
+{
+	const struct span address = { peer, strlen(peer) };
+	const size_t before = TIME + sizeof " debug  " - 1 + address.length;
+	unsigned logged = 0;
+
+	for (unsigned i = 0; i < lines; i++) {
+		struct text *t = log_begin(LEVEL_DEBUG, address);
+		if (t == NULL)
+			continue;
+		for (size_t length = before + 1; length < 100; length++)
+			text_char(t, 'x');
+		log_end();
+		logged++;
+	}
+	return logged;
+}
+
+static void
+lines_of_an_address_have_a_rate(void **state)
+{
+	const char *path = open_limited(LEVEL_DEBUG);
+
+	(void)state;
+	/* 98 ms each, of 32 s, whose last one is for the longest line. */
+	assert_int_equal(log_peer(A, 1000), (32000 - 1000) / 98 + 1);
+	/* Of all its ports. */
+	assert_int_equal(log_peer("192.0.2.1:65535", 10), 0);
+	assert_null(log_begin(LEVEL_ERROR, (struct span){ BYTES(A) }));
+	/* Others, and the server's own lines, are not affected. */
+	assert_int_equal(log_peer("192.0.2.10:1", 10), 10);
+	assert_int_equal(log_peer("[2001:db8::1]:1", 10), 10);
+	for (unsigned i = 0; i < 1000; i++)
+		log_line(LEVEL_DEBUG, nobody, "x");
+	log_flush();
+	assert_int_equal(occurrences(read_file(path), " - x\n"), 1000);
+	/* In the long run 1024 bytes a second. */
+	unsigned logged = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		now.tv_sec++;
+		logged += log_peer(A, 20);
+	}
+	assert_in_range(logged, 1000, 1034);
+}
+
+static void
+lines_of_all_addresses_have_a_rate(void **state)
+{
+	char peer[32];
+	unsigned logged = 0, last = 0;
+
+	(void)state;
+	open_limited(LEVEL_DEBUG);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(peer, sizeof peer, "10.0.0.%u:1", i);
+		last = log_peer(peer, 40);
+		logged += last;
+	}
+	assert_int_equal(logged, (64000 - 250) / 25 + 1);
+	assert_int_equal(last, 0);
+	/* A line left out of all is not charged to its address. */
+	now.tv_sec += 20;
+	assert_int_equal(log_peer(peer, 300), 300);
+}
+
+static void
+what_is_left_out_is_counted_once_a_second(void **state)
+{
+	const char *path = open_limited(LEVEL_DEBUG);
+	const unsigned logged = log_peer(A, 1000);
+	const char *text, *line;
+	char expected[200];
+
+	(void)state;
+	log_flush();
+	snprintf(expected, sizeof expected,
+		 " debug - %u lines left out: 192.0.2.1 exceeds 1024 bytes/s (LogLevel "
+		 "\"trace\" has no limit)\n",
+		 1000 - logged);
+	text = read_file(path);
+	line = strstr(text, expected);
+	assert_non_null(line);
+	assert_int_equal(strlen(line), strlen(expected));
+	/* At info and above it goes to stderr, as they would have. */
+	assert_string_equal(read_stderr(), "");
+	log_line(LEVEL_WARN, (struct span){ BYTES(A) }, "important");
+	log_peer(A, 5);
+	now.tv_nsec = 0;
+	now.tv_sec++;
+	log_flush();
+	assert_string_equal(read_stderr(), "");
+	now.tv_nsec = 789999999;
+	log_flush();
+	assert_non_null(strstr(read_stderr(), " warn - 6 lines left out: 192.0.2.1 "));
+	assert_int_equal(occurrences(read_file(path), " left out: "), 2);
+	/* All of them is said, and that they were several. */
+	log_peer(A, 30);
+	log_peer(B, 1000);
+	log_close();
+	text = read_file(path);
+	assert_int_equal(
+	    occurrences(text, " left out: 192.0.2.1 and others exceed 1024 bytes/s"), 1);
+	log_close();
+	assert_int_equal(occurrences(read_file(path), " left out: "), 3);
+}
+
+static void
+all_addresses_together_are_reported_apart(void **state)
+{
+	const char *path = open_limited(LEVEL_DEBUG);
+	char peer[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(peer, sizeof peer, "10.0.0.%u:1", i);
+		log_peer(peer, 40);
+	}
+	log_flush();
+	const char *text = read_file(path);
+	assert_int_equal(occurrences(text, " left out: "), 1);
+	assert_int_equal(occurrences(text, " debug - 1449 lines left out: all addresses "
+					   "together exceed 4096 bytes/s ("),
+			 1);
+}
+
+static void
+trace_has_no_rate(void **state)
+{
+	const char *path = open_limited(LEVEL_TRACE);
+
+	(void)state;
+	assert_int_equal(log_peer(A, 10000), 10000);
+	log_close();
+	assert_int_equal(occurrences(read_file(path), "\n"), 10000);
+}
+
+/*
  * Full files
  */
 
@@ -1294,6 +1454,11 @@ main(void)
 		LOG_TEST(root_gives_nothing_away_that_exists),
 		LOG_TEST(root_makes_nothing_through_links_of_another_user),
 		LOG_TEST(only_root_follows_no_link_to_the_file),
+		LOG_TEST(lines_of_an_address_have_a_rate),
+		LOG_TEST(lines_of_all_addresses_have_a_rate),
+		LOG_TEST(what_is_left_out_is_counted_once_a_second),
+		LOG_TEST(all_addresses_together_are_reported_apart),
+		LOG_TEST(trace_has_no_rate),
 		LOG_TEST(a_full_file_moves_aside),
 		LOG_TEST(no_line_is_lost_when_a_file_moves),
 		LOG_TEST(what_was_in_the_file_counts),
