@@ -37,7 +37,7 @@ static struct {
 	const char *target;
 	enum log_level level;
 	int fd;	     /* the syslog socket, -1 if there is none */
-	bool failed; /* said on stderr */
+	bool failed; /* syslog, reported on stderr */
 	bool file, syslog;
 	bool held;    /* nothing is open yet: lines wait */
 	time_t tried; /* when syslog was last looked for */
@@ -48,7 +48,7 @@ static struct {
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
 } to;
 
-enum reason { ADDRESS_RATE, COMMON_RATE, REASONS };
+enum reason { ADDRESS_RATE, COMMON_RATE, SLOW_STORAGE, REASONS };
 
 static struct {
 	bool enabled;
@@ -193,15 +193,11 @@ flush_console(void)
 	to.console.length = 0;
 }
 
-/* Says once that there is no log, and why. */
+/* Reports a failure of the log on stderr, with errno as its reason if that is not 0. */
 static void
 complain(const char *what)
 {
 	int error = errno;
-
-	if (to.failed)
-		return;
-	to.failed = true;
 	char data[LINE + LOG_PATH];
 	struct text t;
 	text_init(&t, data, sizeof data);
@@ -209,7 +205,8 @@ complain(const char *what)
 	text_string(&t, " warn - the log ");
 	text_string(&t, to.target);
 	text_string(&t, what);
-	text_string(&t, text_error(error));
+	if (error != 0)
+		text_string(&t, text_error(error));
 	text_char(&t, '\n');
 	flush_console();
 	write_console(t.data, t.length);
@@ -226,6 +223,14 @@ log_syslog_address(void)
 }
 
 static void
+complain_once(const char *what)
+{
+	if (!to.failed)
+		complain(what);
+	to.failed = true;
+}
+
+static void
 open_syslog(void)
 {
 	struct timespec now;
@@ -237,7 +242,7 @@ open_syslog(void)
 	to.tried = now.tv_sec + 1;
 	to.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (to.fd < 0)
-		complain(" (/dev/log) cannot be reached: ");
+		complain_once(" (/dev/log) cannot be reached: ");
 }
 
 static void flush(void);
@@ -274,16 +279,16 @@ log_make(uint32_t user, uint32_t group)
 void
 log_reopen(void)
 {
-	flush();
+	if (!to.held)
+		flush();
 	if (to.fd >= 0)
 		close(to.fd);
 	to.fd = -1;
-	logfile_close();
 	to.failed = false;
 	to.held = false;
 	to.tried = 0;
 	if (to.file)
-		logfile_open();
+		logfile_reopen(&to.gathered);
 	else if (to.syslog)
 		open_syslog();
 }
@@ -328,6 +333,8 @@ gather(struct text *into, void (*empty)(void))
 		empty();
 	if (into->size - into->length >= to.line.length)
 		text_put(into, to.line.data, to.line.length);
+	else
+		leave_out(SLOW_STORAGE, to.line_level);
 }
 
 /* As RFC 3164 has it, but for the time, which syslogd knows. */
@@ -384,7 +391,7 @@ send_syslog(const char *line, size_t length)
 		   sizeof syslog_address) >= 0 ||
 	    errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
 		return true;
-	complain(" (/dev/log) cannot be reached: ");
+	complain_once(" (/dev/log) cannot be reached: ");
 	return false;
 }
 
@@ -406,7 +413,7 @@ write_syslog(void)
 			to.fd = -1;
 			open_syslog();
 			if (to.fd >= 0 && !send_syslog(line, length))
-				complain(" (/dev/log) cannot be written: ");
+				complain_once(" (/dev/log) cannot be written: ");
 		}
 		line += length + 1;
 	}
@@ -425,6 +432,10 @@ has_left_out(void)
 static void
 put_reason(struct text *t, enum reason reason)
 {
+	if (reason == SLOW_STORAGE) {
+		text_string(t, "the log cannot be written as fast");
+		return;
+	}
 	if (reason == COMMON_RATE)
 		text_string(t, "all addresses together exceed ");
 	else {
@@ -455,7 +466,7 @@ report_left_out(void)
 	}
 }
 
-/* Writes everything that is gathered. */
+/* Writes what is gathered, as far as the target takes it without waiting. */
 static void
 flush(void)
 {
@@ -463,29 +474,47 @@ flush(void)
 		flush_console();
 	if (to.gathered.length == 0 || to.held)
 		return;
-	if (to.syslog)
+	if (to.syslog) {
 		write_syslog();
-	else
+		to.gathered.length = 0;
+	} else {
 		logfile_write(&to.gathered);
-	to.gathered.length = 0;
+	}
 }
 
 void
 log_flush(void)
 {
-	if (has_left_out()) {
-		uint64_t now = read_milliseconds();
-		if (now - rate.reported >= REPORT_MS) {
-			rate.reported = now;
-			report_left_out();
-		}
-	}
 	flush();
+	if (!has_left_out() || to.gathered.length > 0)
+		return;
+	uint64_t now = read_milliseconds();
+	if (now - rate.reported < REPORT_MS)
+		return;
+	rate.reported = now;
+	report_left_out();
+	flush();
+}
+
+void
+log_detach(bool (*confine)(void))
+{
+	if (!to.file || !logfile_detach())
+		return;
+	/* The lines so far are the server's to write. */
+	to.console.length = 0;
+	to.gathered.length = 0;
+	if (confine != NULL)
+		confine();
+	logfile_serve(&to.gathered);
 }
 
 void
 log_close(void)
 {
+	flush();
 	report_left_out();
 	flush();
+	if (to.file)
+		logfile_finish(&to.gathered);
 }

@@ -37,6 +37,12 @@ void log_reopen(void);
 void log_seed(const uint32_t key[2]);
 
 /*
+ * Starts a process that writes the log from here on if its target is a file: see
+ * logfile_detach.
+ */
+void log_detach(bool (*confine)(void));
+
+/*
  * Begins a line; NULL if the level is not wanted or the peer has exceeded its rate, else
  * the caller puts the message into the text, and ends the line.  `peer` is an address
  * with a port, or empty.
@@ -50,7 +56,7 @@ bool log_wants(enum log_level);
 
 /* Writes the lines; at most once a second it adds how many were left out, and why. */
 void log_flush(void);
-/* The last flush. */
+/* The last flush, which waits at most 100 ms for the process that writes the log. */
 void log_close(void);
 
 /* The address (sockaddr_un, in read-only memory) that the log sends datagrams to. */

@@ -24,12 +24,31 @@ void logfile_set(const char *path, size_t most, void (*complain)(const char *wha
  */
 void logfile_make(uint32_t user, uint32_t group);
 
-/* Opens or creates the file with the rights of the process; root follows no link to it.
+/*
+ * Opens or creates the file with the rights of the process, a second time after the
+ * lines; root follows no link to it.
  */
-void logfile_open(void);
-void logfile_close(void);
+void logfile_reopen(struct text *lines);
 
-/* Appends the lines and empties the text.  Lines that can not be written are lost. */
+/*
+ * Starts a process that writes the file from here on, so that slow storage does not hold
+ * the server up.  Returns true in that process, which then calls logfile_serve.  Starts
+ * none for a FIFO or device, or if it can not fork: the server writes then.  The signals
+ * of the server must be blocked, and SIGPIPE ignored.
+ */
+bool logfile_detach(void);
+
+/* The work of that process: ends with the server, after the last lines.  `input` is
+ * empty. */
+_Noreturn void logfile_serve(struct text *input);
+
+/*
+ * Appends the lines and removes them from the text.  Lines that can not be written are
+ * lost, but those that the writer process does not take yet stay.
+ */
 void logfile_write(struct text *lines);
+
+/* The last lines: waits at most 100 ms for the writer process, which ends after them. */
+void logfile_finish(struct text *lines);
 
 #endif

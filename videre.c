@@ -118,6 +118,8 @@ catch_signals(sigset_t *waiting)
 		sigdelset(waiting, caught[i]);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+	/* Nothing waits for the process that writes the log: its end leaves no zombie. */
+	sigaction(SIGCHLD, &action, NULL);
 }
 
 /*
@@ -359,10 +361,16 @@ drop_root(void)
 	log_reopen();
 }
 
+static bool
+enter_sandbox(void)
+{
+	return sandbox_enter(log_syslog_address());
+}
+
 static void
 confine(void)
 {
-	if (conf.sandbox && !sandbox_enter(log_syslog_address()))
+	if (conf.sandbox && !enter_sandbox())
 		log_line(
 		    LEVEL_INFO, (struct span){ 0 },
 		    "no sandbox: this kernel, or this build, has no system call filter");
@@ -532,6 +540,7 @@ main(int argc, char **argv)
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();
+	log_detach(conf.sandbox ? enter_sandbox : NULL);
 	confine();
 	log_flush();
 	loop_run(&web_conn_handler, &waiting, woken);

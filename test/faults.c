@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct control {
 	int64_t realtime, monotonic;	/* seconds to add to the clocks */
 	int32_t accept, write, madvise; /* errno of each such call; `write` to files */
 	int32_t signal; /* that comes in the midst of the next recv, once */
+	int32_t delay;	/* milliseconds that each `write` to files takes */
 };
 
 static const struct control well;
@@ -40,6 +42,7 @@ static struct {
 	int (*close)(int);
 	int (*madvise)(void *, size_t, int);
 	int (*clock_gettime)(clockid_t, struct timespec *);
+	pid_t (*_Fork)(void);
 } real;
 
 static const volatile struct control *control = &well;
@@ -88,6 +91,7 @@ start(void)
 	resolve(&real.close, "close");
 	resolve(&real.madvise, "madvise");
 	resolve(&real.clock_gettime, "clock_gettime");
+	resolve(&real._Fork, "_Fork");
 	odds = number_from("FAULTS_ODDS");
 	chance = number_from("FAULTS_SEED") * 2 + 1; /* never 0 */
 	if (getenv("FAULTS_CONTROL") != NULL)
@@ -160,9 +164,14 @@ ssize_t
 write(int fd, const void *data, size_t length)
 {
 	struct stat st;
+	bool wrong = control->write != 0 || control->delay > 0;
 
-	if (control->write != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return fail(control->write);
+	if (wrong && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		/* poll, because the sandbox has no other way to wait. */
+		real.poll(NULL, 0, control->delay);
+		if (control->write != 0)
+			return fail(control->write);
+	}
 	return fails(&length, EINTR, EINTR) ? -1 : real.write(fd, data, length);
 }
 
@@ -202,6 +211,17 @@ ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		return fail(next_chance(2) == 0 ? EINTR : ENOMEM);
 	int ready = real.ppoll(fds, count, timeout, mask);
 	return ready > 0 && is_unlucky() ? forget_some(fds, count) : ready;
+}
+
+/* The process that writes the log has started as well. */
+pid_t
+_Fork(void)
+{
+	pid_t pid = real._Fork();
+
+	if (pid == 0)
+		armed = 1;
+	return pid;
 }
 
 int

@@ -3,7 +3,7 @@ import { open as openFile } from 'node:fs/promises';
 import path from 'node:path';
 import { built, scratch, serve } from './server.mjs';
 
-const SIZE = 32; /* bytes of a struct control */
+const SIZE = 40; /* bytes of a struct control */
 
 /* `faults.set` says what is wrong from now on; nothing is at first. */
 export async function serveFaulty(t, { env = {}, ...options } = {}) {
@@ -16,10 +16,10 @@ export async function serveFaulty(t, { env = {}, ...options } = {}) {
 		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name, ...env },
 		...options,
 	});
-	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0, signal = 0 }) => {
+	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0, signal = 0, delay = 0 }) => {
 		const bytes = Buffer.alloc(SIZE);
 		bytes.set(new Uint8Array(BigInt64Array.of(BigInt(realtime), BigInt(monotonic)).buffer), 0);
-		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise, signal).buffer), 16);
+		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise, signal, delay).buffer), 16);
 		await file.write(bytes, 0, SIZE, 0);
 	};
 	return { server, set };

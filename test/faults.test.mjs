@@ -121,7 +121,8 @@ test("the log's directory may vanish, and is made again", async t => {
 		await visit(server);
 		await call.rounds();
 		await reopened(server);
-		assert.match(await readFile(log, 'utf8'), / info - log reopened$/m);
+		await until('it is there', () => readFile(log, 'utf8').catch(() => ''),
+			text => / info - log reopened$/m.test(text));
 	});
 });
 

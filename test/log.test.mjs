@@ -1,12 +1,15 @@
 /* The log of a running server: what others may do to its file, to its rate and to its storage. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import {
-	chmod, chown, lstat, mkdir, readFile, readdir, rename, rm, stat, symlink, writeFile,
+	access, chmod, chown, lstat, mkdir, readFile, readdir, readlink, rename, rm, stat, symlink,
+	writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
-import { Raw, request } from './client.mjs';
-import { run, scratch, serve, test, until } from './server.mjs';
+import { Raw, gather, packet, request } from './client.mjs';
+import { serveFaulty } from './faults.mjs';
+import { bounded, built, run, scratch, serve, start, test, until } from './server.mjs';
 
 const has = (file, pattern) => until(`a line in ${file}`,
 	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
@@ -119,6 +122,8 @@ describe("links in the log's directory", () => {
 	});
 });
 
+const count = (text, pattern) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
+
 /* Requests of one connection, which ends after the last. */
 async function ask(server, count, options) {
 	const raw = await Raw.connect(server, options);
@@ -130,7 +135,6 @@ async function ask(server, count, options) {
 describe('what clients can have logged', () => {
 	const ADDRESS = { rate: 1024, burst: 32_768 }; /* bytes a second, and bytes */
 	const left = / debug - (\d+) lines left out: 127\.0\.0\.1 exceeds 1024 bytes\/s /;
-	const count = (text, pattern) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
 
 	test('has a rate for an address, and others are logged meanwhile', async t => {
 		const REQUESTS = 3000, ROUNDS = 4;
@@ -156,8 +160,12 @@ describe('what clients can have logged', () => {
 		const REQUESTS = 1000;
 		const server = await serve(t, { conf: { Log: 'debug.log', LogSize: 0, LogLevel: 'trace' } });
 		const log = path.join(server.dir, 'debug.log');
-		await ask(server, REQUESTS);
-		await has(log, /127\.0\.0\.1:\d+ disconnected\n/);
+		/* Several, so that the process that writes the log keeps up. */
+		for (let i = 0; i < 10; i++) {
+			await ask(server, REQUESTS / 10);
+			await until('it is written', () => readFile(log, 'utf8'),
+				text => count(text, ' disconnected$') === i + 1);
+		}
 		assert.equal(count(await readFile(log, 'utf8'), ' requests /flood$'), REQUESTS);
 	});
 
@@ -173,5 +181,179 @@ describe('what clients can have logged', () => {
 		/* With a line for the connection's begin and end. */
 		assert.equal(count(text, ' debug 127\\.0\\.0\\.1:'), REQUESTS + 2 - counted);
 		assert(counted > REQUESTS / 2, `${counted} lines`);
+	});
+});
+
+const childrenOf = async ({ pid }) => (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
+	.trim().split(' ').filter(Boolean).map(Number);
+
+/* The process that writes the log of this server. */
+async function writerOf(server) {
+	const pids = await childrenOf(server);
+	assert.equal(pids.length, 1);
+	await until('it has its name', () => readFile(`/proc/${pids[0]}/comm`, 'utf8'),
+		name => name === 'videre-log\n');
+	return pids[0];
+}
+
+const gone = pid => until(`the end of ${pid}`, () => access(`/proc/${pid}`).then(() => false, () => true), Boolean);
+
+describe('storage that is slow', () => {
+	const DELAY = 800; /* milliseconds of each write */
+	const conf = { Log: 'debug.log', LogSize: 0 };
+	const slow = options => ({ ...options, conf: { ...conf, ...options?.conf } });
+
+	test('does not hold up what clients do, nor the end', async t => {
+		const { server, set } = await serveFaulty(t, slow());
+		const [a, b] = await gather(server, 'r', 'a', 'b');
+		await has(path.join(server.dir, conf.Log), /joins/);
+		await set({ delay: DELAY });
+		const times = [];
+		for (let i = 0; i < 12; i++) {
+			const text = packet('broadcast', 'a', 'r', i), begin = performance.now();
+			await ask(server, 2); /* something that is logged */
+			a.send(text);
+			await b.gets(text);
+			times.push(performance.now() - begin);
+		}
+		times.sort((x, y) => x - y);
+		t.diagnostic(`median ${Math.round(times[6])} ms, worst ${Math.round(times[11])} ms`);
+		/* The machine may be busy as well, but not all of the time. */
+		assert(times[6] < DELAY / 4, `${times[6]} ms at the median`);
+		assert(times[9] < DELAY / 2, `${times[9]} ms`);
+		const exit = once(server.child, 'exit'), begin = performance.now();
+		server.signal('SIGTERM');
+		const [code] = await bounded(exit, 'the exit');
+		const took = performance.now() - begin;
+		assert.equal(code, 0);
+		assert(took < 1000, `${took} ms`);
+	});
+
+	test('is reported with the number of lines that it left out', async t => {
+		const REQUESTS = 4000;
+		const { server, set } = await serveFaulty(t, slow({ conf: { LogLevel: 'trace' } }));
+		const log = path.join(server.dir, conf.Log);
+		await has(log, / listening /);
+		await set({ delay: DELAY });
+		await ask(server, REQUESTS);
+		await set({});
+		const pattern = / (?:debug|info) - (\d+) lines left out: the log cannot be written as fast$/gm;
+		const counted = text => [...text.matchAll(pattern)].reduce((sum, [, n]) => sum + Number(n), 0);
+		const logged = text => count(text, ' requests /flood$');
+		const text = await until('each line is there, or in a count', async () => {
+			await server.counters();
+			return readFile(log, 'utf8');
+		}, each => logged(each) + counted(each) >= REQUESTS);
+		assert(counted(text) > 0);
+		for (const line of text.trimEnd().split('\n'))
+			assert.match(line, /^\d{4}-\S+Z (info|debug|trace) (-|\S+:\d+) /);
+	});
+});
+
+describe('the process that writes the log', () => {
+	const Log = 'debug.log';
+
+	test('has no socket, heeds no signal of the server, and ends with it', async t => {
+		const server = await serve(t, { conf: { Log } });
+		const pid = await writerOf(server);
+		const raw = await Raw.connect(server);
+		/* With stderr, its input, and the pipe that hangs up at its end. */
+		const fds = (await readdir(`/proc/${pid}/fd`)).filter(fd => fd !== '2');
+		const names = await Promise.all(fds.map(fd => readlink(`/proc/${pid}/fd/${fd}`)));
+		assert.deepEqual(names.map(name => path.basename(name).replace(/:.*/, '')).sort(),
+			[Log, 'pipe', 'pipe']);
+		for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'])
+			process.kill(pid, name);
+		raw.write(request('/still-there'));
+		assert.equal(await raw.status(), 404);
+		await has(path.join(server.dir, Log), / requests \/still-there\n/);
+		assert.equal(await writerOf(server), pid);
+		await server.stop();
+		await gone(pid);
+	});
+
+	test('ends after a server that was killed, with its last lines', async t => {
+		const dir = await scratch(t), log = path.join(dir, Log);
+		const server = await start({ conf: { Log: log } });
+		t.after(() => server.child.kill('SIGKILL'));
+		t.after(() => rm(server.dir, { recursive: true, force: true }));
+		const pid = await writerOf(server);
+		await ask(server, 2);
+		await until('it has gone', () => server.counters(), ({ connections }) => connections === 0);
+		server.signal('SIGKILL');
+		await bounded(server.exited, 'the exit');
+		await gone(pid);
+		assert.match(await readFile(log, 'utf8'), / disconnected\n/);
+	});
+
+	test('may be killed: the server says so once, and writes itself', async t => {
+		const expect = [/ warn - the log debug\.log is written by the server from here on: its process has ended$/];
+		const server = await serve(t, { conf: { Log, LogSize: 4000 }, expect });
+		const log = path.join(server.dir, Log);
+		const pid = await writerOf(server);
+		process.kill(pid, 'SIGKILL');
+		await gone(pid);
+		for (let i = 0; i < 3; i++)
+			await ask(server, 20);
+		await server.lines.match(expect[0]);
+		await has(`${log}.1`, / requests \/flood\n/);
+		await reopened(server);
+		await has(log, / info - log reopened\n/);
+		assert.deepEqual(await childrenOf(server), []);
+		assert.equal(server.lines.all.filter(line => expect[0].test(line)).length, 1);
+	});
+
+	test('opens the file again in the order of the lines', async t => {
+		const server = await serve(t, { conf: { Log } });
+		const log = path.join(server.dir, Log);
+		for (let i = 0; i < 10; i++) {
+			await until('it is there', () => access(log).then(() => true, () => false), Boolean);
+			await rename(log, `${log}.${i}`);
+			await server.counters();
+			await reopened(server);
+		}
+		await has(log, / log reopened\n/);
+		const lines = async name => (await readFile(name, 'utf8')).trimEnd().split('\n');
+		for (let i = 0; i < 10; i++)
+			await has(`${log}.${i}`, / counters: [^\n]*\n$/);
+		for (let i = 1; i < 10; i++)
+			assert.deepEqual((await lines(`${log}.${i}`)).map(line => line.split(' ')[3]), ['log', 'counters:']);
+	});
+
+	test('cuts no line when a full file moves, whatever pieces it reads', async t => {
+		const env = { FAULTS_ODDS: '700', FAULTS_SEED: '1' }; /* most reads are cut short */
+		const { server } = await serveFaulty(t, { env, conf: { Log, LogSize: 1000 } });
+		const log = path.join(server.dir, Log);
+		const seen = new Set();
+		for (let i = 0; i < 200; i++) {
+			await server.counters();
+			for (const name of [log, `${log}.1`]) {
+				const text = await readFile(name, 'utf8').catch(() => '');
+				for (const line of text.split('\n').slice(0, -1)) {
+					assert.match(line, /^\d{4}-\S+Z info - (videre|memory|listening|counters).*[^=]$/);
+					seen.add(line);
+				}
+			}
+			/* The end of a file is the end of a line once the next has begun. */
+			const aside = await readFile(`${log}.1`, 'utf8').catch(() => '\n');
+			assert(aside.endsWith('\n'), aside);
+		}
+		assert(seen.size > 20);
+	});
+
+	test('is confined as the server is', async t => {
+		for (const [Sandbox, expected] of [[true, '2'], [false, '0']]) {
+			const server = await serve(t, { binary: built('VIDERE_PLAIN', 'videre'), conf: { Log, Sandbox } });
+			const pid = await writerOf(server);
+			await until('its state', () => readFile(`/proc/${pid}/status`, 'utf8'),
+				text => /^Seccomp:\s+(\d)/m.exec(text)[1] === expected);
+		}
+	});
+
+	test('is not started without a file', async t => {
+		for (const name of ['', '-', '/dev/null']) {
+			const server = await serve(t, { conf: { Log: name }, allow: [/ debug /] });
+			assert.deepEqual(await childrenOf(server), []);
+		}
 	});
 });

@@ -77,7 +77,7 @@ async function logs(server) {
 	};
 	await rename(log, `${log}.old`);
 	await reopened();
-	assert(existsSync(log));
+	await until('the log is back', () => existsSync(log), Boolean);
 	await requests(server); /* more than LogSize */
 	await until('the log moves aside', () => server.counters(), () => existsSync(`${log}.1`));
 }
