@@ -51,7 +51,7 @@ $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # With sessions of the test's own.
-$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log))
+$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log logfile))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
