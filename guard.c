@@ -149,30 +149,63 @@ is_point(const unsigned char *point, size_t length, int curve)
 	}
 }
 
-static const br_ec_impl *library;
+/* As the members of br_ec_impl, with mul checked: 0 leads to a random secret. */
 
-/* As br_ec_impl's mul: 0 makes BearSSL continue with a random secret. */
+static const unsigned char *
+generator(int curve, size_t *length)
+{
+	return br_ec_get_default()->generator(curve, length);
+}
+
+static const unsigned char *
+order(int curve, size_t *length)
+{
+	return br_ec_get_default()->order(curve, length);
+}
+
+static size_t
+x_offset(int curve, size_t *length)
+{
+	return br_ec_get_default()->xoff(curve, length);
+}
+
 static uint32_t
-multiply_point(unsigned char *point, size_t length, const unsigned char *factor,
-	       size_t factor_length, int curve)
+multiply(unsigned char *point, size_t length, const unsigned char *factor,
+	 size_t factor_length, int curve)
 {
 	unsigned char any = 0;
 
 	if (!is_point(point, length, curve))
 		return 0;
-	uint32_t valid = library->mul(point, length, factor, factor_length, curve);
+	uint32_t valid =
+	    br_ec_get_default()->mul(point, length, factor, factor_length, curve);
 	for (size_t i = 0; i < length; i++)
 		any |= point[i];
 	return any != 0 ? valid : 0;
 }
 
-const br_ec_impl *
-guard_ec(void)
+static size_t
+multiply_generator(unsigned char *point, const unsigned char *factor, size_t length,
+		   int curve)
 {
-	static br_ec_impl checked;
-
-	library = br_ec_get_default();
-	checked = *library;
-	checked.mul = multiply_point;
-	return &checked;
+	return br_ec_get_default()->mulgen(point, factor, length, curve);
 }
+
+static uint32_t
+multiply_and_add(unsigned char *a, const unsigned char *b, size_t length,
+		 const unsigned char *x, size_t x_length, const unsigned char *y,
+		 size_t y_length, int curve)
+{
+	return br_ec_get_default()->muladd(a, b, length, x, x_length, y, y_length, curve);
+}
+
+const br_ec_impl guard_ec = {
+	1U << BR_EC_secp256r1 | 1U << BR_EC_secp384r1 | 1U << BR_EC_secp521r1 |
+	    1U << BR_EC_curve25519,
+	generator,
+	order,
+	x_offset,
+	multiply,
+	multiply_generator,
+	multiply_and_add,
+};

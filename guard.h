@@ -32,6 +32,6 @@ void guard_cache_init(struct guard_cache *, unsigned char *store, size_t length)
  * (RFC 8422 section 5.4).  Such a point, and one that leads to an X25519 secret of zeros
  * (section 5.11), gets a random secret, so that the client's Finished message fails.
  */
-const br_ec_impl *guard_ec(void);
+extern const br_ec_impl guard_ec;
 
 #endif

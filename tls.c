@@ -40,7 +40,6 @@ static struct {
 	const struct cert *cert;
 	br_hmac_drbg_context random;
 	struct guard_cache cache;
-	const br_ec_impl *ec;
 	unsigned char *sessions;
 	uint32_t handshakes; /* under way, ... */
 	uint32_t outdated;   /* ... and of these with a certificate that was renewed */
@@ -65,7 +64,6 @@ tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
 {
 	br_hmac_drbg_init(&tls.random, &br_sha256_vtable, seed, TLS_SEED);
 	guard_cache_init(&tls.cache, tls.sessions, SESSIONS);
-	tls.ec = guard_ec();
 	tls.cert = cert;
 }
 
@@ -177,7 +175,7 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
 	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-	br_ssl_engine_set_ec(engine, tls.ec);
+	br_ssl_engine_set_ec(engine, &guard_ec);
 	br_ssl_engine_set_default_aes_gcm(engine);
 	set_chacha(engine);
 	br_ssl_engine_set_ccm(engine, &br_sslrec_in_ccm_vtable,
