@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A file's text, with a byte to see that there is more of it. */
@@ -266,10 +267,11 @@ cert_names(const struct cert *c, struct span name)
  * Loading
  */
 
-/* All of a file, or false with an error said. */
+/* All of a file, or false with an error said; `exposed`: every user may read it. */
 static bool
-read_file(const char *file, struct span *text, struct text *error)
+read_file(const char *file, struct span *text, bool *exposed, struct text *error)
 {
+	struct stat status;
 	size_t length = 0;
 	ssize_t n;
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -279,6 +281,7 @@ read_file(const char *file, struct span *text, struct text *error)
 	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
 		length += (size_t)n;
 	int wrong = errno;
+	*exposed = fstat(fd, &status) == 0 && (status.st_mode & S_IROTH) != 0;
 	close(fd);
 	*text = (struct span){ file_text, length };
 	file_used = length > file_used ? length : file_used;
@@ -347,9 +350,9 @@ read_chain(struct cert *c, const char *file, struct text *error)
 	struct span rest;
 	struct block b;
 	size_t used = 0;
-	bool key = false;
+	bool key = false, exposed;
 
-	if (!read_file(file, &rest, error))
+	if (!read_file(file, &rest, &exposed, error))
 		return false;
 	while (next_block(&rest, &b)) {
 		if (!b.whole)
@@ -422,7 +425,7 @@ read_key(struct cert *c, const char *file, struct text *error)
 	struct block b;
 	bool certificate = false;
 
-	if (!read_file(file, &rest, error))
+	if (!read_file(file, &rest, &c->key_exposed, error))
 		return false;
 	while (next_block(&rest, &b)) {
 		if (!b.whole)

@@ -26,6 +26,7 @@ struct cert {
 	size_t count;			       /* 0: nothing is loaded */
 	int key_type; /* BR_KEYTYPE_RSA or BR_KEYTYPE_EC: of both members of `key` ... */
 	int issuer_key_type; /* the same of who signed the first; 0: neither of them */
+	bool key_exposed;    /* the key's file is readable by every user */
 	union {
 		br_rsa_private_key rsa;
 		br_ec_private_key ec;

@@ -49,6 +49,29 @@ on_signal(int signal)
 /* The pair in use, and one to load the next into. */
 static struct cert certs[2];
 
+/* Warns of a key that slows every handshake, and of one that is no secret. */
+static void
+check_key(const struct cert *cert)
+{
+	size_t bits = cert->key_type == BR_KEYTYPE_RSA ? cert->key.rsa.n_bitlen : 0;
+	struct text *t;
+
+	if (bits > CERT_RSA_LOW &&
+	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+		text_string(t, "handshakes are slow: Key is RSA with ");
+		text_number(t, bits);
+		text_string(t, " bits: P-256, or RSA with 2048 bits, is fast");
+		log_end();
+	}
+	if (cert->key_exposed &&
+	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+		text_string(t, "the private key is readable by every user: chmod 640 ");
+		text_string(t, conf.key);
+		text_string(t, " (Key)");
+		log_end();
+	}
+}
+
 /* Loads the files again; if they are bad, what is in use stays. */
 static void
 renew_cert(void)
@@ -62,6 +85,7 @@ renew_cert(void)
 		in_use = !in_use;
 		tls_renew(&certs[in_use]);
 		log_line(LEVEL_INFO, (struct span){ 0 }, "certificate loaded");
+		check_key(&certs[in_use]);
 		return;
 	}
 	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
@@ -534,6 +558,8 @@ main(int argc, char **argv)
 	if (!found)
 		log_line(LEVEL_INFO, (struct span){ 0 },
 			 "no conf.json here: built-in defaults");
+	if (conf.tls)
+		check_key(&certs[0]);
 	raise_file_limit();
 	map_memory();
 	status_start(conf.monitor);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
@@ -13,10 +13,13 @@ import { GREETING, cleared, curl, shake, wiredThrough } from './tls.mjs';
 
 const text = file => readFile(file, 'utf8');
 
+const SLOW = / warn - handshakes are slow: Key is RSA with 4096 bits: P-256, or RSA with 2048 bits, is fast$/;
+const EXPOSED = / warn - the private key is readable by every user: chmod 640 \S+ \(Key\)$/;
+
 /* A copy of a file with its text changed. */
 async function changed(t, file, change) {
 	const copy = path.join(await scratch(t), path.basename(file));
-	await writeFile(copy, change(await text(file)));
+	await writeFile(copy, change(await text(file)), { mode: 0o600 });
 	return copy;
 }
 
@@ -28,8 +31,8 @@ async function converted(t, file, ...args) {
 }
 
 /* Clients trust and talk to a server with this pair. */
-async function works(t, tls) {
-	const server = await serve(t, { tls });
+async function works(t, tls, expect = []) {
+	const server = await serve(t, { tls, expect });
 	assert.deepEqual(await curl(server), { code: 0, output: GREETING });
 }
 
@@ -51,7 +54,8 @@ describe('TLS: taken is', () => {
 		for (const kind of kinds[form])
 			test(`${form}: ${kind}`, async t => {
 				const good = await pair(kind);
-				await works(t, { ...good, key: await converted(t, good.key, ...args) });
+				await works(t, { ...good, key: await converted(t, good.key, ...args) },
+					kind === 'RSA 4096' ? [SLOW] : []);
 			});
 
 	test('an EC key behind its parameters', async t => {
@@ -79,6 +83,13 @@ describe('TLS: taken is', () => {
 				});
 			}
 		});
+
+	test('a key that every user can read, with a warning', async t => {
+		const good = await pair('P-256');
+		const key = await changed(t, good.key, content => content);
+		await chmod(key, 0o604);
+		await works(t, { ...good, key }, [EXPOSED]);
+	});
 
 	test('one file with both', async t => {
 		for (const order of [['cert', 'key'], ['key', 'cert']]) {
@@ -255,6 +266,23 @@ describe('TLS: SIGHUP', () => {
 		for (const client of rooms.flat())
 			await client.close();
 		await cleared(server);
+	});
+
+	test('warns of a slow key, and of one that every user can read', async t => {
+		const [first, slow] = [await pair('P-256'), await pair('RSA 4096')];
+		const { server, put, tls } = await replaceable(t, first, { expect: [SLOW, EXPOSED] });
+		await put(slow);
+		await hup(server);
+		await server.lines.match(SLOW);
+		assert(!server.lines.all.some(line => EXPOSED.test(line)), 'the key is a secret');
+		await put(first);
+		await chmod(tls.key, 0o644);
+		await hup(server);
+		await server.lines.match(EXPOSED);
+		await chmod(tls.key, 0o640);
+		const from = server.lines.all.length;
+		await hup(server);
+		assert(!server.lines.all.slice(from).some(line => / warn /.test(line)), server.stderr);
 	});
 
 	const bad = {
