@@ -27,7 +27,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory rate source rooms packet logfile log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web frame session sockjs signaller page status
+FILES = text json http ws memory entropy rate source rooms packet logfile log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web frame session sockjs signaller page status
 UNITS = text json http ws memory rate source rooms packet log conf cert guard frame signaller
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h guard.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
@@ -102,7 +102,7 @@ uninstall:
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
-build/noalloc.so build/forbidden.so build/faults.so: build/%.so: test/%.c
+build/noalloc.so build/forbidden.so build/faults.so build/seed.so: build/%.so: test/%.c
 	@mkdir -p build
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
@@ -115,7 +115,7 @@ without-tls:
 unit-test: sanitized
 	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
 
-test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so
+test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
@@ -142,7 +142,7 @@ FUZZ_HEADERS = $(addprefix test/fuzz/,fuzz.h network.h state.h)
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
 	-fno-sanitize-coverage=trace-cmp
 # What test/fuzz/network.c does in place of others.
-FUZZ_WRAPPED = clock_gettime close open poll ppoll recv send shutdown socket_accept socket_listen
+FUZZ_WRAPPED = clock_gettime close getrandom open poll ppoll recv send shutdown socket_accept socket_listen
 
 fuzzers:
 	$(MAKE) --silent B=build/fuzz CC=clang CFLAGS='$(FUZZ_CFLAGS)' $(FUZZ:%=build/fuzz/%_fuzz)

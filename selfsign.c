@@ -1,6 +1,6 @@
-#define _DEFAULT_SOURCE /* getentropy */
 #include "selfsign.h"
 
+#include "entropy.h"
 #include "memory.h"
 #include "socket.h"
 
@@ -440,29 +440,13 @@ sign(struct making *m)
 	return length > 0 && !m->body.overflow && !t->overflow;
 }
 
-/*
- * The system's random bytes.  getentropy waits until there are some, which may be a
- * while after the first boot of a device; a kernel that lacks it has the file.
- */
-static bool
-get_entropy(void *data, size_t length)
-{
-	if (getentropy(data, length) == 0)
-		return true;
-	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, data, length);
-	if (fd >= 0)
-		close(fd);
-	return n == (ssize_t)length;
-}
-
 static bool
 make_key(struct making *m)
 {
 	const br_ec_impl *ec = br_ec_get_default();
 	unsigned char seed[48];
 
-	if (!get_entropy(seed, sizeof seed))
+	if (!entropy_get(seed, sizeof seed))
 		return false;
 	br_hmac_drbg_init(&m->random, &br_sha256_vtable, seed, sizeof seed);
 	memory_wipe(seed, sizeof seed);
@@ -575,7 +559,7 @@ selfsign_make(const char *cert_file, const char *key_file, char *const *names,
 	else if (!read_names(&m.names, names, count, said))
 		return 1;
 	if (!make_key(&m))
-		text_string(said, "no random bytes (getentropy, /dev/urandom)");
+		text_string(said, "no random bytes (getrandom, /dev/urandom)");
 	else if (!sign(&m))
 		text_string(said, "the certificate cannot be made");
 	else

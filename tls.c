@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include "entropy.h"
 #include "guard.h"
 #include "log.h"
 
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 enum {
 	/* Bytes of records on their way out: a turn's worth of small packets, and short
@@ -18,7 +20,10 @@ enum {
 	RECORDS = BR_SSL_BUFSIZE_INPUT, /* bytes received at once */
 	PULLS = 64, /* of the socket, in one read: a handshake's record takes two */
 	RECORD_HEADER = 5,
-	HANDSHAKE_RECORD = 22 /* the first byte of whoever speaks TLS */
+	HANDSHAKE_RECORD = 22, /* the first byte of whoever speaks TLS */
+	/* The random generator is given new entropy after so many ... */
+	RESEED_CONNECTIONS = 1000,
+	RESEED_S = 3600 /* ... and by the first connection after so many seconds. */
 };
 
 struct engine {
@@ -39,6 +44,9 @@ static struct {
 	struct engine *engines; /* by connection; NULL: plain sockets */
 	const struct cert *cert;
 	br_hmac_drbg_context random;
+	uint64_t opened;      /* connections, ever */
+	uint64_t next_reseed; /* as `opened` ... */
+	time_t reseed_at;     /* ... and as seconds of CLOCK_MONOTONIC */
 	struct guard_cache cache;
 	unsigned char *sessions;
 	uint32_t handshakes; /* under way, ... */
@@ -62,7 +70,12 @@ tls_place(struct memory *m, uint32_t connections)
 void
 tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
 {
+	struct timespec now;
+
 	br_hmac_drbg_init(&tls.random, &br_sha256_vtable, seed, TLS_SEED);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	tls.next_reseed = RESEED_CONNECTIONS;
+	tls.reseed_at = now.tv_sec + RESEED_S;
 	guard_cache_init(&tls.cache, tls.sessions, SESSIONS);
 	tls.cert = cert;
 }
@@ -183,12 +196,52 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_aes_ctrcbc(engine, &AES_CCM);
 }
 
+static void
+reseed(time_t now)
+{
+	unsigned char seed[TLS_SEED];
+
+	if (tls.opened < tls.next_reseed && now < tls.reseed_at)
+		return;
+	tls.next_reseed = tls.opened + RESEED_CONNECTIONS;
+	tls.reseed_at = now + RESEED_S;
+	if (entropy_try(seed, sizeof seed))
+		br_hmac_drbg_update(&tls.random, seed, sizeof seed);
+	memory_wipe(seed, sizeof seed);
+}
+
+/*
+ * Seeds an engine.  Time and numbers make it differ from that of another start whose
+ * kernel had the same random bytes.  The bytes are from our own generator: the system's
+ * would be opened for each handshake, which fails when no file can be.
+ */
+static void
+seed_engine(br_ssl_engine_context *engine, uint32_t conn)
+{
+	struct {
+		unsigned char random[TLS_SEED];
+		struct timespec real, monotonic;
+		uint64_t opened;
+		uint64_t conn;
+	} seed;
+
+	memset(&seed, 0, sizeof seed);
+	clock_gettime(CLOCK_REALTIME, &seed.real);
+	clock_gettime(CLOCK_MONOTONIC, &seed.monotonic);
+	reseed(seed.monotonic.tv_sec);
+	br_hmac_drbg_generate(&tls.random, seed.random, sizeof seed.random);
+	seed.opened = tls.opened++;
+	seed.conn = conn;
+	br_ssl_engine_inject_entropy(engine, &seed, sizeof seed);
+	engine->rng_os_rand_done = 1;
+	memory_wipe(&seed, sizeof seed);
+}
+
 void
 tls_open(uint32_t conn)
 {
 	static const char *protocols[] = { GUARD_PROTOCOL };
 	struct engine *e = tls.engines != NULL ? &tls.engines[conn] : NULL;
-	unsigned char seed[TLS_SEED];
 
 	if (e == NULL)
 		return;
@@ -219,11 +272,7 @@ tls_open(uint32_t conn)
 					     br_rsa_pkcs1_sign_get_default());
 	br_ssl_engine_set_buffers_bidi(&c->eng, e->input, sizeof e->input, e->output,
 				       sizeof e->output);
-	/* From our own generator: the system's would be opened for each handshake, which
-	 * fails when no file can be. */
-	br_hmac_drbg_generate(&tls.random, seed, sizeof seed);
-	br_ssl_engine_inject_entropy(&c->eng, seed, sizeof seed);
-	c->eng.rng_os_rand_done = 1;
+	seed_engine(&c->eng, conn);
 	br_ssl_server_reset(c);
 	/* An alert that comes before a version is agreed on would bear none. */
 	c->eng.version_out = BR_TLS12;

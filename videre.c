@@ -4,6 +4,7 @@
 #include "accept.h"
 #include "cert.h"
 #include "conf.h"
+#include "entropy.h"
 #include "loop.h"
 #include "page.h"
 #include "sandbox.h"
@@ -327,11 +328,13 @@ read_conf(const struct options *o, bool *found)
 static void
 get_random(void *data, size_t length)
 {
-	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || read(fd, data, length) != (ssize_t)length)
-		fatal("/dev/urandom: ", text_error(errno));
-	close(fd);
+	if (!entropy_ready()) {
+		log_line(LEVEL_WARN, (struct span){ 0 },
+			 "waiting: the kernel's random number generator has no seed yet");
+		log_flush();
+	}
+	if (!entropy_get(data, length))
+		fatal("no random bytes (getrandom, /dev/urandom): ", text_error(errno));
 }
 
 static void

@@ -3,7 +3,10 @@
  * server answers to one.
  */
 import assert from 'node:assert/strict';
-import { RECORD } from './tls.mjs';
+import { once } from 'node:events';
+import net from 'node:net';
+import { bounded } from './server.mjs';
+import { RECORD, flushed, over, split } from './tls.mjs';
 
 /* A repeatable source of numbers (mulberry32). */
 export class Random {
@@ -305,7 +308,7 @@ function extensions(body) {
 }
 
 /* What a server has answered: `kind`, with an alert's number or what a ServerHello says. */
-export function readAnswer(list) {
+function readAnswer(list) {
 	if (list.length === 0)
 		return { kind: 'close' };
 	if (list[0][0] === RECORD.alert) {
@@ -338,4 +341,26 @@ export function readAnswer(list) {
 		extensions: extensions(body), messages,
 		last: list.at(-1)[0],
 	};
+}
+
+/* Sends a client's first bytes and no more; the records that come until the server closes. */
+export async function answer(server, bytes, pieces = [bytes]) {
+	const tcp = net.connect({ host: server.host, port: server.port, noDelay: true, allowHalfOpen: true });
+	const got = [];
+	server.clients.add(tcp);
+	tcp.on('data', data => got.push(data));
+	tcp.on('error', () => {}); /* a reset is an end like any other */
+	await bounded(once(tcp, 'connect'), 'a connection');
+	for (const piece of pieces)
+		await flushed(tcp, piece);
+	tcp.end();
+	await over(tcp);
+	tcp.destroy();
+	server.clients.delete(tcp);
+	const all = Buffer.concat(got);
+	if (bytes[0] !== RECORD.handshake && all.toString('latin1').startsWith('HTTP/1.1 400 '))
+		return { kind: 'plain' };
+	const { records: list, rest } = split(all);
+	assert.equal(rest.length, 0, 'whole records');
+	return readAnswer(list);
 }

@@ -3,15 +3,13 @@
  * session: the server answers each or closes its connection, and goes on.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { inDirectory, pair } from './certificate.mjs';
 import { request } from './client.mjs';
-import { EXTENSION, Random, contents, mutated, readAnswer, records, sessionOf, valid } from './hello.mjs';
-import { bounded, built, scratch, serve, test } from './server.mjs';
+import { EXTENSION, Random, answer, contents, mutated, records, sessionOf, valid } from './hello.mjs';
+import { built, scratch, serve, test } from './server.mjs';
 import {
 	GREETING, RECORD, bystanders, cleared, flushed, over, sClient, shake, split, wired,
 } from './tls.mjs';
@@ -24,28 +22,6 @@ const REFUSED = 120; /* no_application_protocol (RFC 7301 section 3.2) */
 
 const served = async (t, kind = 'P-256', options) => serve(t, { tls: await pair(kind), ...options });
 const asked = request('/echo', { Connection: 'close' });
-
-/* Sends a client's first bytes and no more; the records that come until the server closes. */
-async function answer(server, bytes, pieces = [bytes]) {
-	const tcp = net.connect({ host: server.host, port: server.port, noDelay: true, allowHalfOpen: true });
-	const got = [];
-	server.clients.add(tcp);
-	tcp.on('data', data => got.push(data));
-	tcp.on('error', () => {}); /* a reset is an end like any other */
-	await bounded(once(tcp, 'connect'), 'a connection');
-	for (const piece of pieces)
-		await flushed(tcp, piece);
-	tcp.end();
-	await over(tcp);
-	tcp.destroy();
-	server.clients.delete(tcp);
-	const all = Buffer.concat(got);
-	if (bytes[0] !== RECORD.handshake && all.toString('latin1').startsWith('HTTP/1.1 400 '))
-		return { kind: 'plain' };
-	const { records: list, rest } = split(all);
-	assert.equal(rest.length, 0, 'whole records');
-	return readAnswer(list);
-}
 
 /* A session that the server has in its cache. */
 async function sessionAt(server) {
