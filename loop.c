@@ -5,6 +5,7 @@
 #include "log.h"
 #include "pollset.h"
 #include "share.h"
+#include "tls.h"
 
 enum {
 	REFUSED = 8, /* connections above the limit that are answered so at a time */
@@ -77,8 +78,9 @@ sweep(void)
 	while ((conn = pollset_each(&cursor)) != 0)
 		conn_sweep(conn);
 	accept_second();
-	bool handler_on = loop.handler->second();
-	loop.sweep_on = block_sweep() || handler_on;
+	bool more = loop.handler->second();
+	more |= tls_sweep();
+	loop.sweep_on = block_sweep() || more;
 }
 
 /* Until when there is nothing to do, as pollset_wait takes it. */

@@ -30,6 +30,19 @@ memory_take(struct memory *m, size_t count, size_t size)
 	return take(m, count * size, CACHE_LINE);
 }
 
+void *
+memory_take_pages(struct memory *m, size_t count, size_t size, size_t *stride)
+{
+	size_t page = (size_t)getpagesize();
+
+	*stride = (size + page - 1) / page * page;
+	if (size > SIZE_MAX / 2 || (count > 0 && *stride > SIZE_MAX / 2 / count)) {
+		m->overflow = true;
+		return NULL;
+	}
+	return take(m, count * *stride, page);
+}
+
 bool
 memory_map(struct memory *m)
 {
@@ -89,15 +102,9 @@ static struct {
 void
 block_place(struct memory *m, uint32_t count, size_t size)
 {
-	size_t page = (size_t)getpagesize();
-
-	pool.size = (size + page - 1) / page * page;
 	pool.count = count;
 	pool.idle = memory_take(m, count, sizeof *pool.idle);
-	if (size > SIZE_MAX / 2 || (count > 0 && pool.size > SIZE_MAX / 2 / count))
-		m->overflow = true;
-	else
-		pool.blocks = take(m, count * pool.size, page);
+	pool.blocks = memory_take_pages(m, count, size, &pool.size);
 }
 
 size_t

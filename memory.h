@@ -22,6 +22,12 @@ struct memory {
  */
 void *memory_take(struct memory *, size_t count, size_t size);
 
+/*
+ * The same, with each thing in whole pages of its own: the n-th is at n times `*stride`
+ * bytes.
+ */
+void *memory_take_pages(struct memory *, size_t count, size_t size, size_t *stride);
+
 /* Maps what has been counted, for the second time through.  False with errno set. */
 bool memory_map(struct memory *);
 

@@ -147,6 +147,12 @@ tls_rest(uint32_t conn)
 	(void)conn;
 }
 
+bool
+tls_sweep(void)
+{
+	return false;
+}
+
 const struct tls_counters *
 tls_count(void)
 {

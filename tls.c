@@ -15,7 +15,7 @@ enum {
 	 * certificate chains in one. */
 	OUTPUT = 4096 + 85,
 	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
-	SMALL = 4096,	  /* bytes of `input` that stay */
+	SMALL = 3584,	  /* bytes of `input` that stay: to the end of its first page */
 	RECORD = 16384,	  /* bytes in one, at most */
 	RECORDS = BR_SSL_BUFSIZE_INPUT, /* bytes received at once */
 	PULLS = 64, /* of the socket, in one read: a handshake's record takes two */
@@ -23,13 +23,21 @@ enum {
 	HANDSHAKE_RECORD = 22, /* the first byte of whoever speaks TLS */
 	/* The random generator is given new entropy after so many ... */
 	RESEED_CONNECTIONS = 1000,
-	RESEED_S = 3600 /* ... and by the first connection after so many seconds. */
+	RESEED_S = 3600, /* ... and by the first connection after so many seconds. */
+	SWEPT = 500	 /* engines whose memory is given back in one sweep */
+};
+
+/* Whether an engine is in use, and if not, since when. */
+enum state {
+	UNTOUCHED, /* it has no memory */
+	OPEN,	   /* a connection has it */
+	CLOSED,	   /* ... had it since the last sweep */
+	STALE	   /* ... had it before that */
 };
 
 struct engine {
 	br_ssl_server_context context;
 	const struct cert *cert; /* what its handshake uses; NULL once that is over */
-	bool open;		 /* a connection has it */
 	bool begun;		 /* a first byte has come */
 	bool established;
 	bool reported; /* its failure has been counted */
@@ -41,7 +49,11 @@ struct engine {
 };
 
 static struct {
-	struct engine *engines; /* by connection; NULL: plain sockets */
+	unsigned char *engines; /* by connection; NULL: plain sockets */
+	size_t stride;		/* bytes from one engine to the next */
+	uint8_t *states;	/* of each, an enum state */
+	uint32_t count;
+	uint32_t closed; /* how many are CLOSED or STALE */
 	const struct cert *cert;
 	br_hmac_drbg_context random;
 	uint64_t opened;      /* connections, ever */
@@ -63,7 +75,9 @@ tls_count(void)
 void
 tls_place(struct memory *m, uint32_t connections)
 {
-	tls.engines = memory_take(m, (size_t)connections + 1, sizeof *tls.engines);
+	tls.count = connections + 1;
+	tls.states = memory_take(m, tls.count, sizeof *tls.states);
+	tls.engines = memory_take_pages(m, tls.count, sizeof(struct engine), &tls.stride);
 	tls.sessions = memory_take(m, 1, SESSIONS);
 }
 
@@ -93,11 +107,17 @@ tls_may_renew(void)
 	return tls.outdated == 0;
 }
 
+static struct engine *
+engine_at(uint32_t conn)
+{
+	return (struct engine *)(void *)(tls.engines + conn * tls.stride);
+}
+
 /* NULL: a plain socket. */
 static struct engine *
 engine_of(uint32_t conn)
 {
-	return tls.engines != NULL && tls.engines[conn].open ? &tls.engines[conn] : NULL;
+	return tls.engines != NULL && tls.states[conn] == OPEN ? engine_at(conn) : NULL;
 }
 
 /* A handshake is over, in whatever way: it needs its certificate no more. */
@@ -241,14 +261,16 @@ void
 tls_open(uint32_t conn)
 {
 	static const char *protocols[] = { GUARD_PROTOCOL };
-	struct engine *e = tls.engines != NULL ? &tls.engines[conn] : NULL;
+	struct engine *e;
 
-	if (e == NULL)
+	if (tls.engines == NULL)
 		return;
+	e = engine_at(conn);
+	tls.closed -= tls.states[conn] != UNTOUCHED;
+	tls.states[conn] = OPEN;
 	br_ssl_server_context *c = &e->context;
 	e->cert = tls.cert;
 	tls.handshakes++;
-	e->open = true;
 	e->begun = e->established = e->reported = e->large = e->moved = false;
 	e->held = 0;
 	br_ssl_server_zero(c);
@@ -286,9 +308,28 @@ tls_close(uint32_t conn)
 	if (e == NULL)
 		return;
 	drop_cert(e);
-	if (e->large)
-		memory_drop(e->input + SMALL, sizeof e->input - SMALL);
-	e->open = false;
+	tls.states[conn] = CLOSED;
+	tls.closed++;
+}
+
+bool
+tls_sweep(void)
+{
+	uint32_t left = tls.closed, dropped = 0;
+
+	for (uint32_t conn = 1; left > 0 && dropped < SWEPT; conn++) {
+		uint8_t *state = &tls.states[conn];
+		if (*state != CLOSED && *state != STALE)
+			continue;
+		left--;
+		if (*state == STALE) {
+			memory_drop(engine_at(conn), tls.stride);
+			tls.closed--;
+			dropped++;
+		}
+		*state = *state == CLOSED ? STALE : UNTOUCHED;
+	}
+	return tls.closed > 0;
 }
 
 /*

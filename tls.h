@@ -63,6 +63,12 @@ void tls_finish(uint32_t conn);
 /* Nothing has come for a while: gives back the memory of a large record. */
 void tls_rest(uint32_t conn);
 
+/*
+ * Once a second: the memory of engines that no connection has had since the last time
+ * goes back to the system.  True while there is more to give back at the next.
+ */
+bool tls_sweep(void);
+
 struct tls_counters {
 	uint64_t handshakes; /* completed, ... */
 	uint64_t resumed;    /* ... and of these, of an earlier session */

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, open, packet, request,
 } from './client.mjs';
@@ -156,6 +157,40 @@ test('tables filled and emptied a hundred times are empty, and take no more memo
 	const last = await anonymous(server.pid);
 	t.diagnostic(`RssAnon: ${first} kB after 5 rounds, ${last} kB after 100`);
 	assert(last <= first + 64, `${first} kB became ${last} kB`);
+});
+
+test('TLS connections that have gone leave no memory, and those that stay keep theirs', async t => {
+	const COUNT = 250;
+	const server = await serve(t, {
+		binary, tls: await pair('P-256'), conf: { MaxConnections: COUNT, MaxPerAddress: COUNT },
+	});
+	const raws = [];
+	const visit = async () => {
+		const raw = await Raw.connect(server);
+		raw.write(request('/echo'));
+		assert.equal(await raw.status(), 200);
+		return raw;
+	};
+	/* A first one, for what the server touches once. */
+	(await visit()).destroy();
+	await connected(server, 0);
+	const before = await anonymous(server.pid);
+	for (let round = 0; round < 3; round++) {
+		while (raws.length < COUNT)
+			raws.push(await visit());
+		const during = await anonymous(server.pid);
+		const stays = raws.shift();
+		for (const raw of raws.splice(0))
+			raw.destroy();
+		await connected(server, 1);
+		const after = await until('the memory is given back', () => anonymous(server.pid),
+			kb => kb <= before + 100);
+		t.diagnostic(`RssAnon: ${before} kB before, ${during} kB during, ${after} kB after`);
+		assert(during > before + COUNT * 8);
+		stays.write(request('/echo'));
+		assert.equal(await stays.status(), 200);
+		raws.push(stays);
+	}
 });
 
 test('what cannot be mapped is refused at the start', async t => {

@@ -33,6 +33,13 @@ memory_take(struct memory *m, size_t count, size_t size)
 	return tables[table_count++].data;
 }
 
+void *
+memory_take_pages(struct memory *m, size_t count, size_t size, size_t *stride)
+{
+	*stride = size;
+	return memory_take(m, count, size);
+}
+
 bool
 memory_map(struct memory *m)
 {
