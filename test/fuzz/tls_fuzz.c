@@ -1,18 +1,30 @@
 /*
  * The whole server with TLS, on a network and with a clock of network.c's.  Its clients
- * are BearSSL's and do as they should: each shakes hands and asks for PREFIX.  The input
- * is what happens on the way to what they send: two bytes each time, the first says for
- * which of them and what:
+ * are BearSSL's: each makes its handshake and requests PREFIX, from the first step that
+ * names it.  The first one resumes a session that the server has had since it started,
+ * the second one has none.  The input is what happens to what they send: two bytes each
+ * time, the first one for the client and the step, the second one a number:
  *
- *     PASS     the next record gets through;  FIN, RST: none any more
- *     FLIP     so does the next one, with a bit of it flipped: which, says the second
- * byte CUT      with so many bytes fewer;  TWICE: two times;  DROP: not at all JUNK as
- * many bytes of the input come instead of it PIECES   the next system calls move at most
- * so many bytes;  WINDOW: it reads so many TIME     so many tenths of a second pass
+ *     PASS       the next record gets through
+ *     FLIP       the next one gets through with one bit flipped, which the number chooses
+ *     CUT        without so many bytes at its end
+ *     TWICE      two times
+ *     DROP       not
+ *     JUNK       as many bytes of the input are sent instead of it
+ *     PIECES     the next system calls move at most so many bytes
+ *     WINDOW     the client reads so many
+ *     TIME       so many tenths of a second pass
+ *     FIN, RST   no more records get through
+ *     HELLO      a ClientHello is sent whose extensions are as many bytes of the input
+ *     SESSION    the same with the ID of the session
  *
- * In the end all that is left gets through.  What must hold: a client with whom nothing
- * was done is answered, one whose record was changed is not, and when they have gone,
- * there is nothing left of them and the next one is served.
+ * In the end all other records get through.  A client to which nothing was done must be
+ * answered, one whose record was changed must not.  When they have gone, nothing of them
+ * may be left, and the next client is served (after one input in four).
+ *
+ * Keys and signatures are toys (--wrap), for real ones take most of the time.  The server
+ * checks points before it multiplies them, so the toy gets only points of the right
+ * length.
  */
 #include "fuzz.h"
 #include "network.h"
@@ -41,6 +53,8 @@ enum step {
 	TIME,
 	FIN,
 	RST,
+	HELLO,
+	SESSION,
 	STEP_KINDS
 };
 
@@ -54,10 +68,105 @@ struct client {
 
 static const unsigned char secret[32] = "any number below the order of P";
 static unsigned char certificate[64]; /* nobody reads it */
-static unsigned char point[BR_EC_KBUF_PUB_MAX_SIZE];
+static unsigned char public_point[BR_EC_KBUF_PUB_MAX_SIZE];
 static br_ec_public_key public_key;
 static struct client clients[CLIENTS];
+static br_ssl_session_parameters session;
 static const char greeting[] = "Welcome to SockJS!\n";
+
+/*
+ * Toys: a point's secret is an odd number, and multiplying points multiplies numbers
+ * modulo 2^64, so that both sides agree.  Any signature is valid.
+ */
+
+const br_ec_impl *__wrap_br_ec_get_default(void);
+br_ecdsa_sign __wrap_br_ecdsa_sign_asn1_get_default(void);
+
+static uint64_t
+toy_number(const unsigned char *data, size_t length)
+{
+	uint64_t number = 0;
+
+	for (size_t i = length < 8 ? 0 : length - 8; i < length; i++)
+		number = number << 8 | data[i];
+	return number | 1;
+}
+
+static void
+toy_put(unsigned char *point, size_t length, uint64_t number)
+{
+	memset(point, 0, length);
+	*point = length == 32 ? 0 : 4;
+	/* Where both the whole point and its x coordinate have it. */
+	for (size_t i = 0; i < 8; i++)
+		point[length - 1 - i] = point[8 - i] = (unsigned char)(number >> 8 * i);
+}
+
+static uint32_t
+toy_mul(unsigned char *point, size_t length, const unsigned char *factor,
+	size_t factor_length, int curve)
+{
+	size_t right;
+
+	br_ec_all_m31.generator(curve, &right);
+	CHECK(length == right && (right == 32 || *point == 4));
+	toy_put(point, length,
+		toy_number(point, length) * toy_number(factor, factor_length));
+	return 1;
+}
+
+static size_t
+toy_mulgen(unsigned char *point, const unsigned char *factor, size_t length, int curve)
+{
+	size_t right;
+
+	br_ec_all_m31.generator(curve, &right);
+	toy_put(point, right, toy_number(factor, length));
+	return right;
+}
+
+static size_t
+toy_sign(const br_ec_impl *ec, const br_hash_class *hash, const void *value,
+	 const br_ec_private_key *key, void *signature)
+{
+	(void)ec;
+	(void)hash;
+	(void)value;
+	(void)key;
+	memset(signature, 0x30, 70);
+	return 70;
+}
+
+static uint32_t
+toy_verify(const br_ec_impl *ec, const void *hash, size_t hash_length,
+	   const br_ec_public_key *key, const void *signature, size_t length)
+{
+	(void)ec;
+	(void)hash;
+	(void)hash_length;
+	(void)key;
+	(void)signature;
+	return length == 70;
+}
+
+const br_ec_impl *
+__wrap_br_ec_get_default(void)
+{
+	static br_ec_impl toy;
+
+	toy = br_ec_all_m31;
+	toy.mul = toy_mul;
+	toy.mulgen = toy_mulgen;
+	return &toy;
+}
+
+br_ecdsa_sign
+__wrap_br_ecdsa_sign_asn1_get_default(void)
+{
+	return toy_sign;
+}
+
+static void make_session(void);
 
 /* As main does, but for options, files and signals. */
 int
@@ -79,13 +188,14 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	certs[0].key.ec =
 	    (br_ec_private_key){ BR_EC_secp256r1, (unsigned char *)(uintptr_t)secret,
 				 sizeof secret };
-	CHECK(br_ec_compute_pub(br_ec_get_default(), &public_key, point,
+	CHECK(br_ec_compute_pub(br_ec_get_default(), &public_key, public_point,
 				&certs[0].key.ec) > 0);
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
 	open_sockets();
 	log_flush();
+	make_session();
 	memory_remember();
 	return 0;
 }
@@ -97,20 +207,36 @@ run(uint32_t milliseconds)
 }
 
 static void
-start_client(struct client *c)
+start_client(struct client *c, bool resumes)
 {
 	static const uint8_t address[4] = { 127, 0, 0, 1 };
+	static const char *protocols[] = { "http/1.1" };
+	static const uint16_t suites[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	};
 	br_ssl_engine_context *engine = &c->tls.eng;
 
 	*c = (struct client){ .socket = network_connect(address, sizeof address) };
 	CHECK(c->socket != 0);
-	br_ssl_client_init_full(&c->tls, &(br_x509_minimal_context){ 0 }, NULL, 0);
+	br_ssl_client_zero(&c->tls);
+	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+	/* With few suites, curves and hashes, for each takes time. */
+	br_ssl_engine_set_suites(engine, suites, 1);
+	br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+	br_ssl_engine_set_default_chapol(engine);
 	br_x509_knownkey_init_ec(&c->key, &public_key, BR_KEYTYPE_SIGN);
 	br_ssl_engine_set_x509(engine, &c->key.vtable);
 	br_ssl_engine_set_buffer(engine, c->buffer, sizeof c->buffer, 1);
 	br_ssl_engine_inject_entropy(engine, secret, sizeof secret);
 	engine->rng_os_rand_done = 1;
-	CHECK(br_ssl_client_reset(&c->tls, NULL, 0));
+	br_ssl_engine_set_ec(engine, __wrap_br_ec_get_default());
+	br_ssl_engine_set_ecdsa(engine, toy_verify);
+	if (resumes) {
+		br_ssl_engine_set_protocol_names(engine, protocols, 1);
+		br_ssl_engine_set_session_parameters(engine, &session);
+	}
+	CHECK(br_ssl_client_reset(&c->tls, NULL, resumes));
 }
 
 /* It reads what has come, and asks as soon as it may. */
@@ -194,6 +320,44 @@ send_record(struct client *c, enum step step, unsigned number, const uint8_t **d
 	network_send(c->socket, record, length);
 }
 
+/* A ClientHello whose extensions are the next `length` bytes of the input. */
+static void
+send_hello(struct client *c, bool resumes, size_t length, const uint8_t **data,
+	   size_t *left)
+{
+	char bytes[512];
+	struct text t;
+	size_t id = resumes ? session.session_id_len : 0;
+
+	length = length < *left ? length : *left;
+	size_t body = 2 + 32 + 1 + id + 4 + 2 + 2 + length;
+	text_init(&t, bytes, sizeof bytes);
+	text_put(&t, "\x16\3\1\0", 4);
+	text_char(&t, 0);
+	t.data[3] = (char)((body + 4) >> 8);
+	t.data[4] = (char)(body + 4);
+	text_put(&t, "\1\0", 2);
+	text_char(&t, (char)(body >> 8));
+	text_char(&t, (char)body);
+	text_put(&t, "\3\3", 2);
+	text_put(&t, (const char *)secret, 32);
+	text_char(&t, (char)id);
+	text_put(&t, (const char *)session.session_id, id);
+	text_put(&t, "\0\2", 2);
+	text_char(&t, (char)(session.cipher_suite >> 8));
+	text_char(&t, (char)session.cipher_suite);
+	text_put(&t, "\1\0", 2);
+	text_char(&t, (char)(length >> 8));
+	text_char(&t, (char)length);
+	text_put(&t, (const char *)*data, length);
+	CHECK(!t.overflow && t.length == 5 + 4 + body);
+	*data += length;
+	*left -= length;
+	c->disturbed = true;
+	c->changed |= !c->asked;
+	network_send(c->socket, t.data, t.length);
+}
+
 static void
 take_step(struct client *c, enum step step, unsigned number, const uint8_t **data,
 	  size_t *left)
@@ -206,14 +370,17 @@ take_step(struct client *c, enum step step, unsigned number, const uint8_t **dat
 	case FIN: network_finish(c->socket); break;
 	case RST: network_abort(c->socket); break;
 	case TIME: break;
+	case HELLO:
+	case SESSION: send_hello(c, step == SESSION, number, data, left); break;
 	default: send_record(c, step, number, data, left);
 	}
-	if (step >= WINDOW)
+	if (step >= WINDOW && step < HELLO)
 		for (unsigned i = 0; i < CLIENTS; i++)
 			clients[i].disturbed |= step == TIME || c == &clients[i];
 	run(time);
 	for (unsigned i = 0; i < CLIENTS; i++)
-		think(&clients[i]);
+		if (clients[i].socket != 0)
+			think(&clients[i]);
 }
 
 /* All that it has still to say gets through. */
@@ -255,25 +422,46 @@ check_left(void)
 	tls_renew(&certs[0]);
 }
 
+/* A client whose session the server keeps from its start on. */
+static void
+make_session(void)
+{
+	start_client(&clients[0], false);
+	check_client(&clients[0]);
+	br_ssl_engine_get_session_parameters(&clients[0].tls.eng, &session);
+	CHECK(session.session_id_len == 32);
+	check_left();
+	network_reset();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
+	bool another = length % 4 == 0; /* for it takes half of the time */
+
 	memory_reset();
 	network_reset();
 	for (unsigned i = 0; i < CLIENTS; i++)
-		start_client(&clients[i]);
+		clients[i].socket = 0;
 	for (unsigned steps = 0; steps < STEPS && length > 0; steps++) {
 		unsigned first = fuzz_first(&data, &length);
 		unsigned second = fuzz_first(&data, &length);
+		if (clients[first % CLIENTS].socket == 0)
+			start_client(&clients[first % CLIENTS], first % CLIENTS == 0);
 		take_step(&clients[first % CLIENTS],
 			  (enum step)(first / CLIENTS % STEP_KINDS), second, &data,
 			  &length);
 	}
 	for (unsigned i = 0; i < CLIENTS; i++)
-		check_client(&clients[i]);
+		if (clients[i].socket != 0)
+			check_client(&clients[i]);
 	check_left();
-	start_client(&clients[0]);
+	if (!another)
+		return 0;
+	start_client(&clients[0], true);
 	check_client(&clients[0]);
+	CHECK(memcmp(clients[0].tls.eng.session.session_id, session.session_id,
+		     session.session_id_len) == 0);
 	check_left();
 	return 0;
 }
