@@ -16,8 +16,10 @@ const trusting = { TrustedProxies: ['127.0.0.1'], Log: 'log', LogLevel: 'debug' 
 
 /* A server, and a client's view of the proxy before it. */
 async function behind(t, name, { conf, changes = [], ...options } = {}) {
+	let proxy;
+	t.after(() => proxy?.stop()); /* first, even if the server does not end well */
 	const server = await serve(t, { conf: { ...trusting, ...conf }, ...options });
-	const proxy = await proxies[name](t, name, [['127.0.0.1:1111', `127.0.0.1:${server.port}`], ...changes]);
+	proxy = await proxies[name](t, name, [['127.0.0.1:1111', `127.0.0.1:${server.port}`], ...changes]);
 	return { server, proxy };
 }
 
@@ -111,6 +113,31 @@ for (const name of Object.keys(proxies)) {
 			const log = await readFile(path.join(server.dir, 'log'), 'utf8');
 			const who = [...log.matchAll(/ ([\d.]+):\d+ requests \/echo\/websocket/g)].map(([, address]) => address);
 			assert.deepEqual(who, [A, A, A, ...Array(4).fill('127.0.0.2')]);
+		});
+
+		test('streams each message without delay, without TLS too', async t => {
+			const plain = await freePort();
+			const changes = name === 'nginx.conf' ? [['ssl http2;', `ssl http2;\n\tlisten 127.0.0.1:${plain};`]]
+				: [['alpn h2,http/1.1', `alpn h2,http/1.1\n\tbind 127.0.0.1:${plain}`]];
+			const { server, proxy } = await behind(t, name, { changes });
+			for (const front of [proxy, Object.assign(Object.create(proxy), { port: plain, tls: undefined })])
+				for (const kind of ['xhr-streaming', 'eventsource', 'plain']) {
+					const room = `${kind} ${front.port}`;
+					const sender = await open(server), receiver = await visit(front, kind);
+					receiver.join('receiver', room);
+					await receiver.gets(joined('receiver', room, true));
+					sender.join('sender', room);
+					await receiver.gets(joined('sender', room, false));
+					const times = [];
+					for (let i = 0; i < 9; i++) {
+						const begin = performance.now();
+						await tells(sender, receiver, say('sender', room, i));
+						times.push(performance.now() - begin);
+					}
+					const median = times.sort((a, b) => a - b)[4];
+					t.diagnostic(`${front.tls ? 'TLS' : 'TCP'}, ${kind}: ${median.toFixed(1)} ms`);
+					assert(median < 100, `${kind}: ${times.map(Math.round)}`);
+				}
 		});
 
 		test('shows the page, but neither how the server is nor what else is there', async t => {
