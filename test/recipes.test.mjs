@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import http2 from 'node:http2';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { OPCODE, Raw, frame, handshake, joined, left, open, packet } from './client.mjs';
 import { haproxy, nginx, transports, visit } from './proxy.mjs';
 import { bounded, freePort, serve, start, test, until } from './server.mjs';
@@ -113,6 +114,19 @@ for (const name of Object.keys(proxies)) {
 			const log = await readFile(path.join(server.dir, 'log'), 'utf8');
 			const who = [...log.matchAll(/ ([\d.]+):\d+ requests \/echo\/websocket/g)].map(([, address]) => address);
 			assert.deepEqual(who, [A, A, A, ...Array(4).fill('127.0.0.2')]);
+		});
+
+		test('a server that does not respond for 4 s keeps its calls', async t => {
+			const { server, proxy } = await behind(t, name);
+			const calls = await Promise.all(transports.map(transport => call(proxy, transport, transport)));
+			server.signal('SIGSTOP');
+			await setTimeout(4000);
+			for (const [i, { caller }] of calls.entries())
+				caller.send(say('caller', transports[i], 'hello'));
+			await setTimeout(500); /* for the proxy to refuse them, if it does */
+			server.signal('SIGCONT');
+			for (const [i, { callee }] of calls.entries())
+				await callee.gets(say('caller', transports[i], 'hello'));
 		});
 
 		test('streams each message without delay, without TLS too', async t => {
