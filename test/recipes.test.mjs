@@ -9,7 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { OPCODE, Raw, frame, handshake, joined, left, open, packet } from './client.mjs';
 import { haproxy, nginx, transports, visit } from './proxy.mjs';
 import { bounded, freePort, serve, start, test, until } from './server.mjs';
-import { ask, fresh } from './sockjs.mjs';
+import { ask, eventually, fresh, message } from './sockjs.mjs';
 
 const SOON = 3000; /* milliseconds: less than a SockJS session lives without a receiver */
 const proxies = { 'haproxy.cfg': haproxy, 'nginx.conf': nginx };
@@ -57,6 +57,95 @@ async function browse(proxy) {
 	await bounded(once(browser, 'connect'), 'a connection');
 	assert.equal(browser.alpnProtocol, 'h2');
 	return browser;
+}
+
+/* Addresses that clients have for a server that trusts 127.0.0.1, from which they connect. */
+const ATTACKER = '203.0.113.1', OTHER = '203.0.113.2';
+const from = address => ({ 'X-Forwarded-For': address });
+
+/*
+ * Begins `count` requests whose bodies stay incomplete after `sent` bytes.  Each has the status
+ * of its response in `status`, and `end` sends the rest of its body.
+ */
+const incomplete = {
+	async 'HTTP/1.1'(proxy, count, sent) {
+		const open = async () => {
+			const raw = await Raw.connect(proxy);
+			const whole = message(`/echo${fresh()}/xhr_send`,
+				{ method: 'POST', body: `["${'x'.repeat(sent)}"]`, ...from(ATTACKER) });
+			raw.write(whole.subarray(0, -3));
+			return { status: raw.status(), end: () => raw.write(whole.subarray(-3)) };
+		};
+		return Promise.all(Array.from({ length: count }, open));
+	},
+	async 'HTTP/2'(proxy, count, sent) {
+		const CONNECTIONS = 3;
+		const browsers = await Promise.all(Array.from({ length: CONNECTIONS }, () => browse(proxy)));
+		return Array.from({ length: count }, (_, i) => {
+			const stream = browsers[i % CONNECTIONS].request({ ':method': 'POST',
+				':path': `/echo${fresh()}/xhr_send`, 'content-length': sent + 4, ...from(ATTACKER) });
+			stream.on('error', () => {}); /* the proxy may reset it */
+			stream.write(`["${'x'.repeat(sent - 1)}`);
+			return {
+				status: once(stream, 'response').then(([headers]) => headers[':status']),
+				end: () => stream.end('x"]'),
+			};
+		});
+	},
+};
+
+/* Two clients of another address join a room and exchange messages. */
+async function talk(proxy, room) {
+	const options = { headers: from(OTHER) };
+	const caller = await open(proxy, options);
+	caller.join('caller', room);
+	await caller.gets(joined('caller', room, true));
+	const callee = await open(proxy, options);
+	callee.join('callee', room);
+	await Promise.all([caller, callee].map(each => each.gets(joined('callee', room, false))));
+	await tells(caller, callee, say('caller', room, 'hello'));
+	await tells(callee, caller, say('callee', room, 'hello'));
+}
+
+const INCOMPLETE = 280; /* more than MaxConnections */
+
+for (const [version, make] of Object.entries(incomplete)) {
+	const begin = async (proxy, sent) => {
+		const requests = await make(proxy, INCOMPLETE, sent);
+		for (const { status } of requests)
+			status.catch(() => {}); /* some stay without a response */
+		return requests;
+	};
+	for (const name of Object.keys(proxies))
+		test(`${name}: incomplete bodies over ${version} take no connection of the server`, async t => {
+			const { server, proxy } = await behind(t, name);
+			const requests = await begin(proxy, 1);
+			await bounded(talk(proxy, 'r'), 'a call', SOON);
+			assert.equal((await server.counters()).http_requests, 2, 'those of the call');
+			requests[0].end();
+			assert.equal(await bounded(requests[0].status, 'a response'), 404, 'there is no such session');
+			if (name === 'haproxy.cfg')
+				for (const { status } of requests.slice(1))
+					assert.equal(await bounded(status, 'the timeout'), 408);
+			await talk(proxy, 's');
+		});
+
+	/* HAProxy forwards a body that is longer than its buffer as it comes; nginx never does. */
+	test(`haproxy.cfg: long incomplete bodies over ${version} take no more than MaxPerAddress`, async t => {
+		const allow = [/ warn - refused connections: \d+$/];
+		const { server, proxy } = await behind(t, 'haproxy.cfg', { conf: { MaxPerAddress: 64 }, allow });
+		const requests = await begin(proxy, 20_000);
+		const statuses = [];
+		for (const { status } of requests)
+			status.then(got => statuses.push(got), () => {});
+		await until('the rest is refused', () => server.counters(), counters =>
+			counters.connections === 64 && counters.connections_refused >= INCOMPLETE - 64);
+		/* HAProxy keeps a refused request until the server closes its connection, after 2 s. */
+		await eventually('a free connection', () => ask(proxy, '/echo', from(OTHER)), ({ status }) => status === 200);
+		await bounded(talk(proxy, 'r'), 'a call', SOON);
+		assert(statuses.includes(503));
+		assert(statuses.every(status => [502, 503].includes(status)), `${statuses}`);
+	});
 }
 
 for (const name of Object.keys(proxies)) {
