@@ -1,10 +1,11 @@
 /* Several servers behind HAProxy with proxy/fleet.cfg: rooms stay whole, whatever comes and goes. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { Raw, joined, packet } from './client.mjs';
+import { beside } from './bystanders.mjs';
+import { OPCODE, Raw, frame, joined, packet, request } from './client.mjs';
 import { haproxy, transports, visit } from './proxy.mjs';
 import { bounded, freePort, start, test, until } from './server.mjs';
-import { ask, eventually, exchange, under } from './sockjs.mjs';
+import { ask, eventually, exchange, fresh, under } from './sockjs.mjs';
 
 const conf = { TrustedProxies: ['127.0.0.1'] };
 
@@ -26,10 +27,12 @@ async function member(t) {
 }
 
 async function fleet(t) {
+	let proxy;
+	t.after(() => proxy?.stop()); /* first, even if a server does not end well */
 	const servers = { 1: await member(t), 2: await member(t), 3: await member(t) };
 	const ports = Object.fromEntries(Object.entries(servers).map(([id, { port }]) => [id, port]));
 	const peers = await freePort();
-	const proxy = await haproxy(t, 'fleet.cfg', configured(ports, peers));
+	proxy = await haproxy(t, 'fleet.cfg', configured(ports, peers));
 	return { servers, ports, peers, proxy };
 }
 
@@ -132,6 +135,19 @@ async function lose(t, proxy, rooms, id, how) {
 	assert(!Object.values(await places(proxy)).includes(id));
 }
 
+/* What HAProxy knows of a server: `status`, `chkfail` (checks that failed), `chkdown` (times it was down), ... */
+async function stat(proxy, id) {
+	const [names, ...lines] = (await proxy.command('show stat')).split('\n').map(line => line.split(','));
+	const values = lines.find(([backend, server]) => backend === 'rooms' && server === `s${id}`);
+	return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+}
+
+/* Neither now nor before. */
+async function neverDown(proxy, id) {
+	const { status, chkdown } = await stat(proxy, id);
+	assert.deepEqual({ status: status.slice(0, 2), chkdown }, { status: 'UP', chkdown: '0' });
+}
+
 describe('a fleet', { concurrency: 3 }, () => {
 	test('every room is whole, on one of all servers', async t => {
 		const { servers, proxy } = await fleet(t);
@@ -163,6 +179,19 @@ describe('a fleet', { concurrency: 3 }, () => {
 		await each(rooms, room => room.join('plain'));
 		await each(rooms, room => room.isWhole());
 		assert((await choose(proxy, named('new', 40))).includes(2));
+	});
+
+	test('a server that misses two checks keeps its rooms', async t => {
+		const { servers, proxy } = await fleet(t);
+		const rooms = await open(proxy, 18);
+		await split(proxy, rooms, 1);
+		servers[1].signal('SIGSTOP');
+		await eventually('two checks failed', () => stat(proxy, 1), ({ chkfail }) => Number(chkfail) >= 2);
+		servers[1].signal('SIGCONT');
+		await each(rooms, room => room.isWhole());
+		await eventually('it is healthy', () => stat(proxy, 1), ({ status }) => status === 'UP');
+		await each(rooms, room => room.isWhole());
+		await neverDown(proxy, 1);
 	});
 
 	test('when a server is added, rooms stay, and a quarter of the keys is its own', async t => {
@@ -226,4 +255,68 @@ describe('a fleet', { concurrency: 3 }, () => {
 		const [room] = await Promise.all([Room.open(proxy, longest), Room.open(proxy, 'A-Z_09')]);
 		await bounded(room.isWhole(), 'a room of the longest key');
 	});
+});
+
+const FLOODERS = 60;
+const FLOOD = 5000; /* milliseconds, several checks */
+const MEMBERS = 16, ID = 128; /* MaxPeers, and bytes of a UserId at most */
+const KEY = 'room-0';
+
+/* Sends this repeatedly, as fast as HAProxy receives it, and ignores the responses. */
+function pour(raw, bytes) {
+	const write = () => {
+		while (!raw.socket.destroyed && raw.socket.write(bytes))
+			;
+	};
+	raw.drained().catch(() => {});
+	raw.socket.on('drain', () => setImmediate(write));
+	write();
+}
+
+/* What makes a connection of each flood, and what that sends. */
+const floods = {
+	async 'pings in a full room'(place) {
+		for (let i = 0; i < MEMBERS; i++) {
+			const raw = await Raw.websocket(place);
+			raw.text(packet('connect', `${i} `.padEnd(ID, 'x'), 'full', '{}'));
+			raw.drained().catch(() => {});
+		}
+		const pings = Buffer.concat(Array(100).fill(frame(OPCODE.text, packet('ping', 'x', 'full', '{}'))));
+		return [() => Raw.websocket(place), pings];
+	},
+	async 'SockJS payloads of 1,024 messages'(place) {
+		const payload = JSON.stringify(Array(1024).fill(packet('ping', 'x', 'r', '{}')));
+		return [() => Raw.websocket(place, { path: `${place.prefix}${fresh()}/websocket` }), frame(OPCODE.text, payload)];
+	},
+	async 'pipelined requests'(place) {
+		return [() => Raw.connect(place), request(`${place.prefix}/nowhere`).repeat(100)];
+	},
+};
+
+describe('a fleet in a flood', () => {
+	for (const [what, flood] of Object.entries(floods))
+		test(`of ${what} keeps its calls`, async t => {
+			const { servers, proxy } = await fleet(t);
+			const place = under(proxy, `/${KEY}/echo`);
+			await beside(t, place, async ({ rounds }) => {
+				const [connect, bytes] = await flood(place);
+				const raws = await Promise.all(Array.from({ length: FLOODERS }, connect));
+				for (const raw of raws)
+					pour(raw, bytes);
+				const begin = performance.now();
+				do
+					await rounds(5);
+				while (performance.now() - begin < FLOOD);
+				assert(raws.every(raw => !raw.socket.destroyed), 'the flood goes on');
+				const id = (await places(proxy))[KEY];
+				const { chkfail, chkdown } = await stat(proxy, id);
+				t.diagnostic(`checks that failed: ${chkfail}, times down: ${chkdown}`);
+				await neverDown(proxy, id);
+				const { packets_received, http_requests } = await servers[id].counters();
+				t.diagnostic(`packets: ${packets_received}, requests: ${http_requests}`);
+				assert(packets_received + http_requests > 5000, 'the flood arrives');
+				for (const raw of raws)
+					raw.destroy();
+			});
+		});
 });
