@@ -28,7 +28,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory entropy rate source rooms packet logfile log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web frame session sockjs signaller page status
-UNITS = text json http ws memory rate source rooms packet log conf cert guard frame signaller
+UNITS = text json http ws memory rate source rooms packet log conf cert guard frame signaller share
 HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h guard.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
@@ -52,6 +52,10 @@ $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 
 # With sessions of the test's own.
 $(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log logfile))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
+
+# With connections and a clock of the test's own.
+$(B)/share_test: $(addprefix $(B)/,$(addsuffix .o,test/share_test share memory))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)

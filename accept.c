@@ -198,6 +198,10 @@ static bool
 accept_one(int listener)
 {
 	struct socket_address peer;
+
+	/* Connections that are closing give way; until then it stays in the backlog. */
+	if (conn_held() == accepting.limits.most && conn_evict())
+		return false;
 	int fd = socket_accept(listener, &peer, accepting.limits.silence);
 
 	if (fd >= 0 && conn_held() < accepting.limits.most) {

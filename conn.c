@@ -15,6 +15,7 @@ enum {
 	READ = 65536,	/* bytes a turn, of one connection */
 	FLUSH = 131072, /* bytes a turn, to one connection */
 	LARGE = 16384,	/* bytes of a message that it costs to copy */
+	EVICT = 64,	/* connections that conn_evict looks at */
 	LINGER_S = 2,	/* for a peer to close after we have */
 	RESTS_MS = 1000 /* without an event, after which TLS gives memory back */
 };
@@ -65,9 +66,10 @@ static struct {
 	struct conn_counters counters;
 
 	struct conn *conns;
-	uint32_t unused; /* numbers above this one have never been used */
-	uint32_t free;	 /* the first of those given back */
-	uint32_t held;	 /* all that are not free */
+	uint32_t unused;  /* numbers above this one have never been used */
+	uint32_t free;	  /* the first of those given back */
+	uint32_t held;	  /* all that are not free */
+	uint32_t evicted; /* where conn_evict was last */
 	uint32_t first_changed, last_changed;
 } table;
 
@@ -507,6 +509,28 @@ refuse_plain(uint32_t number)
 	end_here(number);
 }
 
+/* A read returned nothing: for FIN (0), or for an error. */
+static void
+end_input(uint32_t number, int error)
+{
+	struct conn *c = &table.conns[number];
+
+	errno = error;
+	if (error == 0)
+		conn_finish(number);
+	else if (error == EPROTO)
+		refuse_plain(number);
+	else if (error == ECONNABORTED)
+		end_here(number);
+	else if (!would_wait())
+		abort_failed(number);
+	if (c->in_length == 0 || c->state != OPEN)
+		drop_input(c);
+	/* The handshake may have produced output. */
+	if (is_unsent(number))
+		schedule_settle(number);
+}
+
 void
 conn_deliver(uint32_t number)
 {
@@ -518,33 +542,27 @@ conn_receive(uint32_t number)
 {
 	struct conn *c = &table.conns[number];
 
+	/* An empty read would look like FIN. */
+	if (c->full)
+		return;
 	if (c->in == NULL)
 		c->in = block_take();
 	if (c->in == NULL) {
 		conn_abort(number);
 		return;
 	}
-	size_t room = c->in_most > c->in_length ? c->in_most - c->in_length : 0;
+	size_t room = c->in_most - c->in_length;
 	ssize_t n =
 	    tls_read(number, c->fd, c->in + c->in_length, room < READ ? room : READ);
 	if (n > 0) {
 		table.counters.bytes_in += (uint64_t)n;
 		deliver_input(number, c->in_length + (size_t)n);
-		return;
+	} else {
+		end_input(number, n == 0 ? 0 : errno);
 	}
-	if (n == 0)
-		conn_finish(number);
-	else if (errno == EPROTO)
-		refuse_plain(number);
-	else if (errno == ECONNABORTED)
-		end_here(number);
-	else if (!would_wait())
-		abort_failed(number);
-	if (c->in_length == 0 || c->state != OPEN)
-		drop_input(c);
-	/* The handshake may have produced output. */
-	if (is_unsent(number))
-		schedule_settle(number);
+	/* Reading TLS can also send, and so begin or end a wait for POLLOUT. */
+	if (tls_used() && c->state == OPEN)
+		watch(number);
 }
 
 bool
@@ -592,6 +610,20 @@ free_conn(uint32_t number)
 	c->next = table.free;
 	table.free = number;
 	table.held--;
+}
+
+bool
+conn_evict(void)
+{
+	/* In turn, so that a search goes on where the last one ended. */
+	for (unsigned i = 0; i < EVICT && table.unused > 0; i++) {
+		table.evicted = table.evicted % table.unused + 1;
+		if (table.conns[table.evicted].state == LINGERING) {
+			conn_abort(table.evicted);
+			return true;
+		}
+	}
+	return false;
 }
 
 bool

@@ -94,6 +94,9 @@ void conn_let_in(uint32_t conn);
 void conn_refuse(uint32_t conn, const char *answer);
 /* Connections that have a number. */
 uint32_t conn_held(void);
+/* Closes one that only waits for its peer's FIN, at the end of the turn.  False if there
+ * was none among those it looked at. */
+bool conn_evict(void);
 
 /*
  * For share.c

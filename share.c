@@ -7,6 +7,7 @@
 
 enum {
 	BUDGET_US = 5000,    /* of a turn, for all input */
+	HEAVY_US = 1000,     /* above which a connection waits behind others next time */
 	LONGEST_US = 1000000 /* that a step of a handshake is taken to last */
 };
 
@@ -27,7 +28,7 @@ struct share {
 	uint32_t after, before; /* neighbours in its queue */
 	enum queue_name queue;
 	bool unread; /* `received` has kept input that it has not looked at */
-	bool heavy;  /* took more than its share when it was last served */
+	bool heavy;  /* took much time when it was last served, or has more input */
 };
 
 static struct {
@@ -133,8 +134,9 @@ serve_input(uint32_t conn)
 		conn_receive(conn);
 	turn.served = outer;
 	s->unread = s->unread && conn_has_input(conn);
-	if ((s->unread || (tls_readable(conn) && conn_takes_input(conn))) &&
-	    conn_is_open(conn))
+	s->heavy = (s->unread || (tls_readable(conn) && conn_takes_input(conn))) &&
+		   conn_is_open(conn);
+	if (s->heavy)
 		enqueue(conn, BACKLOG);
 }
 
@@ -146,7 +148,7 @@ serve_share(uint32_t conn)
 	if (!turn.timed)
 		return;
 	uint64_t now = pollset_clock();
-	turn.shares[conn].heavy = now - turn.begun > turn.share;
+	turn.shares[conn].heavy |= now - turn.begun > HEAVY_US;
 	turn.begun = now;
 }
 
@@ -163,7 +165,7 @@ share_begin(uint32_t ready)
 void
 share_skip(void)
 {
-	turn.begun = pollset_clock();
+	turn.turn_began = turn.begun = pollset_clock();
 }
 
 void
@@ -187,7 +189,7 @@ share_serve(uint32_t conn, short events)
 	} else if (tls_in_handshake(conn)) {
 		enqueue(conn, HANDSHAKES);
 		conn_hold_back(conn, true);
-	} else if (s->heavy) {
+	} else if (s->heavy || turn.begun - turn.turn_began > BUDGET_US) {
 		enqueue(conn, BACKLOG);
 	} else {
 		serve_share(conn);

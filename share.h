@@ -37,7 +37,7 @@ bool share_check(uint32_t conn);
 void share_begin(uint32_t ready);
 /* Handles events of a connection (poll(2)). */
 void share_serve(uint32_t conn, short events);
-/* What is done now counts for no connection's share. */
+/* What has been done so far in this turn does not count towards its budget. */
 void share_skip(void);
 
 /* Are there connections with more input than they could be served? */

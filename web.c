@@ -273,7 +273,7 @@ receive_frames(uint32_t conn, char *data, size_t length)
 	size_t kept = read_frames(conn, (unsigned char *)data + done, length - done);
 	if (done > 0 && kept > 0)
 		memmove(data, data + done, kept);
-	if (!ch->ws.in_message && kept == 0 && !ch->ws.in_frame)
+	if (ch->again || (!ch->ws.in_message && kept == 0 && !ch->ws.in_frame))
 		ch->begun = 0;
 	else if (ch->begun == 0)
 		ch->begun = conn_now();

@@ -50,6 +50,7 @@ static unsigned socket_count;
 static int accept_error;
 static bool interrupted;
 static uint64_t now, until; /* milliseconds */
+static uint64_t start = (uint64_t)START * 1000;
 static uint32_t micro;	    /* microseconds since `now` */
 static uint64_t turn_began; /* in microseconds; 0: the server waits */
 static unsigned idle_turns;
@@ -99,9 +100,15 @@ network_reset(void)
 	socket_count = 0;
 	accept_error = 0;
 	interrupted = false;
-	now = (uint64_t)START * 1000;
+	now = start;
 	micro = 0;
 	turn_began = 0;
+}
+
+void
+network_remember(void)
+{
+	start = now;
 }
 
 unsigned
@@ -298,6 +305,7 @@ __wrap_recv(int fd, void *data, size_t length, int flags)
 	size_t n = s->in.end - s->in.start;
 
 	(void)flags;
+	CHECK(length > 0);
 	n = take_piece(s, n < length ? n : length);
 	if (n == 0) {
 		errno = s->aborted ? ECONNRESET : EAGAIN;

@@ -12,6 +12,8 @@ enum { NETWORK_SOCKETS = 64 }; /* connections in one input, at most */
 
 /* No connections, and the clock as at first. */
 void network_reset(void);
+/* network_reset sets the clock to the present time from here on. */
+void network_remember(void);
 
 /*
  * Runs the server until it waits and so many milliseconds have passed, or it has been

@@ -1,0 +1,372 @@
+/* How connections share a turn, with a clock and connections of the test's own. */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "share.h"
+#include "conn.h"
+#include "pollset.h"
+#include "tls.h"
+#include "unit.h"
+
+#include <sys/mman.h>
+
+enum { CONNS = 100, BUDGET = 5000 };
+
+static struct {
+	uint64_t clock, woken_at; /* microseconds */
+	struct conn_state {
+		bool closed, full, readable, shaking, held_back, resumes;
+		unsigned messages; /* in its block, that `received` has not handled */
+		unsigned coming;   /* that the next read returns */
+		unsigned cost;	   /* microseconds for each */
+		unsigned handled;
+	} conns[CONNS + 1];
+	char order[4096]; /* the connections that were served, one byte each */
+	size_t served;
+} world;
+
+uint64_t
+pollset_clock(void)
+{
+	return world.clock;
+}
+
+uint64_t
+pollset_woken_at(void)
+{
+	return world.woken_at;
+}
+
+void
+pollset_touch(uint32_t conn)
+{
+	assert_in_range(conn, 1, CONNS);
+}
+
+bool
+conn_is_open(uint32_t conn)
+{
+	return !world.conns[conn].closed;
+}
+
+bool
+conn_takes_input(uint32_t conn)
+{
+	return !world.conns[conn].full && !world.conns[conn].held_back;
+}
+
+bool
+conn_has_input(uint32_t conn)
+{
+	return world.conns[conn].messages > 0;
+}
+
+/* As a layer above does it: one message at least, and then while there is time. */
+void
+conn_deliver(uint32_t conn)
+{
+	struct conn_state *c = &world.conns[conn];
+
+	world.order[world.served++] = (char)conn;
+	while (c->messages > 0) {
+		c->handled++;
+		if (c->resumes)
+			share_resume(conn);
+		c->messages--;
+		world.clock += c->cost;
+		if (c->messages > 0 && share_over(conn))
+			break;
+	}
+}
+
+void
+conn_receive(uint32_t conn)
+{
+	world.conns[conn].messages += world.conns[conn].coming;
+	world.conns[conn].coming = 0;
+	conn_deliver(conn);
+}
+
+void
+conn_discard(uint32_t conn)
+{
+	assert_true(world.conns[conn].closed);
+}
+
+void
+conn_abort_dead(uint32_t conn)
+{
+	world.conns[conn].closed = true;
+}
+
+void
+conn_finish(uint32_t conn)
+{
+	world.conns[conn].closed = true;
+}
+
+void
+conn_writable(uint32_t conn)
+{
+	(void)conn;
+}
+
+void
+conn_hold_back(uint32_t conn, bool hold)
+{
+	world.conns[conn].held_back = hold;
+}
+
+bool
+tls_readable(uint32_t conn)
+{
+	return world.conns[conn].readable;
+}
+
+bool
+tls_in_handshake(uint32_t conn)
+{
+	return world.conns[conn].shaking;
+}
+
+static struct memory memory;
+
+static int
+start(void **state)
+{
+	(void)state;
+	memset(&world, 0, sizeof world);
+	world.clock = 1000000;
+	memory = (struct memory){ 0 };
+	share_place(&memory, CONNS);
+	assert_true(memory_map(&memory));
+	share_place(&memory, CONNS);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	for (uint32_t conn = 1; conn <= CONNS; conn++)
+		share_closed(conn);
+	assert_false(share_has_backlog());
+	assert_true(share_handshake_at() == UINT64_MAX);
+	return munmap(memory.base, memory.used);
+}
+
+/* All but `first` to `last` have nothing; of these each has so many messages. */
+static void
+comes(uint32_t first, uint32_t last, unsigned messages, unsigned cost)
+{
+	for (uint32_t conn = first; conn <= last; conn++) {
+		world.conns[conn].coming = messages;
+		world.conns[conn].cost = cost;
+	}
+}
+
+/* A turn as loop.c takes it; returns its microseconds. */
+static uint64_t
+take_turn(void)
+{
+	uint32_t ready = 0;
+
+	world.served = 0;
+	world.woken_at = world.clock;
+	for (uint32_t conn = 1; conn <= CONNS; conn++)
+		ready += world.conns[conn].coming > 0 || world.conns[conn].shaking;
+	share_begin(ready);
+	for (uint32_t conn = 1; conn <= CONNS; conn++)
+		if (world.conns[conn].coming > 0 || world.conns[conn].shaking)
+			share_serve(conn, POLLIN);
+	if (share_has_backlog())
+		share_serve_backlog();
+	share_serve_handshake();
+	return world.clock - world.woken_at;
+}
+
+static void
+a_turn_is_no_longer_than_its_budget_and_a_message_of_each(void **state)
+{
+	(void)state;
+	comes(1, 50, 1000, 20);
+	for (unsigned i = 0; i < 20; i++)
+		assert_in_range(take_turn(), BUDGET / 2, 2 * BUDGET + 50 * 20);
+	/* They all get about the same. */
+	for (uint32_t conn = 1; conn <= 50; conn++)
+		assert_in_range(world.conns[conn].handled, 10, 1000);
+}
+
+static void
+expensive_messages_of_many_do_not_come_in_one_turn(void **state)
+{
+	(void)state;
+	comes(1, 60, 1, 2000);
+	assert_in_range(take_turn(), BUDGET, BUDGET + 2 * 2000);
+	for (unsigned i = 0; i < 30; i++)
+		assert_in_range(take_turn(), 0, BUDGET + 2 * 2000);
+	for (uint32_t conn = 1; conn <= 60; conn++)
+		assert_int_equal(world.conns[conn].handled, 1);
+}
+
+static void
+new_input_comes_before_what_waits(void **state)
+{
+	(void)state;
+	comes(1, 50, 1000, 20);
+	take_turn();
+	assert_true(share_has_backlog());
+	comes(99, 99, 1, 10);
+	take_turn();
+	assert_int_equal(world.order[0], 99);
+	assert_int_equal(world.conns[99].handled, 1);
+	/* Not so what took long the last time. */
+	comes(98, 98, 1, 1100);
+	take_turn();
+	assert_int_equal(world.order[0], 98);
+	comes(97, 98, 1, 10);
+	take_turn();
+	assert_int_equal(world.order[0], 97);
+	assert_true(world.order[1] != 98);
+}
+
+static void
+what_waits_is_served_in_order(void **state)
+{
+	char before;
+
+	(void)state;
+	comes(1, 50, 1000, 2000);
+	take_turn();
+	for (unsigned turn = 0; turn < 100; turn++) {
+		before = world.order[world.served - 1];
+		take_turn();
+		assert_int_equal(world.order[0], before % 50 + 1);
+	}
+}
+
+static void
+a_single_connection_has_the_whole_budget(void **state)
+{
+	(void)state;
+	comes(7, 7, 1000, 10);
+	assert_in_range(take_turn(), BUDGET, 2 * BUDGET + 10);
+	assert_in_range(world.conns[7].handled, BUDGET / 10, 2 * BUDGET / 10 + 1);
+	while (share_has_backlog())
+		take_turn();
+	assert_int_equal(world.conns[7].handled, 1000);
+}
+
+static void
+a_connection_that_closes_leaves_the_queue(void **state)
+{
+	(void)state;
+	comes(1, 3, 1000, 3000);
+	take_turn();
+	world.conns[2].closed = true;
+	unsigned handled = world.conns[2].handled;
+	for (unsigned i = 0; i < 5; i++)
+		take_turn();
+	assert_int_equal(world.conns[2].handled, handled);
+	share_closed(2);
+	/* And while it is queued: its number begins again without input. */
+	world.conns[3].closed = true;
+	share_closed(3);
+	world.conns[2] = world.conns[3] = (struct conn_state){ 0 };
+	for (unsigned i = 0; i < 5; i++) {
+		take_turn();
+		assert_null(memchr(world.order, 2, world.served));
+		assert_null(memchr(world.order, 3, world.served));
+	}
+}
+
+static void
+a_connection_is_not_resumed_within_received(void **state)
+{
+	(void)state;
+	world.conns[4].resumes = true;
+	comes(4, 4, 1, 10);
+	take_turn();
+	assert_int_equal(world.conns[4].handled, 1);
+	assert_false(share_has_backlog());
+}
+
+static void
+what_was_kept_is_resumed_in_the_next_turn(void **state)
+{
+	(void)state;
+	world.conns[5].messages = 3;
+	share_resume(5);
+	assert_int_equal(world.conns[5].handled, 0);
+	take_turn();
+	assert_int_equal(world.conns[5].handled, 3);
+	share_resume(5);
+	assert_false(share_has_backlog());
+	world.conns[5].readable = true;
+	share_resume(5);
+	assert_true(share_has_backlog());
+	world.conns[5].readable = false;
+	take_turn();
+}
+
+static void
+a_step_of_a_handshake_is_followed_by_its_own_length_without(void **state)
+{
+	(void)state;
+	for (uint32_t conn = 1; conn <= 3; conn++) {
+		world.conns[conn].shaking = true;
+		world.conns[conn].messages = 1;
+		world.conns[conn].cost = 8000;
+	}
+	take_turn();
+	assert_int_equal(world.served, 1);
+	assert_int_equal(world.order[0], 1);
+	assert_true(world.conns[2].held_back);
+	uint64_t at = share_handshake_at();
+	assert_true(at == world.clock + 8000);
+	world.clock += 7999;
+	take_turn();
+	assert_int_equal(world.served, 0);
+	world.clock += 1;
+	take_turn();
+	assert_int_equal(world.order[0], 2);
+	assert_true(share_handshake_at() == world.clock + 8000);
+	/* A process that is stopped for an hour waits for a second. */
+	world.conns[3].cost = 3600u * 1000000;
+	world.clock += 8000;
+	take_turn();
+	assert_true(share_handshake_at() == world.clock + 1000000);
+}
+
+static void
+a_peer_that_is_gone_is_noticed_where_nothing_is_received(void **state)
+{
+	(void)state;
+	world.conns[1].full = world.conns[2].full = world.conns[3].full = true;
+	share_begin(3);
+	share_serve(1, POLLRDHUP);
+	share_serve(2, POLLERR | POLLHUP);
+	share_serve(3, POLLOUT);
+	assert_true(world.conns[1].closed);
+	assert_true(world.conns[2].closed);
+	assert_false(world.conns[3].closed);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_turn_is_no_longer_than_its_budget_and_a_message_of_each),
+		TEST(expensive_messages_of_many_do_not_come_in_one_turn),
+		TEST(new_input_comes_before_what_waits),
+		TEST(what_waits_is_served_in_order),
+		TEST(a_single_connection_has_the_whole_budget),
+		TEST(a_connection_that_closes_leaves_the_queue),
+		TEST(a_connection_is_not_resumed_within_received),
+		TEST(what_was_kept_is_resumed_in_the_next_turn),
+		TEST(a_step_of_a_handshake_is_followed_by_its_own_length_without),
+		TEST(a_peer_that_is_gone_is_noticed_where_nothing_is_received),
+	};
+
+	return cmocka_run_group_tests_name("share", tests, NULL, NULL);
+}
