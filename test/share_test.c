@@ -286,6 +286,7 @@ a_connection_is_not_resumed_within_received(void **state)
 	comes(4, 4, 1, 10);
 	take_turn();
 	assert_int_equal(world.conns[4].handled, 1);
+	assert_int_equal(world.served, 1);
 	assert_false(share_has_backlog());
 }
 
