@@ -496,6 +496,12 @@ log_flush(void)
 	flush();
 }
 
+bool
+log_pending(void)
+{
+	return has_left_out() || to.gathered.length > 0;
+}
+
 void
 log_detach(bool (*confine)(void))
 {

@@ -56,6 +56,9 @@ bool log_wants(enum log_level);
 
 /* Writes the lines; at most once a second it adds how many were left out, and why. */
 void log_flush(void);
+/* Are there lines for a next log_flush: a report of lines that were left out, or lines
+ * that the file's writer has not taken? */
+bool log_pending(void);
 /* The last flush, which waits at most 100 ms for the process that writes the log. */
 void log_close(void);
 

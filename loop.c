@@ -80,6 +80,7 @@ sweep(void)
 	accept_second();
 	bool more = loop.handler->second();
 	more |= tls_sweep();
+	more |= log_pending();
 	loop.sweep_on = block_sweep() || more;
 }
 

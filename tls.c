@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include "client.h"
 #include "entropy.h"
 #include "guard.h"
 #include "log.h"
@@ -430,7 +431,7 @@ note_handshake(struct engine *e)
 
 /* Why an engine has closed: 0 for close_notify; else a failure, which is said once. */
 static ssize_t
-end_of(struct engine *e)
+end_of(uint32_t conn, struct engine *e)
 {
 	int error = br_ssl_engine_last_error(&e->context.eng);
 	struct text *t;
@@ -440,7 +441,7 @@ end_of(struct engine *e)
 	if (!e->reported) {
 		e->reported = true;
 		tls.counters.failures++;
-		if ((t = log_begin(LEVEL_DEBUG, (struct span){ 0 })) != NULL) {
+		if ((t = log_begin(LEVEL_DEBUG, client_name(conn))) != NULL) {
 			text_string(t, "TLS failed: BearSSL error ");
 			text_number(t, (uint64_t)error);
 			log_end();
@@ -481,7 +482,7 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		note_handshake(e);
 		unsigned state = br_ssl_engine_current_state(&e->context.eng);
 		if (state == BR_SSL_CLOSED)
-			return taken > 0 ? (ssize_t)taken : end_of(e);
+			return taken > 0 ? (ssize_t)taken : end_of(conn, e);
 		if (taken == length)
 			break;
 		if (state & BR_SSL_RECVAPP) {

@@ -7,9 +7,11 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { pair } from './certificate.mjs';
 import { Raw, gather, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
 import { bounded, built, run, scratch, serve, start, test, until } from './server.mjs';
+import { inClear } from './tls.mjs';
 
 const has = (file, pattern) => until(`a line in ${file}`,
 	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
@@ -154,6 +156,16 @@ describe('what clients can have logged', () => {
 		assert.equal(count(text, ' 127\\.0\\.0\\.2:\\d+ requests /flood$'), 10);
 		await has(log, left);
 		await server.stop();
+	});
+
+	/* So it counts for that address. */
+	test('names the address of a handshake that fails', async t => {
+		const server = await serve(t, { conf: { Log: 'log' }, tls: await pair('P-256') });
+		const raw = await Raw.connect(inClear(server));
+		raw.write(Buffer.from([22, 3, 3, 0, 4, 1, 0, 0, 0]));
+		await raw.drained();
+		await has(path.join(server.dir, 'log'),
+			new RegExp(` debug 127\\.0\\.0\\.1:${raw.socket.localPort} TLS failed: `));
 	});
 
 	test('has no rate at level trace', async t => {
