@@ -19,7 +19,7 @@ fail(struct json *j, enum json_error error)
 	return false;
 }
 
-/* The byte at the cursor; at the end one that no rule wants. */
+/* Returns the next byte.  At the end it is NUL, which no grammar rule accepts. */
 static char
 peek(const struct json *j)
 {
@@ -79,7 +79,7 @@ skip_number(struct json *j)
 	return true;
 }
 
-/* The value of a hexadecimal digit, or -1. */
+/* Returns the value of a hexadecimal digit, or -1. */
 static int
 hex_digit(char c)
 {
@@ -112,8 +112,7 @@ skip_escape(struct json *j)
 	return true;
 }
 
-/* Does a byte stand for itself in a string?  Those of UTF-8 do, unless only ASCII does.
- */
+/* Returns true for a byte that needs no escape.  With `ascii`, it must be ASCII too. */
 static inline bool
 is_plain(char c, bool ascii)
 {
@@ -122,7 +121,10 @@ is_plain(char c, bool ascii)
 	return byte >= 0x20 && c != '"' && c != '\\' && !(ascii && byte >= 0x80);
 }
 
-/* Of so many bytes, where the first is that does not; STEP if they all do. */
+/*
+ * first_special(): returns the index of the first byte that is not plain, of STEP bytes;
+ * STEP if all are plain.
+ */
 #if defined __SSE2__
 enum { STEP = sizeof(__m128i) };
 
@@ -133,7 +135,7 @@ first_special(const char *p, bool ascii)
 		control = _mm_set1_epi8(0x1f);
 	__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
 	__m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-	/* As signed numbers, those of UTF-8 are below all others. */
+	/* The comparison is signed: a byte that is not ASCII counts as negative. */
 	__m128i low = ascii ? _mm_cmpgt_epi8(_mm_set1_epi8(0x20), bytes)
 			    : _mm_cmpeq_epi8(_mm_max_epu8(bytes, control), control);
 	int marks = _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash)));
@@ -144,10 +146,12 @@ first_special(const char *p, bool ascii)
 enum { STEP = sizeof(size_t) };
 
 /*
- * A byte below N borrows from its own top bit when N is taken from it; bytes with that
- * bit set are of UTF-8.  A borrow may reach bytes of higher value, but the lowest that is
- * marked is what it says, and where that comes first in memory there is no need to
- * search.
+ * Subtracting N from each byte of a word sets the top bit of every byte below N.  Bytes
+ * that are not ASCII have that bit set anyway: `ascii` decides whether they count.
+ *
+ * A borrow can mark a more significant byte by mistake, but the least significant mark
+ * is always right.  On little-endian machines it is the first byte in memory.  Others
+ * search for the byte.
  */
 static inline size_t
 first_special(const char *p, bool ascii)
@@ -204,7 +208,7 @@ skip_string(struct json *j)
 		}
 		if (peek(j) != '\\')
 			return fail(j, JSON_INVALID);
-		/* They often follow each other: lines end in \r\n. */
+		/* Escapes often come in a row, as in \r\n. */
 		while (peek(j) == '\\')
 			if (!skip_escape(j))
 				return false;
@@ -235,15 +239,15 @@ skip_scalar(struct json *j)
 }
 
 /*
- * Moves from behind a bracket or a value to the next value or the closing bracket,
- * which it eats.  A comma with the bracket behind it is blanked.
+ * Moves from the end of an opening bracket or a value to the next value, or past the
+ * closing bracket.  Replaces a trailing comma with a space.
  */
 static bool
-next_item(struct json *j, char close, bool first, bool *end)
+next_item(struct json *j, char close, bool first, bool *at_end)
 {
 	size_t comma = 0;
 
-	*end = false;
+	*at_end = false;
 	skip_space(j);
 	if (!first && peek(j) == ',') {
 		comma = j->at++;
@@ -255,13 +259,13 @@ next_item(struct json *j, char close, bool first, bool *end)
 		if (comma > 0)
 			j->text[comma] = ' ';
 		j->at++;
-		*end = true;
+		*at_end = true;
 		return true;
 	}
 	return first || comma > 0 || fail(j, JSON_INVALID);
 }
 
-/* Skips a value.  A bit a level in `objects` tells which brackets are open. */
+/* Skips a value.  `objects` has one bit for each nesting level: 1 for an object. */
 static bool
 skip_value(struct json *j)
 {
@@ -270,7 +274,7 @@ skip_value(struct json *j)
 
 	for (;;) {
 		char c = peek(j);
-		bool first = c == '{' || c == '[', end = false;
+		bool first = c == '{' || c == '[', at_end = false;
 		if (first) {
 			if (depth == JSON_DEPTH)
 				return fail(j, JSON_TOO_DEEP);
@@ -281,9 +285,9 @@ skip_value(struct json *j)
 			return false;
 		}
 		while (depth > j->depth) {
-			if (!next_item(j, objects & 1 ? '}' : ']', first, &end))
+			if (!next_item(j, objects & 1 ? '}' : ']', first, &at_end))
 				return false;
-			if (!end)
+			if (!at_end)
 				break;
 			first = false;
 			objects >>= 1;
@@ -334,21 +338,21 @@ json_enter(struct json *j, char open)
 }
 
 static bool
-enter_item(struct json *j, char close, bool *end)
+enter_item(struct json *j, char close, bool *at_end)
 {
-	*end = false;
-	if (j->error != JSON_NONE || !next_item(j, close, j->first, end))
+	*at_end = false;
+	if (j->error != JSON_NONE || !next_item(j, close, j->first, at_end))
 		return false;
 	j->first = false;
-	if (*end)
+	if (*at_end)
 		j->depth--;
-	return !*end;
+	return !*at_end;
 }
 
 bool
-json_key(struct json *j, struct span *key, bool *end)
+json_key(struct json *j, struct span *key, bool *at_end)
 {
-	if (!enter_item(j, '}', end))
+	if (!enter_item(j, '}', at_end))
 		return false;
 	size_t start = j->at;
 	if (!skip_string(j))
@@ -358,15 +362,15 @@ json_key(struct json *j, struct span *key, bool *end)
 }
 
 bool
-json_member(struct json *j, struct span *key, struct span *value, bool *end)
+json_member(struct json *j, struct span *key, struct span *value, bool *at_end)
 {
-	return json_key(j, key, end) && json_value(j, value);
+	return json_key(j, key, at_end) && json_value(j, value);
 }
 
 bool
-json_element(struct json *j, struct span *value, bool *end)
+json_element(struct json *j, struct span *value, bool *at_end)
 {
-	return enter_item(j, ']', end) && json_value(j, value);
+	return enter_item(j, ']', at_end) && json_value(j, value);
 }
 
 bool
@@ -384,7 +388,7 @@ json_contents(struct span string)
 	return (struct span){ string.data + 1, string.length - 2 };
 }
 
-/* The four digits of a \u escape. */
+/* Returns the UTF-16 code unit that the four digits of a \u escape encode. */
 static uint32_t
 code_unit(const char *digits)
 {
@@ -395,9 +399,9 @@ code_unit(const char *digits)
 	return unit;
 }
 
-/* The character of an escape that is a letter, or itself. */
+/* Returns the character that a two-character escape stands for. */
 static char
-meaning(char letter)
+unescaped(char letter)
 {
 	switch (letter) {
 	case 'b': return '\b';
@@ -410,8 +414,8 @@ meaning(char letter)
 }
 
 /*
- * Reads the escape from the u behind its backslash on: its character, and how many bytes
- * it has without that backslash.
+ * Decodes a \u escape, or two that form a surrogate pair.  `p` points to the first u.
+ * Returns the code point; sets `used` to the number of bytes from that u on.
  */
 static uint32_t
 read_escape(const char *p, size_t length, size_t *used)
@@ -429,7 +433,7 @@ read_escape(const char *p, size_t length, size_t *used)
 	return unit;
 }
 
-/* Writes a character as UTF-8; returns its length. */
+/* Encodes a code point as UTF-8.  Returns the number of bytes. */
 static size_t
 encode(uint32_t c, char out[4])
 {
@@ -465,7 +469,7 @@ json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
 		if (*p != 'u') {
 			if (length == size)
 				return JSON_NO_ROOM;
-			out[length++] = meaning(*p++);
+			out[length++] = unescaped(*p++);
 			continue;
 		}
 		uint32_t c = read_escape(p, (size_t)(end - p), &used);

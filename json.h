@@ -1,81 +1,86 @@
 /*
- * Reading JSON (RFC 8259) in one pass, without recursion or copies: each value
- * comes as the span of the caller's text that holds it.
+ * A JSON (RFC 8259) reader: one pass, no recursion, no copies.  Values are spans of the
+ * caller's text.
  *
- * Strict but for one leniency: a comma behind a value and before } or ] is
- * accepted, and overwritten with a space, so that what has been read is valid
- * JSON afterwards.  The text must be valid UTF-8 (utf8_check); that is not
- * looked at again.
+ * The reader is strict, with one exception: it accepts a trailing comma before } or ].
+ * It overwrites that comma with a space, so that the text is valid JSON afterwards.
+ *
+ * The text must be valid UTF-8 (utf8_check); the reader does not check that.
  */
 #ifndef JSON_H
 #define JSON_H
 
 #include "text.h"
 
-enum { JSON_DEPTH = 32 }; /* objects and arrays within each other, at most */
+enum { JSON_DEPTH = 32 }; /* maximum nesting of objects and arrays */
 
 enum json_error { JSON_NONE, JSON_INVALID, JSON_TOO_DEEP };
 
 struct json {
 	char *text;
 	size_t length;
-	size_t at;	/* the next byte; after an error the one that is wrong */
-	unsigned depth; /* objects and arrays entered */
-	bool first;	/* nothing of the innermost one has been read */
-	bool strict;	/* the caller's to set after json_init: not even that comma */
-	enum json_error error; /* stays, and fails all further calls */
+	size_t at;	/* offset of the next byte; after an error, of the invalid byte */
+	unsigned depth; /* number of objects and arrays entered */
+	bool first;	/* no item of the innermost one has been read */
+	bool strict; /* reject trailing commas too; set by the caller after json_init */
+	enum json_error error; /* once set, every further call fails */
 };
 
+/* Starts reading `text`, which stays the caller's and must outlive the spans. */
 void json_init(struct json *, char *text, size_t length);
 
 /*
- * The first byte of the next value, which tells its kind: { [ " t f n, or - or a digit;
- * anything else where there is none.
+ * Returns the first byte of the next value, which tells its type: { [ " t f n - or a
+ * digit.  Any other byte means that no value follows.  Does not consume the byte.
  */
 char json_kind(struct json *);
 
-/* The next value, whole and checked to its end.  False on an error. */
+/* Reads the next value, nested ones included.  Returns false on an error. */
 bool json_value(struct json *, struct span *value);
 
 /*
- * Goes into the object or array (open: '{' or '[') that comes next.  Then one
- * call a member; at the closing bracket `end` is set and the call is false.
- * A member's key is the span within its quotes, as json_equal takes it.
+ * Enters the object (`open` is '{') or array ('[') that comes next.  Returns false if
+ * something else comes next.
+ *
+ * Then each call of the functions below reads one item.  At the closing bracket they set
+ * `at_end` and return false; on an error they return false with `at_end` not set.  A key
+ * is returned without its quotes and still escaped, as json_equal expects it.
  */
 bool json_enter(struct json *, char open);
-bool json_key(struct json *, struct span *key, bool *end); /* its value is still to come */
-bool json_member(struct json *, struct span *key, struct span *value, bool *end);
-bool json_element(struct json *, struct span *value, bool *end);
+/* Reads a member's key; the caller must read its value next. */
+bool json_key(struct json *, struct span *key, bool *at_end);
+bool json_member(struct json *, struct span *key, struct span *value, bool *at_end);
+bool json_element(struct json *, struct span *value, bool *at_end);
 
-/* True if nothing but white space is left. */
+/* Returns true if there was no error and only white space is left. */
 bool json_finish(struct json *);
 
-/* A string's contents: its span without the quotes. */
+/* Returns a string without its quotes, still escaped. */
 struct span json_contents(struct span string);
 
-/* Compares a string's contents, unescaped, with an ASCII name. */
+/* Compares the contents of a string, after unescaping, with an ASCII name. */
 bool json_equal(struct span contents, const char *name);
 
 enum { JSON_NO_ROOM = -1, JSON_LONE_SURROGATE = -2 };
 
 /*
- * A string's contents without its escapes, as UTF-8, at `out`, which may be
- * the contents' own place: the result is never longer.  Returns its length, or
- * JSON_NO_ROOM if that is above `size`.  Half a surrogate pair is no character:
- * JSON_LONE_SURROGATE, or if `keep_lone` three bytes in the manner of UTF-8 (WTF-8).
+ * Unescapes the contents of a string that the reader has accepted, as UTF-8.  Writes at
+ * most `size` bytes to `out`, which may be `contents.data`: the result is never longer.
+ *
+ * An escaped surrogate without its pair is an error.  With `keep_lone` it becomes three
+ * bytes instead, as in WTF-8.
+ *
+ * Returns the length, or JSON_NO_ROOM or JSON_LONE_SURROGATE.
  */
 long json_unescape(struct span contents, char *out, size_t size, bool keep_lone);
 
-/*
- * How many bytes at the front stand for themselves in a string, and are ASCII: neither
- * quote nor backslash nor control character.
- */
+/* Returns the number of leading bytes that are ASCII and need no escape in a string. */
 size_t json_plain(const char *data, size_t length);
 
-/* What stands for such a character behind a backslash; NUL: only its number does. */
+/* Returns the letter of the two-character escape of `c`; NUL if only \u can escape it. */
 char json_letter(char c);
 
-/* Adds text as the contents of a JSON string; the quotes are the caller's. */
+/* Adds a text, escaped as the contents of a JSON string, without quotes. */
 void json_escape(struct text *, const char *data, size_t length);
 
 #endif

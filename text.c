@@ -6,7 +6,7 @@
 bool
 span_is(struct span s, const char *string)
 {
-	/* Faster than strlen and memcmp: most names differ in their first byte. */
+	/* Faster than strlen and memcmp, since most names differ in the first byte. */
 	for (size_t i = 0; i < s.length; i++)
 		if (string[i] == '\0' || s.data[i] != string[i])
 			return false;
@@ -20,7 +20,7 @@ span_same(struct span a, struct span b)
 }
 
 static char
-lower(char c)
+to_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
@@ -31,7 +31,7 @@ span_is_nocase(struct span s, const char *string)
 	if (s.length != strlen(string))
 		return false;
 	for (size_t i = 0; i < s.length; i++)
-		if (lower(s.data[i]) != lower(string[i]))
+		if (to_lower(s.data[i]) != to_lower(string[i]))
 			return false;
 	return true;
 }
@@ -42,7 +42,7 @@ span_same_nocase(struct span a, struct span b)
 	if (a.length != b.length)
 		return false;
 	for (size_t i = 0; i < a.length; i++)
-		if (lower(a.data[i]) != lower(b.data[i]))
+		if (to_lower(a.data[i]) != to_lower(b.data[i]))
 			return false;
 	return true;
 }
@@ -86,9 +86,12 @@ text_span(struct text *t, struct span s)
 	text_put(t, s.data, s.length);
 }
 
-/* A tenth, by divisions of 32 bits: small machines have no others but in a library. */
+/*
+ * Divides by 10 with 32-bit divisions only.  On 32-bit targets a 64-bit division is a
+ * slow library call.
+ */
 static uint64_t
-tenth(uint64_t number)
+divide_by_10(uint64_t number)
 {
 	uint32_t high = (uint32_t)(number >> 32);
 	uint32_t middle = high % 10 << 16 | (uint16_t)(number >> 16);
@@ -104,7 +107,7 @@ text_number(struct text *t, uint64_t number)
 	size_t at = sizeof digits;
 
 	do {
-		uint64_t rest = tenth(number);
+		uint64_t rest = divide_by_10(number);
 		digits[--at] = (char)('0' + (number - 10 * rest));
 		number = rest;
 	} while (number > 0);
@@ -132,13 +135,13 @@ text_padded(struct text *t, uint32_t number, unsigned digits)
 }
 
 static void
-put_escaped(struct text *t, struct span s, size_t most, char also)
+put_escaped(struct text *t, struct span s, size_t max, char extra)
 {
 	const unsigned char *p = (const unsigned char *)s.data;
-	size_t shown = s.length < most ? s.length : most;
+	size_t shown = s.length < max ? s.length : max;
 
 	for (size_t i = 0; i < shown; i++) {
-		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\' && p[i] != also) {
+		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\' && p[i] != extra) {
 			text_char(t, (char)p[i]);
 		} else {
 			text_string(t, "\\x");
@@ -150,16 +153,16 @@ put_escaped(struct text *t, struct span s, size_t most, char also)
 }
 
 void
-text_escaped(struct text *t, const void *data, size_t length, size_t most)
+text_escaped(struct text *t, const void *data, size_t length, size_t max)
 {
-	put_escaped(t, (struct span){ data, length }, most, '\\');
+	put_escaped(t, (struct span){ data, length }, max, '\\');
 }
 
 void
-text_quoted(struct text *t, struct span s, size_t most)
+text_quoted(struct text *t, struct span s, size_t max)
 {
 	text_char(t, '"');
-	put_escaped(t, s, most, '"');
+	put_escaped(t, s, max, '"');
 	text_char(t, '"');
 }
 
@@ -176,9 +179,9 @@ group(const uint8_t *address, unsigned i)
 	return (uint32_t)address[2 * i] << 8 | address[2 * i + 1];
 }
 
-/* Group `at` and those behind it that are zero: how many. */
+/* Returns the number of consecutive zero groups from group `at` on. */
 static unsigned
-zeros(const uint8_t *address, unsigned at)
+zero_groups(const uint8_t *address, unsigned at)
 {
 	unsigned n = 0;
 
@@ -201,9 +204,9 @@ text_address(struct text *t, const uint8_t *address, size_t length)
 		return;
 	}
 	for (unsigned i = 0; i < 8; i++)
-		if (zeros(address, i) > run) {
+		if (zero_groups(address, i) > run) {
 			best = i;
-			run = zeros(address, i);
+			run = zero_groups(address, i);
 		}
 	for (unsigned i = 0; i < 8; i++) {
 		if (i == best) {
@@ -270,26 +273,26 @@ struct date {
 };
 
 /*
- * Proleptic Gregorian date of a count of days since 1970.  Years are counted from March,
- * so that the leap day is a year's last; 400 of them are one cycle of the calendar.
+ * Converts days since 1970 to a proleptic Gregorian date.  Internally a year begins on 1
+ * March, so that the leap day is its last day.  The calendar repeats every 400 years.
  */
 static struct date
 date_of(uint32_t days)
 {
 	enum { CYCLE = 146097, BEFORE_1970 = 719468 };
-	uint32_t since = days + BEFORE_1970; /* 0000-03-01 */
-	uint32_t day = since % CYCLE;
+	uint32_t day_of_era = days + BEFORE_1970; /* from 0000-03-01 */
+	uint32_t day = day_of_era % CYCLE;
 	uint32_t year = (day - day / 1460 + day / 36524 - day / (CYCLE - 1)) / 365;
 
 	day -= 365 * year + year / 4 - year / 100;
 	uint32_t month = (5 * day + 2) / 153;
 	struct date date = { .day = day - (153 * month + 2) / 5 + 1 };
 	date.month = month < 10 ? month + 3 : month - 9;
-	date.year = year + since / CYCLE * 400 + (date.month <= 2);
+	date.year = year + day_of_era / CYCLE * 400 + (date.month <= 2);
 	return date;
 }
 
-/* Days since 1970, by a division of 32 bits: 86400 is 128 times 675. */
+/* Converts seconds to days with a 32-bit division: 86400 is 128 * 675. */
 static uint32_t
 day_of(uint64_t time)
 {
@@ -325,7 +328,8 @@ text_iso_time(struct text *t, uint64_t time)
 void
 text_http_time(struct text *t, uint64_t time)
 {
-	static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
+	/* 1 January 1970 was a Thursday. */
+	static const char days[] = "ThuFriSatSunMonTueWed";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	uint32_t day = day_of(time);
 	struct date date = date_of(day);
@@ -343,7 +347,7 @@ text_http_time(struct text *t, uint64_t time)
 }
 
 bool
-text_to_number(struct span s, uint64_t most, uint64_t *number)
+text_to_number(struct span s, uint64_t max, uint64_t *number)
 {
 	uint64_t n = 0;
 
@@ -353,7 +357,7 @@ text_to_number(struct span s, uint64_t most, uint64_t *number)
 		if (s.data[i] < '0' || s.data[i] > '9')
 			return false;
 		unsigned digit = (unsigned)(s.data[i] - '0');
-		if (digit > most || n > tenth(most - digit))
+		if (digit > max || n > divide_by_10(max - digit))
 			return false;
 		n = n * 10 + digit;
 	}
@@ -361,7 +365,7 @@ text_to_number(struct span s, uint64_t most, uint64_t *number)
 	return true;
 }
 
-/* How many bytes at the front are ASCII, found a word at a time. */
+/* Returns the number of leading ASCII bytes.  Reads a word at a time. */
 static size_t
 ascii_run(const unsigned char *p, size_t length)
 {
@@ -387,11 +391,11 @@ utf8_check(struct utf8 *u, const void *data, size_t length)
 	const unsigned char *p = data, *end = p + length;
 
 	while (p < end) {
-		if (u->more > 0) {
+		if (u->missing > 0) {
 			if (*p < u->low || *p > u->high)
 				return false;
 			p++;
-			u->more--;
+			u->missing--;
 			u->low = 0x80;
 			u->high = 0xbf;
 			continue;
@@ -402,9 +406,9 @@ utf8_check(struct utf8 *u, const void *data, size_t length)
 		unsigned c = *p++;
 		if (c < 0xc2 || c > 0xf4)
 			return false;
-		/* Only the second byte has limits of its own: no long forms (E0,
-		 * F0), no surrogates (ED), nothing above U+10FFFF (F4). */
-		u->more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		/* Four lead bytes restrict the second byte, to exclude overlong forms
+		 * (E0, F0), surrogates (ED) and code points above U+10FFFF (F4). */
+		u->missing = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
 		u->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
 		u->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
 	}
@@ -414,42 +418,43 @@ utf8_check(struct utf8 *u, const void *data, size_t length)
 bool
 utf8_complete(const struct utf8 *u)
 {
-	return u->more == 0;
+	return u->missing == 0;
 }
 
 void
 utf8_repair(struct text *t, const char *data, size_t length)
 {
 	struct utf8 u = { 0 };
-	size_t begun = 0; /* bytes of a character that may yet turn out to be none */
+	size_t pending = 0; /* bytes of an incomplete character */
 
 	for (size_t i = 0; i < length; i++) {
 		if (utf8_check(&u, data + i, 1)) {
-			begun++;
+			pending++;
 			if (utf8_complete(&u)) {
-				text_put(t, data + i + 1 - begun, begun);
-				begun = 0;
+				text_put(t, data + i + 1 - pending, pending);
+				pending = 0;
 			}
 			continue;
 		}
 		text_string(t, "\xef\xbf\xbd");
-		/* This byte spoilt a character, and may itself begin another. */
-		i -= begun > 0;
-		begun = 0;
+		/* A byte that ends an incomplete character may start the next one: check
+		 * it again. */
+		i -= pending > 0;
+		pending = 0;
 		u = (struct utf8){ 0 };
 	}
-	if (begun > 0)
+	if (pending > 0)
 		text_string(t, "\xef\xbf\xbd");
 }
 
 size_t
-utf8_cut(const char *data, size_t length, size_t most)
+utf8_cut(const char *data, size_t length, size_t max)
 {
-	if (length <= most)
+	if (length <= max)
 		return length;
-	while (most > 0 && ((unsigned char)data[most] & 0xc0) == 0x80)
-		most--;
-	return most;
+	while (max > 0 && ((unsigned char)data[max] & 0xc0) == 0x80)
+		max--;
+	return max;
 }
 
 static uint32_t

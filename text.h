@@ -1,4 +1,6 @@
-/* Text: spans of it, building it within a bound, checking it, hashing it. */
+/*
+ * Spans of text, a bounded text builder, text conversions, UTF-8 and hashing.
+ */
 #ifndef TEXT_H
 #define TEXT_H
 
@@ -6,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that somebody else owns; not terminated. */
+/* A range of bytes in another owner's memory.  Not NUL-terminated. */
 struct span {
 	const char *data;
 	size_t length;
@@ -14,18 +16,20 @@ struct span {
 
 bool span_is(struct span, const char *string);
 bool span_same(struct span, struct span);
-/* The same for ASCII without regard to case. */
+/* These two ignore the case of ASCII letters. */
 bool span_is_nocase(struct span, const char *string);
 bool span_same_nocase(struct span, struct span);
 
 /*
- * A text being built in memory of the caller's.  What does not fit is left out
- * whole and sets `overflow`, which stays set, and nothing is added after it: so
- * a series of puts needs one check at its end.  Never terminated.
+ * Builds a text in the caller's buffer.  It is never NUL-terminated.
+ *
+ * Data that does not fit is not added, not even in part: it sets `overflow`.  Once
+ * `overflow` is set, every later call adds nothing.  So a series of calls needs only one
+ * check, at its end.
  */
 struct text {
 	char *data;
-	size_t size;   /* bytes there is room for */
+	size_t size;   /* bytes in the buffer */
 	size_t length; /* bytes written */
 	bool overflow;
 };
@@ -36,61 +40,67 @@ void text_char(struct text *, char);
 void text_string(struct text *, const char *string);
 void text_span(struct text *, struct span);
 void text_number(struct text *, uint64_t);
-/* Lower-case hexadecimal, exactly `digits` (at most 8) of it. */
+/* Adds exactly `digits` (1 to 8) lower-case hexadecimal digits. */
 void text_hex(struct text *, uint32_t, unsigned digits);
-/* Decimal with leading zeros, exactly `digits` (at most 9) of it. */
+/* Adds exactly `digits` (1 to 9) decimal digits, with leading zeros. */
 void text_padded(struct text *, uint32_t, unsigned digits);
 /*
- * What a stranger sent, fit for one line of a log: printable ASCII save the
- * backslash stays, all else becomes \xHH; past `most` bytes it is cut with "...".
+ * Adds untrusted bytes in a form that is safe in one line of a log.  Printable ASCII
+ * except the backslash is unchanged; any other byte becomes \xHH.  Only the first `max`
+ * bytes are added; "..." marks the cut.
  */
-void text_escaped(struct text *, const void *data, size_t length, size_t most);
-/* The same in quotes; the ones within become \x22. */
-void text_quoted(struct text *, struct span, size_t most);
-/* A secret in place of which its hash is logged: ~ and 8 hexadecimal digits. */
+void text_escaped(struct text *, const void *data, size_t length, size_t max);
+/* Like text_escaped, but in double quotes; quotes in the text become \x22. */
+void text_quoted(struct text *, struct span, size_t max);
+/* Adds a keyed hash of a secret, to log it safely: "~" and 8 hexadecimal digits. */
 void text_hashed(struct text *, const uint32_t key[2], struct span);
-/* An IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
+/* Adds an IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
 void text_address(struct text *, const uint8_t *address, size_t length);
 
 /*
- * What an errno means, for those that the server meets; any other is "error N", which
- * lasts until the next such call.  strerror would bring every one there is.
+ * Returns the message of an errno value, for the errors that the server can meet.  For
+ * any other value it is "error N", which the next such call overwrites.  strerror is not
+ * used: it would link the messages of all errors.
  */
 const char *text_error(int error);
 
-/* A moment, in seconds since 1970 UTC: as ISO 8601, 1994-11-06T08:49:37, ... */
+/* These two take a time in seconds since 1970 UTC. */
+
+/* Adds it in ISO 8601 format: 1994-11-06T08:49:37. */
 void text_iso_time(struct text *, uint64_t);
-/* ... and as in HTTP (RFC 9110 section 5.6.7), Sun, 06 Nov 1994 08:49:37 GMT. */
+/* Adds it as an HTTP date (RFC 9110 section 5.6.7): Sun, 06 Nov 1994 08:49:37 GMT. */
 void text_http_time(struct text *, uint64_t);
 
 /*
- * Decimal digits only, at most `most`.  False for anything else: signs, spaces,
- * an empty text, a number above `most`.
+ * Reads a decimal number of at most `max`.  Returns false for an empty span, a larger
+ * number, or any byte that is not a digit; `*number` is then unchanged.
  */
-bool text_to_number(struct span, uint64_t most, uint64_t *number);
+bool text_to_number(struct span, uint64_t max, uint64_t *number);
 
 /*
- * Where a check of UTF-8 (RFC 3629: shortest forms, no surrogates, nothing above
- * U+10FFFF) stands between two pieces of a text; all zero at its start.
+ * State of a UTF-8 check (RFC 3629) between two pieces of a text.  All zero at the start.
+ * Overlong forms, surrogates and code points above U+10FFFF are invalid.
  */
 struct utf8 {
-	uint8_t more;	   /* bytes that the present character still lacks */
-	uint8_t low, high; /* what its next byte may be */
+	uint8_t missing;   /* bytes that the current character still needs */
+	uint8_t low, high; /* bounds of its next byte */
 };
 
-/* False at the first byte that no continuation can make valid. */
+/* Checks the next piece.  Returns false as soon as a byte makes the text invalid. */
 bool utf8_check(struct utf8 *, const void *data, size_t length);
-/* True where the text may end: not within a character. */
+/* Returns true if the text may end here: not inside a character. */
 bool utf8_complete(const struct utf8 *);
-/* The text with U+FFFD for each part that is no UTF-8, as browsers read it (WHATWG
- * Encoding). */
+/*
+ * Adds the text with U+FFFD in place of each invalid sequence, as browsers decode it
+ * (WHATWG Encoding, "maximal subpart").
+ */
 void utf8_repair(struct text *, const char *data, size_t length);
-/* The longest length of at most `most` that does not cut a character of valid UTF-8. */
-size_t utf8_cut(const char *data, size_t length, size_t most);
+/* Returns the largest length of at most `max` that splits no character of valid UTF-8. */
+size_t utf8_cut(const char *data, size_t length, size_t max);
 
 /*
- * HalfSipHash-2-4 (Aumasson and Bernstein): a hash that a client who does not
- * know the key cannot make collide.
+ * HalfSipHash-2-4 (Aumasson and Bernstein).  A client that does not know the key can not
+ * produce collisions on purpose.
  */
 uint32_t text_hash(const uint32_t key[2], const void *data, size_t length);
 

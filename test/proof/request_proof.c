@@ -209,7 +209,7 @@ tenths(void)
 {
 	uint64_t number;
 
-	claim(tenth(number) == number / 10);
+	claim(divide_by_10(number) == number / 10);
 	reached(number == UINT64_MAX);
 }
 

@@ -84,12 +84,12 @@ pieces(void)
 	size_t length, split, more;
 	struct utf8 u;
 
-	assume(length <= BOUND && split <= length && u.more == 0);
+	assume(length <= BOUND && split <= length && u.missing == 0);
 	const unsigned char *p = room + BOUND - length;
 	bool valid = expect(p, length, &more);
 	claim((utf8_check(&u, p, split) && utf8_check(&u, p + split, length - split)) ==
 	      valid);
-	claim(!valid || u.more == more);
+	claim(!valid || u.missing == more);
 	claim(!valid || utf8_complete(&u) == (more == 0));
 	reached(valid && more == 0 && length == BOUND && p[0] >= 0xf0);
 	reached(valid && more == 3);

@@ -33,16 +33,16 @@ utf8_check(struct utf8 *u, const void *data, size_t length)
 
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = p[i];
-		if (u->more > 0) {
+		if (u->missing > 0) {
 			if (c < u->low || c > u->high)
 				return false;
-			u->more--;
+			u->missing--;
 			u->low = 0x80;
 			u->high = 0xbf;
 		} else if (c >= 0x80) {
 			if (c < 0xc2 || c > 0xf4)
 				return false;
-			u->more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+			u->missing = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
 			u->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
 			u->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
 		}
@@ -53,7 +53,7 @@ utf8_check(struct utf8 *u, const void *data, size_t length)
 bool
 utf8_complete(const struct utf8 *u)
 {
-	return u->more == 0;
+	return u->missing == 0;
 }
 
 /* Here nothing is moved but to the front; CBMC's own is slow. */
@@ -335,9 +335,9 @@ agree(const struct ws *ws, size_t length, const struct stream *s, struct progres
 	       (!p->in_message ||
 		(ws->opcode == p->opcode && ws->gathered == p->gathered + p->taken &&
 		 ws->start <= ws->at && ws->gathered <= ws->at - ws->start &&
-		 (p->opcode == WS_TEXT || s->binary_utf8 || p->utf8.more == 0) &&
-		 p->utf8.more == ws->utf8.more &&
-		 (p->utf8.more == 0 ||
+		 (p->opcode == WS_TEXT || s->binary_utf8 || p->utf8.missing == 0) &&
+		 p->utf8.missing == ws->utf8.missing &&
+		 (p->utf8.missing == 0 ||
 		  (p->utf8.low == ws->utf8.low && p->utf8.high == ws->utf8.high))));
 }
 
