@@ -39,8 +39,8 @@ char json_kind(struct json *);
 bool json_value(struct json *, struct span *value);
 
 /*
- * Enters the object (`open` is '{') or array ('[') that comes next.  Returns false if
- * something else comes next.
+ * Enters the object (`open` is '{') or array ('[') that comes next.  Returns false, with
+ * `error` set, if another value comes next or the nesting is too deep.
  *
  * Then each call of the functions below reads one item.  At the closing bracket they set
  * `at_end` and return false; on an error they return false with `at_end` not set.  A key

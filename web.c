@@ -245,10 +245,10 @@ read_frames(uint32_t conn, unsigned char *data, size_t length)
 			/* The input moves to the rest's end, from where it is read on. */
 			rest = ch->rest;
 			memmove(data, payload.data + payload.length - rest, rest);
-			ch->ws.at -= rest;
+			ch->ws.offset -= rest;
 			break;
 		}
-		if (ch->ws.at < length && share_over(conn))
+		if (ch->ws.offset < length && share_over(conn))
 			break;
 	}
 	return rest + ws_finish(&ch->ws, data + rest, length - rest);

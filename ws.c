@@ -22,7 +22,7 @@ base64(const unsigned char *in, size_t length, char *out)
 	}
 }
 
-/* The base64 form of 16 bytes: 22 digits, the last with four bits unused, and "==". */
+/* 16 bytes in base64 are 22 digits and "==".  The last digit has four unused bits. */
 static bool
 valid_key(struct span key)
 {
@@ -94,12 +94,12 @@ bool
 ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4], size_t offset)
 {
 	const size_t high_bits = SIZE_MAX / 0xff * 0x80;
-	unsigned char turned[sizeof(size_t)];
+	unsigned char rotated[sizeof(size_t)];
 	size_t i = 0, seen = 0, word, key;
 
-	for (size_t k = 0; k < sizeof turned; k++)
-		turned[k] = mask[(offset + k) & 3];
-	memcpy(&key, turned, sizeof key);
+	for (size_t k = 0; k < sizeof rotated; k++)
+		rotated[k] = mask[(offset + k) & 3];
+	memcpy(&key, rotated, sizeof key);
 	for (; length - i >= sizeof word; i += sizeof word) {
 		memcpy(&word, data + i, sizeof word);
 		word ^= key;
@@ -107,7 +107,7 @@ ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4], size_
 		memcpy(data + i, &word, sizeof word);
 	}
 	for (; i < length; i++) {
-		data[i] ^= turned[i & (sizeof turned - 1)];
+		data[i] ^= rotated[i & (sizeof rotated - 1)];
 		seen |= data[i];
 	}
 	return (seen & high_bits) == 0;
@@ -135,7 +135,7 @@ ws_valid_code(unsigned code)
 }
 
 static enum ws_event
-refuse(struct ws *ws, enum ws_code code)
+ws_failed(struct ws *ws, enum ws_code code)
 {
 	ws->code = code;
 	return WS_FAILED;
@@ -150,17 +150,17 @@ is_control(const struct ws_frame *f)
 void
 ws_start(struct ws *ws)
 {
-	ws->start = 0;
-	ws->at = ws->gathered;
+	ws->message_start = 0;
+	ws->offset = ws->message_length;
 }
 
-/* A frame's header has been read: may it come here, and is there room for it? */
+/* Starts a frame after its header.  Returns false, with `code` set, on an error. */
 static bool
 begin_frame(struct ws *ws)
 {
 	struct ws_frame *f = &ws->frame;
 
-	ws->taken = 0;
+	ws->payload_read = 0;
 	ws->in_frame = true;
 	if (is_control(f))
 		return true;
@@ -171,35 +171,36 @@ begin_frame(struct ws *ws)
 	if (!ws->in_message) {
 		ws->in_message = true;
 		ws->opcode = f->opcode;
-		ws->gathered = 0;
-		ws->start = ws->at;
+		ws->message_length = 0;
+		ws->message_start = ws->offset;
 		ws->utf8 = (struct utf8){ 0 };
 	}
 	ws->code = WS_TOO_BIG;
-	return f->length <= ws->most - ws->gathered;
+	return f->length <= ws->most - ws->message_length;
 }
 
 /*
- * Takes what there is of a data frame's payload: unmasks it, sees that it is text, and
- * moves it behind what the message has so far.
+ * Reads the available part of a data frame's payload: unmasks it, checks its UTF-8, and
+ * appends it to the message.  Returns false if it is not valid UTF-8.
  */
 static bool
-take_data(struct ws *ws, unsigned char *data, size_t available)
+read_data(struct ws *ws, unsigned char *data, size_t available)
 {
-	size_t left = (size_t)ws->frame.length - ws->taken;
+	size_t left = (size_t)ws->frame.length - ws->payload_read;
 	size_t n = available < left ? available : left;
-	unsigned char *from = data + ws->at, *to = data + ws->start + ws->gathered;
+	unsigned char *from = data + ws->offset,
+		      *to = data + ws->message_start + ws->message_length;
 
-	bool ascii = ws_unmask(from, n, ws->frame.mask, ws->taken);
+	bool ascii = ws_unmask(from, n, ws->frame.mask, ws->payload_read);
 	bool checked = ws->opcode == WS_TEXT || ws->binary_utf8;
 	if (checked && !(ascii && utf8_complete(&ws->utf8)) &&
 	    !utf8_check(&ws->utf8, from, n))
 		return false;
 	if (to != from)
 		memmove(to, from, n);
-	ws->taken += n;
-	ws->at += n;
-	ws->gathered += n;
+	ws->payload_read += n;
+	ws->offset += n;
+	ws->message_length += n;
 	return true;
 }
 
@@ -214,28 +215,28 @@ got_close(struct ws *ws, const unsigned char *data, size_t length, struct span *
 		return WS_GOT_CLOSE;
 	}
 	if (length == 1)
-		return refuse(ws, WS_PROTOCOL_ERROR);
+		return ws_failed(ws, WS_PROTOCOL_ERROR);
 	unsigned code = (unsigned)data[0] << 8 | data[1];
 	if (!ws_valid_code(code))
-		return refuse(ws, WS_PROTOCOL_ERROR);
+		return ws_failed(ws, WS_PROTOCOL_ERROR);
 	if (!utf8_check(&utf8, data + 2, length - 2) || !utf8_complete(&utf8))
-		return refuse(ws, WS_INVALID_DATA);
+		return ws_failed(ws, WS_INVALID_DATA);
 	*reason = (struct span){ (const char *)data + 2, length - 2 };
 	ws->code = (enum ws_code)code;
 	return WS_GOT_CLOSE;
 }
 
-/* A control frame is taken whole, so that it leaves a message around it alone. */
+/* Waits for the whole frame, so that a message around it is not affected. */
 static enum ws_event
-take_control(struct ws *ws, unsigned char *data, size_t available, struct span *payload)
+read_control(struct ws *ws, unsigned char *data, size_t available, struct span *payload)
 {
 	size_t n = (size_t)ws->frame.length;
-	unsigned char *from = data + ws->at;
+	unsigned char *from = data + ws->offset;
 
 	if (available < n)
 		return WS_NOTHING;
 	ws_unmask(from, n, ws->frame.mask, 0);
-	ws->at += n;
+	ws->offset += n;
 	ws->in_frame = false;
 	*payload = (struct span){ (const char *)from, n };
 	if (ws->frame.opcode == WS_CLOSE)
@@ -248,28 +249,30 @@ ws_next(struct ws *ws, unsigned char *data, size_t length, struct span *payload)
 {
 	for (;;) {
 		if (!ws->in_frame) {
-			int n = ws_header(data + ws->at, length - ws->at, &ws->frame);
+			int n =
+			    ws_header(data + ws->offset, length - ws->offset, &ws->frame);
 			if (n == WS_MORE)
 				return WS_NOTHING;
 			if (n == WS_BAD)
-				return refuse(ws, WS_PROTOCOL_ERROR);
-			ws->at += (size_t)n;
+				return ws_failed(ws, WS_PROTOCOL_ERROR);
+			ws->offset += (size_t)n;
 			if (!begin_frame(ws))
 				return WS_FAILED;
 		}
 		if (is_control(&ws->frame))
-			return take_control(ws, data, length - ws->at, payload);
-		if (!take_data(ws, data, length - ws->at))
-			return refuse(ws, WS_INVALID_DATA);
-		if (ws->taken < ws->frame.length)
+			return read_control(ws, data, length - ws->offset, payload);
+		if (!read_data(ws, data, length - ws->offset))
+			return ws_failed(ws, WS_INVALID_DATA);
+		if (ws->payload_read < ws->frame.length)
 			return WS_NOTHING;
 		ws->in_frame = false;
 		if (!ws->frame.fin)
 			continue;
 		if (!utf8_complete(&ws->utf8))
-			return refuse(ws, WS_INVALID_DATA);
+			return ws_failed(ws, WS_INVALID_DATA);
 		ws->in_message = false;
-		*payload = (struct span){ (const char *)data + ws->start, ws->gathered };
+		*payload = (struct span){ (const char *)data + ws->message_start,
+					  ws->message_length };
 		return ws->opcode == WS_TEXT ? WS_GOT_TEXT : WS_GOT_BINARY;
 	}
 }
@@ -277,13 +280,13 @@ ws_next(struct ws *ws, unsigned char *data, size_t length, struct span *payload)
 size_t
 ws_finish(struct ws *ws, unsigned char *data, size_t length)
 {
-	size_t gathered = ws->in_message ? ws->gathered : 0;
-	size_t rest = length - ws->at;
+	size_t kept = ws->in_message ? ws->message_length : 0;
+	size_t rest = length - ws->offset;
 
-	if (gathered > 0 && ws->start > 0)
-		memmove(data, data + ws->start, gathered);
-	if (rest > 0 && ws->at > gathered)
-		memmove(data + gathered, data + ws->at, rest);
-	ws->gathered = gathered;
-	return gathered + rest;
+	if (kept > 0 && ws->message_start > 0)
+		memmove(data, data + ws->message_start, kept);
+	if (rest > 0 && ws->offset > kept)
+		memmove(data + kept, data + ws->offset, rest);
+	ws->message_length = kept;
+	return kept + rest;
 }

@@ -1,4 +1,7 @@
-/* WebSocket (RFC 6455), the server's side: handshake, frames in, frames out. */
+/*
+ * The server's side of WebSocket: handshake, received messages, sent frame headers.
+ * Sections are those of RFC 6455.
+ */
 #ifndef WS_H
 #define WS_H
 
@@ -13,33 +16,34 @@ enum ws_opcode {
 	WS_PONG = 0xa
 };
 
-enum ws_code { /* section 7.4.1, and this protocol's own */
+enum ws_code { /* close codes: section 7.4.1, and the application's from 3000 on */
 	       WS_NORMAL = 1000,
 	       WS_GOING_AWAY = 1001,
 	       WS_PROTOCOL_ERROR = 1002,
-	       WS_NO_CODE = 1005, /* never sent: the peer's Close had no code */
+	       WS_NO_CODE = 1005, /* never sent: the Close frame had no code */
 	       WS_INVALID_DATA = 1007,
 	       WS_TOO_BIG = 1009,
 	       WS_OVERLOADED = 1013,
-	       WS_SOCKJS = 3000, /* SockJS servers' for what breaks its rules */
+	       WS_SOCKJS = 3000, /* violation of the SockJS protocol */
 	       WS_REPLACED = 4001
 };
 
 enum {
-	WS_HEADER = 14,	       /* bytes of a client's frame header, at most */
-	WS_SERVER_HEADER = 10, /* of a server's, which has no mask */
-	WS_CONTROL = 125,      /* payload bytes of a control frame, at most */
-	WS_ACCEPT = 28	       /* bytes of a Sec-WebSocket-Accept */
+	WS_HEADER = 14,	       /* maximum size of a client's frame header, in bytes */
+	WS_SERVER_HEADER = 10, /* the same for a server, which sends no mask */
+	WS_CONTROL = 125,      /* maximum payload of a control frame, in bytes */
+	WS_ACCEPT = 28	       /* length of a Sec-WebSocket-Accept value, in bytes */
 };
 
 /*
- * Judges an opening handshake (section 4.2.1): 101 if it is good, with the answer's
- * Sec-WebSocket-Accept at `accept`; else the status that refuses it, 400, 405 or 426.
+ * Checks an opening handshake (section 4.2.1).  If it is valid, returns 101 and writes
+ * the response's Sec-WebSocket-Accept value to `accept`.  Otherwise returns the status to
+ * reject it with: 400, 405 or 426.
  */
 unsigned ws_handshake(const struct http_request *, char accept[WS_ACCEPT]);
 
 struct ws_frame {
-	uint64_t length; /* of the payload */
+	uint64_t length; /* bytes of payload */
 	enum ws_opcode opcode;
 	bool fin;
 	unsigned char mask[4];
@@ -48,71 +52,84 @@ struct ws_frame {
 enum { WS_MORE = -2, WS_BAD = -1 };
 
 /*
- * Decodes a client's frame header (section 5.2).  Returns its length, WS_MORE, or WS_BAD,
- * as soon as it can be known: reserved bits or opcodes, no mask, a length that is not
- * in its shortest form, a control frame that is long or fragmented.
+ * Decodes a client's frame header (section 5.2).  Returns its length in bytes; WS_MORE if
+ * it is incomplete; WS_BAD if it is invalid, as early as the bytes show it.
+ *
+ * A header is invalid if it has reserved bits, a reserved opcode, no mask, or a length
+ * that is not in its shortest form.  So is that of a control frame which is fragmented
+ * or has more than WS_CONTROL bytes of payload.
  */
 int ws_header(const unsigned char *data, size_t length, struct ws_frame *);
 
 /*
- * Takes the mask (section 5.3) off `length` bytes, the first of which is the
- * payload's byte number `offset`.  True if all of them are ASCII then.
+ * Unmasks `length` bytes of a payload in place (section 5.3).  The first of them is byte
+ * `offset` of the payload.  Returns true if all of them are ASCII after unmasking.
  */
 bool ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4],
 	       size_t offset);
 
-/* Writes a server's frame header, final and without a mask; returns its length. */
+/*
+ * Writes the header of an unfragmented, unmasked frame with `length` bytes of payload.
+ * Returns the length of the header.
+ */
 size_t ws_encode_header(unsigned char out[WS_SERVER_HEADER], enum ws_opcode,
 			size_t length);
 
-/* May an endpoint send this code (section 7.4)? */
+/* Returns true if an endpoint may send this close code (section 7.4). */
 bool ws_valid_code(unsigned code);
 
 /*
- * What a client sends, taken apart where it lies.  The caller's buffer begins with
- * what the last ws_finish left there, and what has come since follows it.
+ * Reads a client's messages in the caller's buffer.  The caller appends received bytes
+ * to those that the last ws_finish kept, then runs:
  *
  *     ws_start(ws);
  *     while ((event = ws_next(ws, data, length, &payload)) > WS_NOTHING)
  *         ...
  *     kept = ws_finish(ws, data, length);
  *
- * Payloads are unmasked and fragments put together in place, so a buffer of WS_ROOM
- * bytes over the largest message always lets the reading go on.
+ * Payloads are unmasked and fragments joined in place.  A buffer of `most` + WS_ROOM
+ * bytes never fills up: it always has space to receive more.
  */
 struct ws {
-	size_t most;	  /* the largest message taken, in bytes: the caller's to set */
-	bool binary_utf8; /* binary messages must be UTF-8 as well: the caller's to set */
+	/* Set by the caller. */
+	size_t most;	  /* maximum size of a message, in bytes */
+	bool binary_utf8; /* binary messages must be valid UTF-8 too */
 
-	bool in_message; /* a message has begun and is not complete */
-	bool in_frame;	 /* a frame's header has been read, its payload not wholly */
-	enum ws_opcode opcode; /* the message's */
+	bool in_message;       /* a message has begun and is incomplete */
+	bool in_frame;	       /* a header has been read, but not its whole payload */
+	enum ws_opcode opcode; /* of the message */
 	struct ws_frame frame;
-	size_t taken;	 /* bytes of the frame's payload taken */
-	size_t start;	 /* where the message begins in the buffer, ... */
-	size_t gathered; /* ... and how many bytes of it there are */
-	size_t at;	 /* the next byte to read */
+	size_t payload_read;   /* bytes of the frame's payload read */
+	size_t message_start;  /* offset of the message in the buffer */
+	size_t message_length; /* bytes of the message read */
+	size_t offset;	       /* of the next byte to read */
 	struct utf8 utf8;
-	enum ws_code code; /* after WS_FAILED: what to close with */
+	enum ws_code code; /* after WS_GOT_CLOSE and WS_FAILED */
 };
 
 enum { WS_ROOM = WS_HEADER + WS_CONTROL };
 
 enum ws_event {
-	WS_NOTHING, /* all that has come has been read */
+	WS_NOTHING, /* nothing is complete: receive more */
 	WS_GOT_TEXT,
 	WS_GOT_BINARY,
 	WS_GOT_PING,
 	WS_GOT_PONG,
-	WS_GOT_CLOSE, /* `code` is the peer's or WS_NO_CODE, the payload its reason */
-	WS_FAILED     /* the peer broke the rules: nothing more can be read */
+	WS_GOT_CLOSE, /* `code` is the peer's or WS_NO_CODE, `payload` the reason */
+	WS_FAILED     /* invalid input: close with `code` and read no more */
 };
 
 void ws_start(struct ws *);
-/* The payload lies in `data` until ws_finish or the next call. */
+/*
+ * Reads on to the next event.  `length` counts all bytes in `data`, kept ones included.
+ * `payload` points into `data`; it is valid until the next call or ws_finish.
+ */
 enum ws_event ws_next(struct ws *, unsigned char *data, size_t length,
 		      struct span *payload);
-/* Moves what is still needed to the front of `data`; returns how much that is. */
+/*
+ * Moves the bytes that are still needed to the front of `data`: an incomplete message and
+ * unread input.  Returns their number.
+ */
 size_t ws_finish(struct ws *, unsigned char *data, size_t length);
 
 #endif

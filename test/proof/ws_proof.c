@@ -315,13 +315,14 @@ agree(const struct ws *ws, size_t length, const struct stream *s, struct progres
 	}
 	if (ws->in_frame && p->f.opcode < WS_CLOSE) {
 		if ((p->f.opcode == 0) != s->in_message ||
-		    p->gathered + p->f.length > s->most || ws->taken >= p->f.length ||
-		    ws->taken > s->length - s->at - p->head)
+		    p->gathered + p->f.length > s->most ||
+		    ws->payload_read >= p->f.length ||
+		    ws->payload_read > s->length - s->at - p->head)
 			return false;
 		if (!s->in_message)
 			p->opcode = p->f.opcode;
 		p->in_message = true;
-		p->taken = ws->taken;
+		p->taken = ws->payload_read;
 		bool checked = p->opcode == WS_TEXT || s->binary_utf8;
 		for (size_t i = 0; checked && i < p->taken; i++) {
 			unsigned char c = s->data[s->at + p->head + i] ^ p->f.mask[i % 4];
@@ -329,12 +330,14 @@ agree(const struct ws *ws, size_t length, const struct stream *s, struct progres
 				return false;
 		}
 	}
-	return ws->at <= length &&
-	       length - ws->at == s->length - s->at - p->head - p->taken &&
+	return ws->offset <= length &&
+	       length - ws->offset == s->length - s->at - p->head - p->taken &&
 	       ws->in_message == p->in_message &&
 	       (!p->in_message ||
-		(ws->opcode == p->opcode && ws->gathered == p->gathered + p->taken &&
-		 ws->start <= ws->at && ws->gathered <= ws->at - ws->start &&
+		(ws->opcode == p->opcode &&
+		 ws->message_length == p->gathered + p->taken &&
+		 ws->message_start <= ws->offset &&
+		 ws->message_length <= ws->offset - ws->message_start &&
 		 (p->opcode == WS_TEXT || s->binary_utf8 || p->utf8.missing == 0) &&
 		 p->utf8.missing == ws->utf8.missing &&
 		 (p->utf8.missing == 0 ||
@@ -363,10 +366,10 @@ assume_agreement(struct ws *ws, const unsigned char room[BEFORE + BOUND], size_t
 	s->length = READ + unread;
 	assume(s->at <= READ && s->gathered <= BEFORE && s->gathered <= s->most);
 	assume(s->opcode == WS_TEXT || s->opcode == WS_BINARY);
-	ws->at = BEFORE;
+	ws->offset = BEFORE;
 	assume(agree(ws, BEFORE + unread, s, &p));
-	for (size_t i = 0; ws->in_message && i < ws->gathered; i++)
-		assume(room[ws->start + i] == message_byte(s, &p, i));
+	for (size_t i = 0; ws->in_message && i < ws->message_length; i++)
+		assume(room[ws->message_start + i] == message_byte(s, &p, i));
 }
 
 static void
@@ -377,10 +380,10 @@ claim_agreement(const struct ws *ws, const unsigned char *room, size_t length,
 	size_t at;
 
 	claim(agree(ws, length, s, &p));
-	claim(!ws->in_message || at >= ws->gathered ||
-	      room[ws->start + at] == message_byte(s, &p, at));
-	claim(at >= length - ws->at ||
-	      room[ws->at + at] == s->data[s->length - (length - ws->at) + at]);
+	claim(!ws->in_message || at >= ws->message_length ||
+	      room[ws->message_start + at] == message_byte(s, &p, at));
+	claim(at >= length - ws->offset ||
+	      room[ws->offset + at] == s->data[s->length - (length - ws->offset) + at]);
 }
 
 void
