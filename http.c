@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-/* Chunk extensions and trailers say nothing to us; more of them is an attack. */
+/*
+ * Maximum size of chunk lines and trailers between two pieces of content, in bytes.  The
+ * server ignores chunk extensions and trailers; only an attack needs more.
+ */
 enum { CHUNK_OVERHEAD = 4096 };
 
 long
@@ -10,8 +13,8 @@ http_scan(const char *data, size_t length, size_t *scanned)
 {
 	size_t i = *scanned;
 
-	/* Each line feed must have its carriage return before it, and each of those
-	 * its line feed behind it: judged at the line feed and one byte late. */
+	/* CR and LF occur only as CR LF.  A CR without its LF is detected at the byte
+	 * after it. */
 	for (; i < length; i++) {
 		char c = data[i];
 		bool after_return = i > 0 && data[i - 1] == '\r';
@@ -86,7 +89,7 @@ http_trim(struct span s)
 	return s;
 }
 
-/* Does a comma list hold this token, in any case? */
+/* Returns true if a comma-separated list contains a token, ignoring case. */
 static bool
 has_token(struct span list, const char *token)
 {
@@ -105,7 +108,10 @@ starts(struct span s, const char *prefix)
 	       span_is_nocase((struct span){ s.data, length }, prefix);
 }
 
-/* RFC 3986 section 3.2: a name or an address, and a port; no user before it. */
+/*
+ * Accepts the characters of a host with an optional port (RFC 3986 section 3.2).  "@" is
+ * not among them, so user information is rejected.
+ */
 static bool
 valid_host(struct span host)
 {
@@ -118,7 +124,7 @@ valid_host(struct span host)
 	return true;
 }
 
-/* RFC 9112 section 3.2: the origin form, or the absolute form that proxies are sent. */
+/* Accepts the origin, absolute and asterisk forms (section 3.2). */
 static bool
 parse_target(struct span target, struct http_request *r)
 {
@@ -134,7 +140,7 @@ parse_target(struct span target, struct http_request *r)
 		while (authority < target.length &&
 		       strchr("/?", target.data[authority]) == NULL)
 			authority++;
-		/* It counts instead of the Host field (section 3.2.2). */
+		/* The Host field is then ignored (section 3.2.2). */
 		r->target_host = (struct span){ target.data, authority };
 		target.data += authority;
 		target.length -= authority;
@@ -190,7 +196,7 @@ parse_line(struct span line, struct http_request *r)
 	return parse_target(target, r) ? 0 : 400;
 }
 
-/* What the fields say together can only be judged when all have been read. */
+/* Facts that parse_fields checks together after the last field. */
 struct seen {
 	unsigned hosts, lengths, encodings;
 	bool close, keep_alive;
@@ -234,7 +240,8 @@ parse_field(struct span name, struct span value, struct http_request *r,
 	} else if (span_is_nocase(name, "Access-Control-Request-Headers")) {
 		r->cors_headers = value;
 	} else if (span_is_nocase(name, "Sec-WebSocket-Key")) {
-		/* Given twice, it is no key (RFC 6455 section 11.3.1). */
+		/* More than one is invalid (RFC 6455 section 11.3.1): make it an empty
+		 * key, which ws_handshake rejects. */
 		r->websocket_key =
 		    r->websocket_key.data == NULL ? value : (struct span){ "", 0 };
 	} else if (span_is_nocase(name, "Sec-WebSocket-Version")) {
@@ -263,10 +270,10 @@ parse_fields(struct span rest, struct http_request *r)
 		struct span line = http_take(&rest, '\n');
 		if (line.length <= 1)
 			break;
-		line.length--; /* http_scan saw its CR */
+		line.length--; /* its CR, which http_scan has checked */
 		struct span value = line, name = http_take(&value, ':');
-		/* A line that begins with white space continues the last one, which has
-		 * been forbidden for long (obs-fold): no name begins so. */
+		/* This also rejects obs-fold (section 5.2): no name starts with white
+		 * space. */
 		if (name.length == line.length || !all_token(name) || !valid_value(value))
 			return 400;
 		unsigned status = parse_field(name, http_trim(value), r, &seen);
@@ -275,8 +282,8 @@ parse_fields(struct span rest, struct http_request *r)
 	}
 	if (seen.hosts > 1 || (seen.hosts == 0 && r->minor == 1))
 		return 400;
-	/* Anything ambiguous about where the body ends is how requests get smuggled
-	 * past a proxy (RFC 9112 section 11.2). */
+	/* Reject every ambiguity about the end of the body: it allows request smuggling
+	 * (section 11.2). */
 	if (seen.lengths > 1 || seen.encodings > 1 ||
 	    (seen.encodings > 0 && seen.lengths > 0) ||
 	    (seen.encodings > 0 && r->minor == 0))
@@ -325,7 +332,10 @@ http_read_address(struct span hop, struct socket_address *address)
 	       socket_read_address(host, address);
 }
 
-/* Read from the left: whoever walks from the right stops at what replaced all before. */
+/*
+ * Reads the list forwards.  Each hop at which the search from the end would stop replaces
+ * the result so far.
+ */
 bool
 http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
 	       struct socket_address *client)
@@ -337,7 +347,7 @@ http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *
 		struct span list = http_take(&fields, '\n');
 		if (!span_is_nocase(http_take(&list, ':'), "X-Forwarded-For"))
 			continue;
-		list.length--; /* http_scan saw its CR */
+		list.length--; /* its CR, which http_scan has checked */
 		while (list.length > 0) {
 			struct span item = http_trim(http_take(&list, ','));
 			if (item.length == 0)
@@ -362,12 +372,12 @@ enum chunk_state {
 	CHUNK_SIZE,
 	CHUNK_SIZE_SPACE, /* before an extension */
 	CHUNK_EXTENSION,
-	CHUNK_SIZE_END, /* the LF behind the size line's CR */
+	CHUNK_SIZE_END, /* at the LF of the size line */
 	CHUNK_DATA,
 	CHUNK_DATA_CR,
 	CHUNK_DATA_LF,
 	CHUNK_TRAILER,	    /* at the start of a line */
-	CHUNK_TRAILER_LINE, /* within one */
+	CHUNK_TRAILER_LINE, /* inside a line */
 	CHUNK_TRAILER_LF,
 	CHUNK_LAST_LF
 };
@@ -380,7 +390,7 @@ hex_digit(char c)
 							: -1;
 }
 
-/* One byte of chunk framing.  Returns the next state, or -1. */
+/* Processes one byte that is not content.  Returns the next state, or -1. */
 static int
 chunk_byte(struct http_chunked *h, char c)
 {
@@ -480,7 +490,7 @@ http_unescape(struct span s, char *out, bool plus)
 	return length;
 }
 
-/* Is a name, once unescaped, this one? */
+/* Compares a parameter's name, after unescaping, with `name` (at most 16 bytes). */
 static bool
 is_named(struct span key, const char *name)
 {
@@ -520,9 +530,9 @@ http_has_tag(struct span list, const char *tag)
 	return false;
 }
 
-/* Is this the weight of what is not wanted, q=0 with up to three decimals? */
+/* Returns true for the weight "q=0", with or without decimals: not acceptable. */
 static bool
-is_unwanted(struct span weight)
+is_zero_weight(struct span weight)
 {
 	struct span value = weight, name = http_trim(http_take(&value, '='));
 	size_t zeros = 0;
@@ -536,17 +546,17 @@ is_unwanted(struct span weight)
 bool
 http_accepts(struct span list, const char *coding)
 {
-	bool other = list.data == NULL;
+	bool others = list.data == NULL;
 
 	while (list.length > 0) {
 		struct span weight = http_take(&list, ',');
 		struct span name = http_trim(http_take(&weight, ';'));
 		if (span_is_nocase(name, coding))
-			return !is_unwanted(weight);
+			return !is_zero_weight(weight);
 		if (span_is(name, "*"))
-			other = !is_unwanted(weight);
+			others = !is_zero_weight(weight);
 	}
-	return other;
+	return others;
 }
 
 const char *

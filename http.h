@@ -1,27 +1,33 @@
-/* HTTP/1.1 messages (RFC 9112), the server's side: heads, bodies, answers' names. */
+/*
+ * The server's side of HTTP/1.1: request heads, chunked bodies, field values.  Sections
+ * are those of RFC 9112 if no other RFC is named.
+ */
 #ifndef HTTP_H
 #define HTTP_H
 
 #include "socket.h"
 
-enum { HTTP_HEAD_SIZE = 8192 }; /* bytes of a request's head, at most */
+enum { HTTP_HEAD_SIZE = 8192 }; /* maximum size of a request's head, in bytes */
 
 enum http_method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
 
-/* A request's head.  The spans lie in it; a field that it lacks has no data (NULL). */
+/*
+ * A parsed request head.  The spans point into the caller's buffer.  The span of an
+ * absent field has NULL as its data.
+ */
 struct http_request {
 	enum http_method method;
-	unsigned minor;	   /* 0 for HTTP/1.0, else 1 */
-	bool keep_alive;   /* the client wants the connection kept (section 9.3) */
-	bool chunked;	   /* the body comes in chunks, else it has `length` bytes */
+	unsigned minor;	   /* minor version: 0 for HTTP/1.0, else 1 */
+	bool keep_alive;   /* the connection persists (section 9.3) */
+	bool chunked;	   /* the body is chunked; if not, it has `length` bytes */
 	bool expect;	   /* the client waits for 100 Continue */
-	bool upgrade;	   /* Connection has the token `upgrade` */
-	bool websocket;	   /* Upgrade has the token `websocket` */
-	uint64_t length;   /* Content-Length, 0 without one */
-	struct span path;  /* as sent, up to the query */
-	struct span query; /* behind the `?` */
-	struct span host;  /* of the target if it names one, else of the field */
-	struct span target_host;
+	bool upgrade;	   /* Connection contains the token "upgrade" */
+	bool websocket;	   /* Upgrade contains the token "websocket" */
+	uint64_t length;   /* Content-Length; 0 if absent */
+	struct span path;  /* still escaped, without the query */
+	struct span query; /* still escaped, without the "?" */
+	struct span host;  /* of the target if it is absolute, else of the Host field */
+	struct span target_host; /* of an absolute target only */
 	struct span origin;
 	struct span content_type;
 	struct span cookie;
@@ -30,87 +36,109 @@ struct http_request {
 	struct span cors_headers; /* Access-Control-Request-Headers */
 	struct span websocket_key;
 	struct span websocket_version;
-	struct span fields; /* all of them, line by line */
+	struct span fields; /* all field lines */
 };
 
 enum { HTTP_MORE = -2, HTTP_BAD = -1 };
 
 /*
- * Looks for the end of a head in what has come so far; `scanned` is 0 at first and then
- * the caller's to keep, so that no byte is looked at twice.  Returns the head's length
- * with its empty line, HTTP_MORE, or HTTP_BAD as soon as there is a bare CR or LF
- * or a NUL.  Empty lines before the request line are not part of it: the caller
- * skips http_blank bytes first.
+ * Searches the received bytes for the end of a request head.  The caller must first skip
+ * http_blank bytes.
+ *
+ * `scanned` counts the bytes that earlier calls have examined.  The caller sets it to 0
+ * for a new head, and then keeps it between calls.
+ *
+ * Returns the length of the head, its empty line included; HTTP_MORE if the head is
+ * incomplete; HTTP_BAD if it contains NUL, CR without LF, or LF without CR.
  */
 long http_scan(const char *data, size_t length, size_t *scanned);
-/* How many bytes of empty lines (CR LF) stand at the front (RFC 9112 section 2.2). */
+/* Returns the number of bytes in leading empty lines (section 2.2). */
 size_t http_blank(const char *data, size_t length);
 
 /*
- * Reads a whole head.  Returns 0, or the status that refuses it: 400, 417, 501 or 505;
- * after that nothing is known of where the next request begins.
+ * Parses a complete head, as found by http_scan.  Returns 0, or the status to reject it
+ * with: 400, 417, 501 or 505.  The caller must then close the connection, since the end
+ * of the request is unknown.
  */
 unsigned http_parse(const char *head, size_t length, struct http_request *);
 
 /*
- * Reads an address as Host and proxies write it: alone, with a port (IPv6 in brackets
- * then), and quoted, as the field Forwarded wants it (RFC 7239 section 6).  The port is
- * checked and then ignored.  False if it is none.
+ * Reads an IP address in the syntax of Host, X-Forwarded-For or Forwarded (RFC 7239
+ * section 6).  It may have a port, for which an IPv6 address needs brackets.  It may be
+ * in double quotes.  The port must be valid, but is not returned.  Returns false if the
+ * text is not an address.
  */
 bool http_read_address(struct span, struct socket_address *);
 
 /*
- * Whose request it is that a trusted proxy hands on: `client` holds the proxy's address,
- * and then that of the last hop in X-Forwarded-For (all of its lines are one list) which
- * is not trusted.  Where the list ends before there is one, or has something else than an
- * address, it is the trusted one behind that.  The port stays the connection's own, by
- * which the log's lines of a connection are found.  The fields are a good request's.
- * False if the last hop is something else than an address.
+ * Finds the client's address in the X-Forwarded-For fields of a request that a trusted
+ * proxy has forwarded.  `fields` are those of a request that http_parse has accepted.
+ *
+ * All X-Forwarded-For lines form one list of hops.  The search starts at the end of the
+ * list and passes trusted hops.  The first hop that is not trusted is the client.
+ *
+ * The search also stops at the start of the list and before a hop that is not an address.
+ * Then the client is the last trusted hop that it passed.
+ *
+ * `client` holds the proxy's address at first, and keeps it if the list is empty.  Its
+ * port does not change, since the log identifies the connection by it.
+ *
+ * Returns false, with `client` unchanged, if the hop at the end is not an address.
  */
 bool http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *),
 		    struct socket_address *client);
 
-/* A chunked body (section 7.1) being decoded; all zero at its start. */
+/* State of the decoder of a chunked body (section 7.1).  All zero at the start. */
 struct http_chunked {
-	uint64_t left; /* bytes of the present chunk still to come */
-	uint16_t
-	    overhead; /* bytes of chunk lines and trailers so far, since the last data */
+	uint64_t left;	   /* bytes of the current chunk still to receive */
+	uint16_t overhead; /* bytes of framing since the last content */
 	uint8_t state;
-	uint8_t digits;
+	uint8_t digits; /* digits of the chunk size read */
 };
 
 /*
- * Decodes in place: `*length` bytes of body, as they came, become their content at the
- * front of `data`, and `*length` that content's length.  Returns how many bytes at the
- * end of what was given are not the body's any more but the next request's;
- * HTTP_MORE if the body goes on; HTTP_BAD if it is malformed.
+ * Decodes the next piece of a chunked body in place.  `*length` is the number of bytes in
+ * `data`; it becomes the length of the decoded content at the start of `data`.
+ *
+ * If the body ends in this piece, returns the number of bytes after the body.  Returns
+ * HTTP_MORE if the body continues, or HTTP_BAD if it is malformed.
  */
 long http_dechunk(struct http_chunked *, char *data, size_t *length);
 
-/* Takes what stands before the next `separator`, or all that is left, off the front of
- * `rest`. */
+/*
+ * Removes from the front of `rest` the text before the next `separator`, and that
+ * separator.  Without one, removes all of `rest`.  Returns the text.
+ */
 struct span http_take(struct span *rest, char separator);
-/* Without white space at either end. */
+/* Removes spaces and tabs at both ends. */
 struct span http_trim(struct span);
 
 /*
- * Undoes percent-encoding (RFC 3986 section 2.1), and with `plus` also "+" for a space,
- * at `out`, which may be the text's own place.  What is not an escape stays.  Returns the
- * length.
+ * Decodes percent-encoding (RFC 3986 section 2.1); with `plus`, "+" becomes a space.
+ * Writes to `out`, which needs as many bytes as the text and may be its own buffer.
+ * Invalid escapes are copied unchanged.  Returns the length of the result.
  */
 size_t http_unescape(struct span, char *out, bool plus);
 
-/* The value of the last parameter of that name in a query or form, still escaped; no data
- * if absent. */
+/*
+ * Returns the value of a parameter in a query or form, still escaped.  Of several with
+ * the same name, the last one counts.  If there is none, the span's data is NULL.
+ */
 struct span http_parameter(struct span query, const char *name);
 
-/* Does If-None-Match hold this entity tag, quotes and all (RFC 9110 section 13.1.2)? */
+/*
+ * Returns true if an If-None-Match value matches an entity tag (RFC 9110 section 13.1.2).
+ * `tag` includes the quotes.
+ */
 bool http_has_tag(struct span list, const char *tag);
 
-/* Does Accept-Encoding, if there is one, allow this coding (section 12.5.3)? */
+/*
+ * Returns true if an Accept-Encoding value allows a coding (RFC 9110 section 12.5.3).
+ * An absent field (NULL data) allows every coding.
+ */
 bool http_accepts(struct span list, const char *coding);
 
-/* The reason phrase of a status that this server sends. */
+/* Returns the reason phrase of a status that this server sends; "" for any other. */
 const char *http_reason(unsigned status);
 
 #endif
