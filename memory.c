@@ -8,7 +8,7 @@
 enum { CACHE_LINE = 64 };
 
 static void *
-take(struct memory *m, size_t bytes, size_t alignment)
+take_bytes(struct memory *m, size_t bytes, size_t alignment)
 {
 	size_t start = (m->used + alignment - 1) / alignment * alignment;
 
@@ -27,7 +27,7 @@ memory_take(struct memory *m, size_t count, size_t size)
 		m->overflow = true;
 		return NULL;
 	}
-	return take(m, count * size, CACHE_LINE);
+	return take_bytes(m, count * size, CACHE_LINE);
 }
 
 void *
@@ -40,14 +40,14 @@ memory_take_pages(struct memory *m, size_t count, size_t size, size_t *stride)
 		m->overflow = true;
 		return NULL;
 	}
-	return take(m, count * *stride, page);
+	return take_bytes(m, count * *stride, page);
 }
 
 bool
 memory_map(struct memory *m)
 {
-	/* Not reserved: the worst case may be more than the machine has, and is
-	 * said at start; what is used follows the work. */
+	/* The worst case may exceed the machine's RAM, so reserve nothing.  The server
+	 * logs the worst case at start. */
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 	if (m->overflow) {
@@ -62,7 +62,7 @@ memory_map(struct memory *m)
 	return true;
 }
 
-/* Linux drops private pages at once; where that cannot be had they just stay. */
+/* MADV_DONTNEED frees private pages on Linux only.  Other systems keep the pages. */
 void
 memory_drop(void *start, size_t length)
 {
@@ -90,12 +90,12 @@ memory_wipe(void *data, size_t length)
 
 static struct {
 	char *blocks;
-	uint32_t *idle;	     /* a stack of those given back */
-	uint32_t idle_count; /* how many are on it */
+	uint32_t *idle;	     /* a stack of the blocks that have been given back */
+	uint32_t idle_count; /* blocks on that stack */
 	uint32_t count;
-	uint32_t fresh;	  /* blocks from here on have never been taken */
-	uint32_t low;	  /* the least that the stack held since the last sweep */
-	uint32_t trimmed; /* so many at its bottom have no pages any more */
+	uint32_t ever_taken; /* blocks that have been taken at least once */
+	uint32_t idle_min;   /* minimum of idle_count since the last sweep */
+	uint32_t trimmed;    /* blocks without pages, at the bottom of that stack */
 	size_t size;
 } pool;
 
@@ -117,11 +117,12 @@ char *
 block_take(void)
 {
 	if (pool.idle_count == 0)
-		return pool.fresh < pool.count ? pool.blocks + pool.size * pool.fresh++
-					       : NULL;
+		return pool.ever_taken < pool.count
+			   ? pool.blocks + pool.size * pool.ever_taken++
+			   : NULL;
 	pool.idle_count--;
-	if (pool.low > pool.idle_count)
-		pool.low = pool.idle_count;
+	if (pool.idle_min > pool.idle_count)
+		pool.idle_min = pool.idle_count;
 	if (pool.trimmed > pool.idle_count)
 		pool.trimmed = pool.idle_count;
 	return pool.blocks + pool.size * pool.idle[pool.idle_count];
@@ -137,14 +138,14 @@ block_give(char *block)
 uint32_t
 block_taken(void)
 {
-	return pool.fresh - pool.idle_count;
+	return pool.ever_taken - pool.idle_count;
 }
 
 bool
 block_sweep(void)
 {
-	for (; pool.trimmed < pool.low; pool.trimmed++)
+	for (; pool.trimmed < pool.idle_min; pool.trimmed++)
 		memory_drop(pool.blocks + pool.size * pool.idle[pool.trimmed], pool.size);
-	pool.low = pool.idle_count;
+	pool.idle_min = pool.idle_count;
 	return pool.trimmed < pool.idle_count;
 }

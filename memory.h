@@ -1,4 +1,4 @@
-/* All of the server's memory: one mapping, made at start, and a pool of blocks in it. */
+/* All memory of the server: one mapping made at start, and a pool of blocks in it. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -7,18 +7,19 @@
 #include <stdint.h>
 
 /*
- * The mapping being divided.  It is gone through twice with the same takes: all zero
- * at first it only counts, and after memory_map it gives the places out.
+ * The mapping while it is divided.  All zero at the start.  The caller makes the same
+ * sequence of memory_take calls twice.  Before memory_map they only count; after it they
+ * return memory.
  */
 struct memory {
 	char *base; /* NULL while counting */
 	size_t used;
-	bool overflow; /* more than a size_t holds: memory_map refuses */
+	bool overflow; /* the total is too large: memory_map fails */
 };
 
 /*
- * `count` things of `size` bytes, zeroed, aligned to a cache line: NULL while counting.
- * They cost nothing until they are touched.
+ * Takes `count` objects of `size` bytes, zeroed and aligned to a cache line.  Returns
+ * NULL while counting.  A page uses no RAM until it is first touched.
  */
 void *memory_take(struct memory *, size_t count, size_t size);
 
@@ -28,29 +29,38 @@ void *memory_take(struct memory *, size_t count, size_t size);
  */
 void *memory_take_pages(struct memory *, size_t count, size_t size, size_t *stride);
 
-/* Maps what has been counted, for the second time through.  False with errno set. */
+/* Maps the memory that has been counted.  Returns false, with errno set, on failure. */
 bool memory_map(struct memory *);
 
-/* The contents are wanted no more: whole pages of it go back to the system. */
+/*
+ * Returns the pages that lie wholly in a range to the system.  The contents of the range
+ * are undefined afterwards.
+ */
 void memory_drop(void *start, size_t length);
 
-/* Zeros memory that nothing reads afterwards, which memset may leave undone. */
+/* Zeros memory even if nothing reads it later; a compiler may omit such a memset. */
 void memory_wipe(void *, size_t length);
 
 /*
- * A pool of equal blocks, the one given back last taken first, so that a few hot
- * ones serve everybody.  `size` is rounded up to whole pages.
+ * A pool of `count` blocks of equal size.  `size` is rounded up to whole pages.  The
+ * block returned last is taken first, so that few blocks serve a low load.
+ *
+ * Like memory_take, block_place must be called before and after memory_map.
  */
 void block_place(struct memory *, uint32_t count, size_t size);
 size_t block_size(void);
-/* The caller's until given back; contents undefined; NULL if all are taken. */
+/*
+ * Takes a block, which the caller owns until block_give.  Its contents are undefined.
+ * Returns NULL if all blocks are taken.
+ */
 char *block_take(void);
 void block_give(char *block);
+/* Returns the number of taken blocks. */
 uint32_t block_taken(void);
 
 /*
- * Once a second: the pages of blocks that nobody has needed since the last time go back
- * to the system.  True while there is more to give back at the next.
+ * Returns to the system the pages of blocks that have not been used since the last call.
+ * Call it once a second.  Returns true if idle blocks still have pages.
  */
 bool block_sweep(void);
 

@@ -59,11 +59,11 @@ open_room(struct rooms *r, struct span id, uint32_t hash)
 {
 	uint32_t number = r->free, *bucket = &r->buckets[hash & r->mask];
 
-	/* There are as many rooms as peers, so one is always left. */
+	/* The table has as many rooms as sessions, so one is always unused. */
 	if (number != 0)
 		r->free = r->rooms[number].chain;
 	else
-		number = ++r->fresh;
+		number = ++r->ever_used;
 	struct room *room = &r->rooms[number];
 	*room =
 	    (struct room){ .chain = *bucket, .hash = hash, .length = (uint8_t)id.length };

@@ -1,7 +1,9 @@
 /*
- * Rooms and the peers in them.  A peer is known by the number of its session, from 1;
- * rooms are numbered from 1 as well, and 0 is none.  All costs are the same
- * however many rooms there are; finding a user costs by the peers of its room.
+ * Rooms and their peers.  The number of a peer is that of its session.  Peers and rooms
+ * are numbered from 1; 0 means none.
+ *
+ * Finding a room takes constant time.  Finding a user takes time linear in the number of
+ * peers in the room.
  */
 #ifndef ROOMS_H
 #define ROOMS_H
@@ -9,54 +11,58 @@
 #include "memory.h"
 #include "text.h"
 
-enum { ROOM_NAME = 128 }; /* bytes of a UserId or RoomId, at most */
+enum { ROOM_NAME = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
 struct peer {
-	uint32_t room;	   /* 0: in none */
-	uint32_t previous; /* in order of joining */
+	uint32_t room;	   /* 0 if the peer is in no room */
+	uint32_t previous; /* peers of the room, in the order in which they joined */
 	uint32_t next;
-	uint8_t length;
+	uint8_t length; /* of `user`, in bytes */
 	char user[ROOM_NAME];
 };
 
 struct room {
-	uint32_t first; /* the peer that has been here longest */
+	uint32_t first; /* the peer that joined first */
 	uint32_t last;
-	uint32_t count;
-	uint32_t initiator; /* 0 once it has left */
-	uint32_t chain;	    /* the next room of the same bucket, or the next free one */
-	uint32_t hash;
-	uint8_t length;
+	uint32_t count;	    /* peers */
+	uint32_t initiator; /* the peer that opened the room; 0 after it has left */
+	uint32_t chain;	    /* the next room in the bucket, or in the free list */
+	uint32_t hash;	    /* of `id` */
+	uint8_t length;	    /* of `id`, in bytes */
 	char id[ROOM_NAME];
 };
 
 struct rooms {
-	struct peer *peers; /* by session */
-	struct room *rooms;
-	uint32_t *buckets;
-	uint32_t mask;	  /* buckets, a power of two, less one */
-	uint32_t fresh;	  /* rooms above this one have never been used */
-	uint32_t free;	  /* the first of those given back */
-	uint32_t key[2];  /* seeds the hash, so that nobody can fill one bucket */
-	uint32_t open;	  /* rooms */
-	uint32_t present; /* peers */
+	struct peer *peers; /* indexed by session number */
+	struct room *rooms; /* indexed by room number */
+	uint32_t *buckets;  /* the hash table: each bucket's first room */
+	uint32_t mask;	    /* number of buckets - 1; that number is a power of two */
+	uint32_t ever_used; /* the highest room number used so far */
+	uint32_t free;	    /* the first room in the free list */
+	uint32_t key[2];    /* of the hash: clients can not collide ids on purpose */
+	uint32_t open;	    /* number of open rooms */
+	uint32_t present;   /* number of peers in rooms */
 };
 
-/* Tables for sessions 1 to `sessions`; `key` is random. */
+/*
+ * Allocates the tables for sessions 1 to `sessions`.  `key` must be random.  Call it
+ * before and after memory_map, like memory_take.
+ */
 void rooms_place(struct rooms *, struct memory *, uint32_t sessions,
 		 const uint32_t key[2]);
 
-/* 0 if there is no such room: one without peers does not exist. */
+/* Returns the room with this id, or 0.  A room exists only while it has peers. */
 uint32_t room_find(const struct rooms *, struct span id);
-/* The peer of that name in a room, or 0. */
+/* Returns the peer with this user id in a room, or 0. */
 uint32_t room_member(const struct rooms *, uint32_t room, struct span user);
 
 /*
- * Puts a peer that is in no room behind the others of one, which is made if it was not
- * there: then the peer is its initiator.  Names are at most ROOM_NAME bytes.
+ * Adds a peer, which must be in no room, as the last one of a room.  If the room does not
+ * exist, opens it, and the peer becomes its initiator.  `id` and `user` have at most
+ * ROOM_NAME bytes and are copied.  Returns the room.
  */
 uint32_t room_join(struct rooms *, uint32_t peer, struct span id, struct span user);
-/* Takes a peer out of its room, which ends with its last one. */
+/* Removes a peer from its room.  Closes the room if it was the last peer. */
 void room_leave(struct rooms *, uint32_t peer);
 
 struct span room_id(const struct rooms *, uint32_t room);

@@ -16,21 +16,24 @@ source_of(const uint8_t *address, size_t length)
 }
 
 void
-sources_place(struct sources *s, struct memory *m, uint32_t most, uint32_t limit,
+sources_place(struct sources *s, struct memory *m, uint32_t max, uint32_t limit,
 	      const uint32_t key[2])
 {
 	uint32_t buckets = 1;
 
-	while (buckets < most)
+	while (buckets < max)
 		buckets *= 2;
 	*s = (struct sources){ .mask = buckets - 1,
 			       .limit = limit,
 			       .key = { key[0], key[1] } };
-	s->counts = memory_take(m, (size_t)most + 1, sizeof *s->counts);
+	s->counts = memory_take(m, (size_t)max + 1, sizeof *s->counts);
 	s->buckets = memory_take(m, buckets, sizeof *s->buckets);
 }
 
-/* A source's entry, 0 if it has none, and the link that leads there. */
+/*
+ * Returns the entry of a source, or 0.  Sets `link` to the chain link that refers to it,
+ * or to which a new entry must be appended.
+ */
 static uint32_t
 find(const struct sources *s, const struct source *wanted, uint32_t **link)
 {
@@ -60,7 +63,7 @@ source_add(struct sources *s, struct source source, uint32_t *entry)
 		if (found != 0)
 			s->free = s->counts[found].chain;
 		else
-			found = ++s->fresh;
+			found = ++s->ever_used;
 		s->counts[found] = (struct source_count){ .source = source };
 		*link = found;
 	}

@@ -1,6 +1,6 @@
 /*
- * Sources: the addresses that something comes from, counted, so that one of them cannot
- * take the places of all.
+ * Counts objects, such as connections, by the client address that they belong to, and
+ * limits the number for each address.
  */
 #ifndef SOURCE_H
 #define SOURCE_H
@@ -9,40 +9,49 @@
 #include "text.h"
 
 /*
- * Whom an address counts for: an IPv4 address, or the first 64 bits of an IPv6 one, of
- * which one household has all the rest.  Loopback counts for nobody: its length is 0.
+ * The part of an address that identifies a client: a whole IPv4 address, or the first 64
+ * bits of an IPv6 address, since one household usually has the rest.  Loopback addresses
+ * have a length of 0 and are not counted.
  */
 struct source {
 	uint8_t length;
 	uint8_t bytes[8];
 };
 
-/* Of an address of 4 or 16 bytes. */
+/* Returns the source of an address of 4 or 16 bytes. */
 struct source source_of(const uint8_t *address, size_t length);
 
 struct source_count {
 	uint32_t count;
-	uint32_t chain; /* the next of the same bucket, or the next free one */
+	uint32_t chain; /* the next entry in the bucket, or in the free list */
 	struct source source;
 };
 
-/* How many each has. */
+/* A hash table of counts.  Entries are numbered from 1; 0 means none. */
 struct sources {
-	struct source_count *counts;
+	struct source_count *counts; /* indexed by entry */
 	uint32_t *buckets;
-	uint32_t mask;	 /* buckets, a power of two, less one */
-	uint32_t fresh;	 /* entries above this one have never been used */
-	uint32_t free;	 /* the first of those given back */
-	uint32_t limit;	 /* for one source */
-	uint32_t key[2]; /* seeds the hash */
+	uint32_t mask;	    /* number of buckets - 1; that number is a power of two */
+	uint32_t ever_used; /* the highest entry used so far */
+	uint32_t free;	    /* the first entry in the free list */
+	uint32_t limit;	    /* maximum count of one source */
+	uint32_t key[2];    /* of the hash */
 };
 
-/* For at most `most` in all. */
-void sources_place(struct sources *, struct memory *, uint32_t most, uint32_t limit,
+/*
+ * Allocates a table for at most `max` objects in total, and at most `limit` from one
+ * source.  `key` must be random.  Call it before and after memory_map, like memory_take.
+ */
+void sources_place(struct sources *, struct memory *, uint32_t max, uint32_t limit,
 		   const uint32_t key[2]);
 
-/* One more.  False if the source has its share; `entry` is for source_remove. */
+/*
+ * Counts one more object.  Sets `entry` to what source_remove needs later.  Returns
+ * false, and counts nothing, if the source has reached the limit.  The caller must not
+ * add more objects in total than the table is for.
+ */
 bool source_add(struct sources *, struct source, uint32_t *entry);
+/* Counts one object less. */
 void source_remove(struct sources *, uint32_t entry);
 
 #endif

@@ -323,7 +323,7 @@ every_session_can_have_a_room_of_its_own(void **state)
 			for (uint32_t n = 1; n <= f.sessions; n++)
 				room_leave(&f.r, n);
 			assert_int_equal(f.r.open, 0);
-			assert_int_equal(f.r.fresh, f.sessions);
+			assert_int_equal(f.r.ever_used, f.sessions);
 		}
 		unplace(&f);
 	}
@@ -368,7 +368,7 @@ numbers_of_rooms_are_used_again(void **state)
 		if (n >= 3)
 			room_leave(&f.r, (n - 3) % 4 + 1);
 		room_join(&f.r, peer, numbered(n, data), span("u"));
-		assert_in_range(f.r.fresh, 1, 3);
+		assert_in_range(f.r.ever_used, 1, 3);
 		assert_int_equal(f.r.open, n < 3 ? n + 1 : 3);
 		for (uint32_t back = 0; back < 3 && back <= n; back++) {
 			uint32_t room = room_find(&f.r, numbered(n - back, data));
@@ -504,7 +504,7 @@ check_all(const struct rooms *r)
 	assert_int_equal(r->open, open);
 	assert_int_equal(r->present, present);
 	assert_int_equal(chained, open);
-	assert_int_equal(chained + free, r->fresh);
+	assert_int_equal(chained + free, r->ever_used);
 }
 
 static void

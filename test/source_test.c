@@ -111,7 +111,7 @@ entries_are_used_again(void **state)
 		for (unsigned i = 0; i < MOST; i++)
 			source_remove(&s, entries[round % 2 == 0 ? i : MOST - 1 - i]);
 	}
-	assert_int_equal(s.fresh, MOST);
+	assert_int_equal(s.ever_used, MOST);
 	for (uint32_t i = 0; i <= s.mask; i++)
 		assert_int_equal(s.buckets[i], 0);
 	munmap(m.base, m.used);
