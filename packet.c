@@ -7,7 +7,7 @@
 const char *const packet_events[] = { "connect", "broadcast", "ping", "disconnect",
 				      "error" };
 
-/* Why a packet is refused; for reasons that are not constant. */
+/* For reasons of packet_read that are not constant. */
 static char reason_data[PACKET_REASON];
 
 static const char *
@@ -18,7 +18,7 @@ end_reason(struct text *t)
 }
 
 static const char *
-bad_json(const struct json *j)
+syntax_error(const struct json *j)
 {
 	struct text t;
 
@@ -37,7 +37,7 @@ read_id(struct span value, size_t least, char data[PACKET_ID], struct span *id)
 		return false;
 	long length = json_unescape(json_contents(value), data, PACKET_ID, false);
 	struct utf8 utf8 = { 0 };
-	/* What came over SockJS may hold half a surrogate pair unescaped. */
+	/* A packet from SockJS may be WTF-8, but an id must be UTF-8. */
 	if (length < (long)least || !utf8_check(&utf8, data, (size_t)length))
 		return false;
 	*id = (struct span){ data, (size_t)length };
@@ -64,25 +64,26 @@ read_event(struct packet *p, struct span value)
 	return end_reason(&t);
 }
 
-/* What there is of the last Header; of its members the last ones. */
+/* The last Header.  The data of a missing member is NULL. */
 struct header {
 	bool seen, object;
-	struct span event, user, room; /* whole values, no data where there is none */
+	struct span event, user, room;
 };
 
-/* False if it is not JSON, and then what came of it does not count. */
+/* Reads a Header.  Returns false, with `h` unchanged, if it is not valid JSON. */
 static bool
 scan_header(struct json *j, struct header *h)
 {
 	struct header scanned = { .seen = true, .object = json_kind(j) == '{' };
 	struct span key, value;
-	bool good;
+	bool valid;
 
 	if (!scanned.object) {
-		good = json_value(j, &value);
+		valid = json_value(j, &value);
 	} else {
 		json_enter(j, '{');
-		while (json_member(j, &key, &value, &good)) {
+		/* `valid` becomes true at the closing brace only, not on an error. */
+		while (json_member(j, &key, &value, &valid)) {
 			if (json_equal(key, "Event"))
 				scanned.event = value;
 			else if (json_equal(key, "UserId"))
@@ -91,9 +92,9 @@ scan_header(struct json *j, struct header *h)
 				scanned.room = value;
 		}
 	}
-	if (good)
+	if (valid)
 		*h = scanned;
-	return good;
+	return valid;
 }
 
 static const char *
@@ -118,33 +119,33 @@ packet_read(struct packet *p, char *text, size_t length)
 	struct header header = { .seen = false };
 	struct span key, value;
 	struct json j;
-	bool end, good = true;
+	bool at_end, valid = true;
 
 	p->text = (struct span){ text, length };
 	p->payload = (struct span){ 0 };
 	p->user = p->room = (struct span){ "", 0 };
 	json_init(&j, text, length);
 	if (!json_enter(&j, '{')) {
-		/* Another kind of value, or none at all? */
+		/* Distinguish another JSON value from invalid JSON. */
 		json_init(&j, text, length);
 		if (json_value(&j, &value) && json_finish(&j))
 			return "a packet must be an object";
-		return bad_json(&j);
+		return syntax_error(&j);
 	}
-	while (good && json_key(&j, &key, &end)) {
+	while (valid && json_key(&j, &key, &at_end)) {
 		if (json_equal(key, "Header"))
-			good = scan_header(&j, &header);
-		else if ((good = json_value(&j, &value)) && json_equal(key, "Payload"))
+			valid = scan_header(&j, &header);
+		else if ((valid = json_value(&j, &value)) && json_equal(key, "Payload"))
 			p->payload = value;
 	}
-	/* The ids are good for an answer, if nothing else is. */
-	const char *wrong = read_header(p, &header);
-	return json_finish(&j) ? wrong : bad_json(&j);
+	/* Read the ids even if the rest is invalid: the error packet contains them. */
+	const char *reason = read_header(p, &header);
+	return json_finish(&j) ? reason : syntax_error(&j);
 }
 
-/* Where the Payload is; without one, the brace that closes the packet. */
+/* Returns the offset of the Payload's value; without one, of the packet's last brace. */
 static size_t
-payload_at(const struct packet *p)
+payload_offset(const struct packet *p)
 {
 	if (p->payload.data != NULL)
 		return (size_t)(p->payload.data - p->text.data);
@@ -157,8 +158,8 @@ payload_at(const struct packet *p)
 void
 packet_before_payload(struct text *t, const struct packet *p)
 {
-	text_put(t, p->text.data, payload_at(p));
-	/* Behind its last member: there is one, the Header. */
+	text_put(t, p->text.data, payload_offset(p));
+	/* The comma is valid, since the packet has a Header at least. */
 	if (p->payload.data == NULL)
 		text_string(t, ",\"Payload\":");
 }
@@ -166,7 +167,7 @@ packet_before_payload(struct text *t, const struct packet *p)
 void
 packet_after_payload(struct text *t, const struct packet *p)
 {
-	size_t end = payload_at(p) + p->payload.length;
+	size_t end = payload_offset(p) + p->payload.length;
 
 	text_put(t, p->text.data + end, p->text.length - end);
 }
@@ -194,11 +195,11 @@ void
 packet_put_user(struct text *t, struct span user)
 {
 	char data[6 * PACKET_ID];
-	struct text once;
+	struct text escaped;
 
-	text_init(&once, data, sizeof data);
-	json_escape(&once, user.data, user.length);
+	text_init(&escaped, data, sizeof data);
+	json_escape(&escaped, user.data, user.length);
 	text_string(t, "\\\"");
-	json_escape(t, once.data, once.length);
+	json_escape(t, escaped.data, escaped.length);
 	text_string(t, "\\\"");
 }

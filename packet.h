@@ -1,56 +1,62 @@
-/* The signaller's packets: {"Header":{"Event","UserId","RoomId"},"Payload"} read,
- * relayed, made. */
+/*
+ * The signaller's packets, which are JSON:
+ *
+ *     {"Header":{"Event":...,"UserId":...,"RoomId":...},"Payload":...}
+ */
 #ifndef PACKET_H
 #define PACKET_H
 
 #include "text.h"
 
-enum { PACKET_ID = 128 }; /* bytes of a UserId or RoomId, at most */
+enum { PACKET_ID = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
 enum packet_event { CONNECT, BROADCAST, PING, DISCONNECT, PACKET_EVENTS };
 
-extern const char *const packet_events[PACKET_EVENTS + 1]; /* their names, and "error" */
+/* The names of the events, and "error", which only the server sends. */
+extern const char *const packet_events[PACKET_EVENTS + 1];
 
-/* A packet as it came.  `text` and `payload` lie in the caller's text, the ids in here.
+/*
+ * A received packet.  `text` and `payload` point into the caller's text; `user` and
+ * `room` point into the struct, so it must not be copied.
  */
 struct packet {
 	struct span text;
-	struct span
-	    payload;	  /* the value of the last Payload; no data (NULL) without one */
-	struct span user; /* the ids without escapes; empty if they could not be read */
-	struct span room;
+	struct span payload; /* JSON value; its data is NULL if there is no Payload */
+	struct span user;    /* UserId, unescaped; empty if it is missing or invalid */
+	struct span room;    /* RoomId, likewise */
 	enum packet_event event;
 	char user_data[PACKET_ID];
 	char room_data[PACKET_ID];
 };
 
 /*
- * Reads a packet, which must be UTF-8 or WTF-8; a comma too many in it becomes a space.
- * Returns NULL, or what is wrong with it, good until the next call; the ids are set
- * all the same where they could be read.
+ * Reads a packet.  `text` must be valid UTF-8 or WTF-8.  A trailing comma is accepted and
+ * overwritten with a space.  Of duplicate keys, the last one counts.
+ *
+ * Returns NULL, or why the packet is invalid; the next call overwrites that text.  The
+ * ids are set even then, as far as they are valid, for an error packet.
  */
 const char *packet_read(struct packet *, char *text, size_t length);
 
 /*
- * Puts the packet's text with another Payload: what the caller puts between these two
- * calls, a JSON value.
+ * Adds a copy of a packet with another Payload.  The caller adds the new value, which is
+ * JSON, between these two calls.
  */
 void packet_before_payload(struct text *, const struct packet *);
 void packet_after_payload(struct text *, const struct packet *);
 
-/* Puts a packet of the server's own; its payload is a string. */
+/* Adds a packet from the server.  Escapes the ids and `payload`, which becomes a string.
+ */
 void packet_put(struct text *, const char *event, struct span user, struct span room,
 		const char *payload);
 
-/* Puts a user id as a member of a JSON array that stands within a JSON string. */
+/* Adds a user id as an element of a JSON array that is itself inside a JSON string. */
 void packet_put_user(struct text *, struct span user);
 
 enum {
-	/* Bytes of what packet_put puts, at most, with a payload of PACKET_REASON bytes,
-	   ... */
-	PACKET_REASON = 160,
-	PACKET_OWN = 2048,
-	/* ... and of what packet_put_user puts: \\u0001 is the longest of escapes. */
+	PACKET_REASON = 160, /* maximum size of what packet_read returns, with its NUL */
+	PACKET_OWN = 2048, /* maximum that packet_put adds with a payload of that size */
+	/* Maximum that packet_put_user adds.  The longest escape of a byte is \\u0001. */
 	PACKET_USER = 7 * PACKET_ID + 4
 };
 

@@ -5,7 +5,8 @@ rate_take(struct rate_bucket *b, const struct rate_limit *limit, uint32_t amount
 	  uint64_t now)
 {
 	uint64_t from = b->full_at > now ? b->full_at : now;
-	/* Rounded up, so that no amount is free; 32-bit targets divide 64 bits slowly. */
+	/* Round up, so that no amount is free.  The division is 32-bit on purpose: 64-bit
+	 * divisions are slow on 32-bit targets. */
 	uint64_t until =
 	    from + (amount * 1000 + limit->per_second - 1) / limit->per_second;
 
