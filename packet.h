@@ -45,7 +45,8 @@ const char *packet_read(struct packet *, char *text, size_t length);
 void packet_before_payload(struct text *, const struct packet *);
 void packet_after_payload(struct text *, const struct packet *);
 
-/* Adds a packet from the server.  Escapes the ids and `payload`, which becomes a string.
+/*
+ * Adds a packet from the server.  Escapes the ids and `payload`, which becomes a string.
  */
 void packet_put(struct text *, const char *event, struct span user, struct span room,
 		const char *payload);

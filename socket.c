@@ -15,7 +15,7 @@
 #include <linux/rtnetlink.h>
 #endif
 
-enum { BACKLOG = 512 };
+enum { BACKLOG = 512 }; /* connections that wait to be accepted */
 
 bool
 socket_read_address(struct span text, struct socket_address *address)
@@ -95,11 +95,11 @@ from_system(const struct sockaddr_storage *from, struct socket_address *address)
 }
 
 /*
- * An address that no interface has yet: at boot the network may come up after us.  A
- * system that cannot do that has it the other way round.
+ * Allows binding to an address that no interface has yet: at boot the server may start
+ * before the network.  Without this option the network must be up first.
  */
 static void
-allow_absent(int fd, bool six)
+set_freebind(int fd, bool ipv6)
 {
 	int on = 1;
 
@@ -107,11 +107,11 @@ allow_absent(int fd, bool six)
 	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
 #endif
 #ifdef IPV6_FREEBIND
-	if (six)
+	if (ipv6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on);
 #endif
 	(void)fd;
-	(void)six;
+	(void)ipv6;
 	(void)on;
 }
 
@@ -119,33 +119,33 @@ int
 socket_listen(struct socket_address *address)
 {
 	int on = 1;
-	struct sockaddr_storage at;
-	socklen_t size = to_system(&at, address);
-	int fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage system;
+	socklen_t size = to_system(&system, address);
+	int fd = socket(system.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
-	allow_absent(fd, address->length == 16);
+	set_freebind(fd, address->length == 16);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
 	    (address->length == 16 &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
-	    bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
+	    bind(fd, (struct sockaddr *)&system, size) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&system, &size) < 0) {
 		int error = errno;
 		close(fd);
 		errno = error;
 		return -1;
 	}
-	from_system(&at, address);
+	from_system(&system, address);
 	return fd;
 }
 
 /*
- * A peer behind a cut cable does not answer; Linux ends a connection that has had bytes
- * unacknowledged for so long, others after their own time.
+ * Limits the time for which sent data may stay unacknowledged, as after a cable is cut.
+ * Systems without TCP_USER_TIMEOUT use their own limit.
  */
 static void
-limit_silence(int fd, uint32_t seconds)
+set_user_timeout(int fd, uint32_t seconds)
 {
 #ifdef TCP_USER_TIMEOUT
 	unsigned milliseconds = seconds * 1000;
@@ -157,7 +157,7 @@ limit_silence(int fd, uint32_t seconds)
 }
 
 int
-socket_accept(int listener, struct socket_address *peer, uint32_t silence)
+socket_accept(int listener, struct socket_address *peer, uint32_t timeout_s)
 {
 	int on = 1;
 	struct sockaddr_storage from;
@@ -168,28 +168,28 @@ socket_accept(int listener, struct socket_address *peer, uint32_t silence)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	limit_silence(fd, silence);
+	set_user_timeout(fd, timeout_s);
 	from_system(&from, peer);
 	return fd;
 }
 
 #ifdef __linux__
 
-/* The address that an RTM_NEWADDR message tells (rtnetlink(7)).  False if there is none.
- */
+/* Reads the address of an RTM_NEWADDR message (rtnetlink(7)).  Returns false if none. */
 static bool
 read_address(struct nlmsghdr *message, struct socket_address *address)
 {
-	struct ifaddrmsg *about = NLMSG_DATA(message);
-	size_t size = about->ifa_family == AF_INET ? 4 : 16;
+	struct ifaddrmsg *info = NLMSG_DATA(message);
+	size_t size = info->ifa_family == AF_INET ? 4 : 16;
 	unsigned left = (unsigned)IFA_PAYLOAD(message);
 
 	if (message->nlmsg_type != RTM_NEWADDR ||
-	    (about->ifa_family != AF_INET && about->ifa_family != AF_INET6))
+	    (info->ifa_family != AF_INET && info->ifa_family != AF_INET6))
 		return false;
 	address->length = 0;
-	for (struct rtattr *a = IFA_RTA(about); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		/* IFA_ADDRESS is the other end's where there is an IFA_LOCAL. */
+	for (struct rtattr *a = IFA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		/* On a point-to-point link IFA_ADDRESS is the other end; IFA_LOCAL,
+		 * which takes precedence, is this one. */
 		if (RTA_PAYLOAD(a) != size ||
 		    (a->rta_type != IFA_LOCAL &&
 		     (a->rta_type != IFA_ADDRESS || address->length > 0)))
@@ -197,42 +197,42 @@ read_address(struct nlmsghdr *message, struct socket_address *address)
 		memcpy(address->bytes, RTA_DATA(a), size);
 		address->length = (uint8_t)size;
 	}
-	/* An fe80:: address says nothing without its interface. */
+	/* A link-local address is useless without its interface. */
 	return address->length == 4 ||
-	       (address->length == 16 && about->ifa_scope != RT_SCOPE_LINK);
+	       (address->length == 16 && info->ifa_scope != RT_SCOPE_LINK);
 }
 
 static bool
-ask_for_addresses(int fd)
+request_addresses(int fd)
 {
-	struct timeval patience = { .tv_sec = 1 };
+	struct timeval timeout = { .tv_sec = 1 };
 	struct {
 		struct nlmsghdr header;
 		struct rtgenmsg body;
-	} question = { .header = { .nlmsg_len = sizeof question,
-				   .nlmsg_type = RTM_GETADDR,
-				   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		       .body = { .rtgen_family = AF_UNSPEC } };
+	} request = { .header = { .nlmsg_len = sizeof request,
+				  .nlmsg_type = RTM_GETADDR,
+				  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		      .body = { .rtgen_family = AF_UNSPEC } };
 
-	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
-	       send(fd, &question, sizeof question, 0) == (ssize_t)sizeof question;
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0 &&
+	       send(fd, &request, sizeof request, 0) == (ssize_t)sizeof request;
 }
 
-/* getifaddrs would bring malloc with it. */
+/* Does not use getifaddrs, which calls malloc. */
 size_t
-socket_addresses(struct socket_address *addresses, size_t most)
+socket_addresses(struct socket_address *addresses, size_t max)
 {
 	_Alignas(struct nlmsghdr) char data[8192];
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool more = fd >= 0 && ask_for_addresses(fd);
+	bool more = fd >= 0 && request_addresses(fd);
 	size_t count = 0;
 
-	while (more && count < most) {
+	while (more && count < max) {
 		ssize_t n = recv(fd, data, sizeof data, 0);
 		unsigned left = n > 0 ? (unsigned)n : 0;
 		struct nlmsghdr *m = (struct nlmsghdr *)data;
 		more = left > 0;
-		for (; NLMSG_OK(m, left) && count < most; m = NLMSG_NEXT(m, left)) {
+		for (; NLMSG_OK(m, left) && count < max; m = NLMSG_NEXT(m, left)) {
 			if (m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR)
 				more = false;
 			else if (read_address(m, &addresses[count]))
@@ -247,10 +247,10 @@ socket_addresses(struct socket_address *addresses, size_t most)
 #else
 
 size_t
-socket_addresses(struct socket_address *addresses, size_t most)
+socket_addresses(struct socket_address *addresses, size_t max)
 {
 	(void)addresses;
-	(void)most;
+	(void)max;
 	return 0;
 }
 

@@ -1,53 +1,55 @@
-/* Listening sockets and what they accept: all of Linux's and POSIX's ways with addresses.
- */
+/* Listening and accepted sockets, IP addresses and networks. */
 #ifndef SOCKET_H
 #define SOCKET_H
 
 #include "text.h"
 
-/* An IPv4 (4 bytes) or IPv6 (16 bytes) address and a port. */
+/* An IP address in network byte order and a port in host byte order. */
 struct socket_address {
-	uint8_t length;
+	uint8_t length; /* 4 for IPv4, 16 for IPv6 */
 	uint8_t bytes[16];
 	uint16_t port;
 };
 
-/* The addresses whose first `bits` are these; a list of them ends with a `length` of 0.
- */
+/* An IP network.  In a list, a `length` of 0 marks the end. */
 struct socket_network {
-	uint8_t length;
-	uint8_t bits;
+	uint8_t length; /* 4 for IPv4, 16 for IPv6 */
+	uint8_t bits;	/* length of the prefix */
 	uint8_t bytes[16];
 };
 
 /*
- * Reads an address, without brackets or a port, which becomes 0.  An IPv4 one that is
- * written as IPv6 (::ffff:192.0.2.1) is IPv4 from then on.  False if it is none.
+ * Reads an IP address without brackets or port, and sets the port to 0.  Converts an
+ * IPv4-mapped IPv6 address (::ffff:192.0.2.1) to IPv4.  Returns false if the text is not
+ * an address.
  */
 bool socket_read_address(struct span, struct socket_address *);
 
-/* Is an address in one of these networks?  NULL: there are none. */
+/* Returns true if an address is in one of the networks.  NULL is an empty list. */
 bool socket_in_networks(const struct socket_address *, const struct socket_network *);
 
 /*
- * A socket that listens at an address, and does not block; port 0 becomes a free one.
- * IPv6 sockets take IPv6 only.  No interface needs to have the address yet, where the
- * system can do that.  -1 with errno set.
+ * Creates a non-blocking socket that listens at an address.  Port 0 is replaced with a
+ * free port, also in `address`.  An IPv6 socket accepts IPv6 only.  On Linux the address
+ * may be one that no interface has yet.
+ *
+ * Returns the file descriptor, or -1 with errno set.
  */
 int socket_listen(struct socket_address *);
 
 /*
- * Accepts a connection, which does not block, sends at once what it is given, and ends if
- * what was sent is not acknowledged for `silence` seconds, where the system can do that.
- * -1 with errno set.
+ * Accepts a connection as a non-blocking socket with TCP_NODELAY.  On Linux the system
+ * ends the connection if sent data is not acknowledged for `timeout_s` seconds.
+ *
+ * Returns the file descriptor and sets `peer`, or returns -1 with errno set.
  */
-int socket_accept(int listener, struct socket_address *peer, uint32_t silence);
+int socket_accept(int listener, struct socket_address *peer, uint32_t timeout_s);
 
 /*
- * The addresses of this host's interfaces, loopback's too but not IPv6's link-local ones,
- * without ports.  Returns how many there are, at most `most`; none where the system
- * cannot be asked.
+ * Lists up to `max` addresses of this host's interfaces, loopback included and IPv6
+ * link-local addresses excluded.  Does not set the ports.  Returns the number of
+ * addresses; 0 on an error and on systems other than Linux.
  */
-size_t socket_addresses(struct socket_address *, size_t most);
+size_t socket_addresses(struct socket_address *, size_t max);
 
 #endif
