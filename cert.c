@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file's text, with a byte to see that there is more of it. */
+/* The text of a file.  One byte more than allowed shows that a file is too long. */
 static char file_text[CERT_FILE + 1];
-static size_t file_used; /* bytes of it that may hold something */
+static size_t file_used; /* bytes of file_text to erase after use */
 
-/* FILE: why.  Always false. */
+/* Adds "FILE: why".  Always returns false. */
 static bool
 fail(struct text *error, const char *file, const char *why)
 {
@@ -30,7 +30,7 @@ fail(struct text *error, const char *file, const char *why)
 struct block {
 	struct span label;
 	struct span body;
-	bool whole; /* it has its beginning and its own end */
+	bool complete; /* it has a BEGIN line and an END line with the same label */
 };
 
 static bool
@@ -56,7 +56,10 @@ skip(struct span s, size_t length)
 	return (struct span){ s.data + length, s.length - length };
 }
 
-/* Either half of CR LF ends a line: that makes empty lines, which mean nothing. */
+/*
+ * Returns the next line, without trailing spaces and tabs.  Both CR and LF end a line, so
+ * CR LF makes an additional, empty line, which is harmless.
+ */
 static struct span
 take_line(struct span *rest)
 {
@@ -72,7 +75,7 @@ take_line(struct span *rest)
 	return line;
 }
 
-/* The label of a line that is `mark`, a label and five dashes. */
+/* Reads the label of a line that consists of `mark`, the label and five dashes. */
 static bool
 read_label(struct span line, const char *mark, struct span *label)
 {
@@ -106,8 +109,8 @@ next_block(struct span *rest, struct block *b)
 		line = take_line(rest);
 	} while (!starts(line, "-----"));
 	b->body.length = (size_t)(line.data - b->body.data);
-	b->whole = read_label(line, end, &label) && label.length == b->label.length &&
-		   memcmp(label.data, b->label.data, label.length) == 0;
+	b->complete = read_label(line, end, &label) && label.length == b->label.length &&
+		      memcmp(label.data, b->label.data, label.length) == 0;
 	return true;
 }
 
@@ -126,8 +129,8 @@ base64_value(char c)
 enum { BASE64_TOO_LONG = -2, BASE64_BAD = -1 };
 
 /*
- * Decodes to at most `size` bytes at `out`, which may be the text's own place.  Returns
- * how many there are, or what is wrong.
+ * Decodes base64 with white space anywhere.  Writes at most `size` bytes to `out`, which
+ * may be the buffer of the text.  Returns the number of bytes or a BASE64_ error.
  */
 static long
 decode_base64(struct span s, unsigned char *out, size_t size)
@@ -169,7 +172,10 @@ enum {
 	DER_DNS_NAME = 0x82    /* [2] of a GeneralName, section 4.2.1.6 */
 };
 
-/* Takes an element off the front: its tag and contents.  -1 if there is no whole one. */
+/*
+ * Removes an element from the front of `rest`.  Returns its tag and sets `contents`;
+ * returns -1 if there is no complete element.
+ */
 static int
 take_element(struct span *rest, struct span *contents)
 {
@@ -193,7 +199,7 @@ take_element(struct span *rest, struct span *contents)
 	return der[0];
 }
 
-/* Is this one SEQUENCE of just that length? */
+/* Returns true if the bytes are exactly one SEQUENCE. */
 static bool
 is_sequence(const unsigned char *der, size_t length)
 {
@@ -202,7 +208,7 @@ is_sequence(const unsigned char *der, size_t length)
 	return take_element(&rest, &contents) == DER_SEQUENCE && rest.length == 0;
 }
 
-/* The first element with this tag: its contents. */
+/* Finds the first element with a tag.  Sets `contents`. */
 static bool
 find_element(struct span list, int tag, struct span *contents)
 {
@@ -228,7 +234,7 @@ name_matches(struct span pattern, struct span name)
 	return span_same_nocase(pattern, name);
 }
 
-/* The names of an extension, if it is a subjectAltName. */
+/* Finds the list of names in an extension.  Returns false if it is no subjectAltName. */
 static bool
 find_names(struct span extension, struct span *names)
 {
@@ -240,20 +246,20 @@ find_names(struct span extension, struct span *names)
 }
 
 bool
-cert_names(const struct cert *c, struct span name)
+cert_has_name(const struct cert *c, struct span name)
 {
-	struct span at, extension, names, one;
+	struct span der, extension, names, one;
 	int tag;
 
 	if (c->count == 0)
 		return false;
-	at = (struct span){ (const char *)c->chain[0].data, c->chain[0].data_len };
-	if (!find_element(at, DER_SEQUENCE, &at) ||   /* Certificate */
-	    !find_element(at, DER_SEQUENCE, &at) ||   /* TBSCertificate */
-	    !find_element(at, DER_EXTENSIONS, &at) || /* their tag and their list */
-	    !find_element(at, DER_SEQUENCE, &at))
+	der = (struct span){ (const char *)c->chain[0].data, c->chain[0].data_len };
+	if (!find_element(der, DER_SEQUENCE, &der) ||	/* Certificate */
+	    !find_element(der, DER_SEQUENCE, &der) ||	/* TBSCertificate */
+	    !find_element(der, DER_EXTENSIONS, &der) || /* [3] */
+	    !find_element(der, DER_SEQUENCE, &der))	/* Extensions */
 		return false;
-	while (take_element(&at, &extension) >= 0) {
+	while (take_element(&der, &extension) >= 0) {
 		if (!find_names(extension, &names))
 			continue;
 		while ((tag = take_element(&names, &one)) >= 0)
@@ -267,7 +273,10 @@ cert_names(const struct cert *c, struct span name)
  * Loading
  */
 
-/* All of a file, or false with an error said; `exposed`: every user may read it. */
+/*
+ * Reads a whole file into file_text; `exposed` is set if every user may read it.  On
+ * failure returns false and adds to `error`.
+ */
 static bool
 read_file(const char *file, struct span *text, bool *exposed, struct text *error)
 {
@@ -280,18 +289,18 @@ read_file(const char *file, struct span *text, bool *exposed, struct text *error
 		return fail(error, file, text_error(errno));
 	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
 		length += (size_t)n;
-	int wrong = errno;
+	int read_error = errno;
 	*exposed = fstat(fd, &status) == 0 && (status.st_mode & S_IROTH) != 0;
 	close(fd);
 	*text = (struct span){ file_text, length };
 	file_used = length > file_used ? length : file_used;
 	if (n < 0)
-		return fail(error, file, text_error(wrong));
+		return fail(error, file, text_error(read_error));
 	if (length > CERT_FILE)
 		return fail(error, file, "longer than 131072 bytes");
 	if (length == 0)
 		return fail(error, file, "empty");
-	/* Editors that put a byte order mark there mean nothing by it. */
+	/* Skip the byte order mark that some editors add. */
 	if (starts(*text, "\xef\xbb\xbf"))
 		*text = skip(*text, 3);
 	return true;
@@ -312,7 +321,7 @@ is_key(struct span label)
 static const char damaged_block[] =
     "damaged: a -----BEGIN or -----END line without the other";
 
-/* Why a decoder would not have a key or a certificate. */
+/* Returns why BearSSL's decoder has rejected a key or a certificate. */
 static const char *
 decoder_reason(int code)
 {
@@ -355,7 +364,7 @@ read_chain(struct cert *c, const char *file, struct text *error)
 	if (!read_file(file, &rest, &exposed, error))
 		return false;
 	while (next_block(&rest, &b)) {
-		if (!b.whole)
+		if (!b.complete)
 			return fail(error, file, damaged_block);
 		if (is_certificate(b.label) &&
 		    !add_certificate(c, b.body, &used, file, error))
@@ -380,7 +389,7 @@ check_rsa_size(size_t bits, const char *file, struct text *error)
 	return false;
 }
 
-/* The key's numbers stay in the decoder. */
+/* The decoded key points into `c->decoder`. */
 static bool
 decode_key(struct cert *c, const unsigned char *der, size_t length, const char *file,
 	   struct text *error)
@@ -428,7 +437,7 @@ read_key(struct cert *c, const char *file, struct text *error)
 	if (!read_file(file, &rest, &c->key_exposed, error))
 		return false;
 	while (next_block(&rest, &b)) {
-		if (!b.whole)
+		if (!b.complete)
 			return fail(error, file, damaged_block);
 		if (is_key(b.label))
 			return take_key(c, &b, file, error);
@@ -465,7 +474,7 @@ ec_fits(const br_ec_private_key *key, const br_ec_public_key *public)
 	       memcmp(point, public->q, public->qlen) == 0;
 }
 
-/* Looks at the first certificate, whose public key must be the key's. */
+/* Checks that the private key belongs to the first certificate. */
 static bool
 check_pair(struct cert *c, const char *cert_file, const char *key_file,
 	   struct text *error)
@@ -506,11 +515,11 @@ bool
 cert_load(struct cert *c, const char *cert_file, const char *key_file, struct text *error)
 {
 	cert_wipe(c);
-	bool good = read_chain(c, cert_file, error) && read_key(c, key_file, error);
-	/* Either may have held the key. */
+	bool loaded = read_chain(c, cert_file, error) && read_key(c, key_file, error);
+	/* Either file may have contained the key. */
 	memory_wipe(file_text, file_used);
 	file_used = 0;
-	if (good && check_pair(c, cert_file, key_file, error))
+	if (loaded && check_pair(c, cert_file, key_file, error))
 		return true;
 	cert_wipe(c);
 	return false;

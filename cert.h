@@ -1,5 +1,5 @@
 /*
- * Certificates: a server's chain and private key out of PEM files (RFC 7468), ready for
+ * Loads a server's certificate chain and private key from PEM files (RFC 7468) for
  * BearSSL.
  */
 #ifndef CERT_H
@@ -10,52 +10,58 @@
 #include <bearssl.h>
 
 enum {
-	CERT_FILE = 131072,  /* bytes of a PEM file, at most */
-	CERT_CHAIN = 65536,  /* bytes of a chain in DER, at most */
-	CERT_COUNT = 8,	     /* certificates in a chain, at most */
-	CERT_RSA_LOW = 2048, /* bits of an RSA key, at least ... */
-	CERT_RSA_HIGH = 4096 /* ... and at most */
+	CERT_FILE = 131072,  /* maximum size of a PEM file, in bytes */
+	CERT_CHAIN = 65536,  /* maximum size of a chain as DER, in bytes */
+	CERT_COUNT = 8,	     /* maximum number of certificates in a chain */
+	CERT_RSA_LOW = 2048, /* minimum size of an RSA key, in bits */
+	CERT_RSA_HIGH = 4096 /* maximum size of an RSA key, in bits */
 };
 
 /*
- * A chain and its key.  It points into itself, so it must stay where it was loaded; it is
- * large, and untouched beyond what the files need.
+ * A chain and its private key.  The struct contains pointers into itself, so it must not
+ * be moved or copied.  It is large, but loading touches no more of it than the files
+ * need.
  */
 struct cert {
-	br_x509_certificate chain[CERT_COUNT]; /* the server's own is the first */
-	size_t count;			       /* 0: nothing is loaded */
-	int key_type; /* BR_KEYTYPE_RSA or BR_KEYTYPE_EC: of both members of `key` ... */
-	int issuer_key_type; /* the same of who signed the first; 0: neither of them */
+	br_x509_certificate chain[CERT_COUNT]; /* the server's certificate is the first */
+	size_t count;			       /* 0 if nothing is loaded */
+	int key_type;	     /* of the server's key: BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
+	int issuer_key_type; /* of the issuer's key, likewise; 0 if it is another type */
 	bool key_exposed;    /* the key's file is readable by every user */
 	union {
 		br_rsa_private_key rsa;
 		br_ec_private_key ec;
-	} key;				 /* ... the one that is there */
-	br_skey_decoder_context decoder; /* where the key's numbers lie */
-	unsigned char data[CERT_CHAIN];
+	} key;				 /* which member: see key_type */
+	br_skey_decoder_context decoder; /* contains the numbers to which `key` points */
+	unsigned char data[CERT_CHAIN];	 /* the certificates as DER */
 };
 
 /*
- * Loads a chain, in the order in which it is sent, and its key: RSA as PKCS#1, EC P-256,
- * P-384 or P-521 as SEC1, either as PKCS#8, not encrypted.  There may be other text and
- * other blocks in both files, and both may be the same one; of several keys the first
- * counts.  That the key belongs to the first certificate is proved with a signature,
- * which takes as long as a handshake does; dates and the other certificates' signatures
- * are the clients' to judge.
+ * Loads a chain, whose certificates must be in the order in which TLS sends them, and its
+ * private key.  The key is RSA (PKCS#1 or PKCS#8) or EC with the curve P-256, P-384 or
+ * P-521 (SEC1 or PKCS#8), and not encrypted.
  *
- * False if something is wrong, with nothing loaded, and `error` says FILE: why.  No
- * buffer but the struct keeps anything of a key.
+ * Both files may contain other text and other PEM blocks, and may be the same file.  The
+ * first of several keys counts.
+ *
+ * Checks that the key belongs to the first certificate: an RSA key by a test signature,
+ * an EC key by computing its public key.  That takes as long as a TLS handshake.  Clients
+ * check dates and signatures; this function does not.
+ *
+ * On failure returns false with nothing loaded, and adds "FILE: why" to `error`.  No part
+ * of the key remains in memory outside the struct.
  */
 bool cert_load(struct cert *, const char *cert_file, const char *key_file,
 	       struct text *error);
 
 /*
- * Is this DNS name, in any case of letters, one of the server's own certificate
- * (subjectAltName; RFC 9525 section 6.3)?  A first label "*" stands for any one label.
+ * Returns true if the first certificate is valid for a DNS name: one of its
+ * subjectAltNames matches (RFC 9525 section 6.3).  Case does not matter.  A first label
+ * "*" matches any one label.
  */
-bool cert_names(const struct cert *, struct span name);
+bool cert_has_name(const struct cert *, struct span name);
 
-/* Forgets a chain and its key, which no connection may be using. */
+/* Unloads the chain and erases the key.  No connection may still use them. */
 void cert_wipe(struct cert *);
 
 #endif

@@ -647,5 +647,5 @@ tls_rest(uint32_t conn)
 bool
 tls_names_host(struct span name)
 {
-	return tls.cert != NULL && cert_names(tls.cert, name);
+	return tls.cert != NULL && cert_has_name(tls.cert, name);
 }
