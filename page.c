@@ -1,12 +1,12 @@
 #include "page.h"
 
-#include "page_data.h" /* made of index.html: see the Makefile */
+#include "page_data.h" /* generated from index.html by the Makefile */
 #include "web.h"
 
 /*
- * It talks to its own server alone, though some browsers do not take a WebSocket for a
- * part of 'self'.  Besides its own style and script, which are known by their hashes,
- * nothing is shown or run, least of all text of a peer's that became markup.
+ * The page connects to its own server only.  The policy still allows all of ws: and wss:,
+ * because in some browsers 'self' does not include WebSocket.  Only the page's own script
+ * and style are allowed, by their hashes, so text from a peer can not act as markup.
  */
 static const char common[] =
     "Vary: Accept-Encoding\r\n"
@@ -20,7 +20,10 @@ static const char common[] =
     "X-Content-Type-Options: nosniff\r\n"
     "Referrer-Policy: no-referrer\r\n";
 
-/* Where the page finds the service: below itself, wherever a proxy may have put it. */
+/*
+ * Adds a Link to the service, unless it does not fit.  It is relative to the page, since
+ * a proxy may serve the page at another path.
+ */
 static void
 put_link(struct text *t, const char *prefix)
 {
@@ -52,12 +55,12 @@ page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
 	text_init(&fields, data, sizeof data);
 	text_string(&fields, common);
 	if (http_accepts(r->accept_encoding, "gzip")) {
-		bool known = http_has_tag(r->if_none_match, PAGE_TAG);
-		a.status = known ? 304 : 200;
-		a.type = known ? NULL : "text/html; charset=UTF-8";
+		bool unchanged = http_has_tag(r->if_none_match, PAGE_TAG);
+		a.status = unchanged ? 304 : 200;
+		a.type = unchanged ? NULL : "text/html; charset=UTF-8";
 		a.body = (struct span){ (const char *)page_data, sizeof page_data };
 		text_string(&fields, "ETag: " PAGE_TAG "\r\n");
-		text_string(&fields, known ? "" : "Content-Encoding: gzip\r\n");
+		text_string(&fields, unchanged ? "" : "Content-Encoding: gzip\r\n");
 	}
 	put_link(&fields, prefix);
 	a.fields = (struct span){ fields.data, fields.length };

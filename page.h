@@ -1,12 +1,12 @@
-/* The page at /: a client of this server, to call somebody with no other. */
+/* The page at "/": a web client for calls through this server. */
 #ifndef PAGE_H
 #define PAGE_H
 
 #include "http.h"
 
 /*
- * Answers a request for the page, which is told the prefix of the service that it is to
- * talk to; false if the request is for something else.
+ * Answers a request for the page.  A Link header field tells the page the service's
+ * prefix.  Returns false, and answers nothing, if the request has another path.
  */
 bool page_answer(uint32_t conn, const struct http_request *, const char *prefix);
 

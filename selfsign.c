@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What is written, as PEM. */
+/* The PEM text of the file that is being written. */
 static char file_text[2 * 16384];
 
-/* FILE: why.  Always false. */
+/* Adds "FILE: why".  Always returns false. */
 static bool
 fail(struct text *error, const char *file, const char *why)
 {
@@ -27,7 +27,7 @@ fail(struct text *error, const char *file, const char *why)
 }
 
 /*
- * DER (X.690), written into a bounded text
+ * A DER (X.690) writer
  */
 
 enum der_tag {
@@ -47,7 +47,10 @@ enum der_tag {
 	DER_IP_ADDRESS = 0x87  /* [7] */
 };
 
-/* Begins a value; what is put until der_close, which wants the number, is its content. */
+/*
+ * Begins an element.  What is added until der_close is its content.  Returns the offset
+ * of the content, which der_close needs.
+ */
 static size_t
 der_open(struct text *t, enum der_tag tag)
 {
@@ -82,7 +85,7 @@ der_put(struct text *t, enum der_tag tag, const void *content, size_t length)
 	der_close(t, value);
 }
 
-/* A BIT STRING of whole bytes. */
+/* Adds a BIT STRING without unused bits. */
 static void
 der_put_bits(struct text *t, const void *content, size_t length)
 {
@@ -95,7 +98,7 @@ der_put_bits(struct text *t, const void *content, size_t length)
 
 static const uint64_t year_2050 = 2524608000;
 
-/* RFC 5280 section 4.1.2.5: two digits of the year up to 2049, four from then on. */
+/* Years until 2049 have two digits, later ones four (RFC 5280 section 4.1.2.5). */
 static void
 der_put_time(struct text *t, uint64_t time)
 {
@@ -114,7 +117,7 @@ der_put_time(struct text *t, uint64_t time)
 }
 
 /*
- * The names of a certificate that is made
+ * Names
  */
 
 struct name {
@@ -128,7 +131,7 @@ struct names {
 	struct name names[SELFSIGN_NAMES];
 };
 
-/* Once each; false if there is no place for one more. */
+/* Adds a name unless it is present already.  Returns false if the list is full. */
 static bool
 add_name(struct names *n, enum der_tag tag, const void *bytes, size_t length)
 {
@@ -158,8 +161,8 @@ is_letter(char c)
 }
 
 /*
- * A label of a DNS name (RFC 1123 section 2.1).  The last one has a letter, or else
- * browsers take the name for an IPv4 address.
+ * Checks a label of a DNS name (RFC 1123 section 2.1).  The last label needs a letter,
+ * because browsers parse a name as an IPv4 address otherwise.
  */
 static bool
 valid_label(struct span label, bool last)
@@ -193,7 +196,7 @@ valid_name(const char *name)
 	}
 }
 
-/* False for a text that is neither an address nor a DNS name. */
+/* Adds an IP address or a DNS name.  Returns false if the text is neither. */
 static bool
 read_name(struct names *n, const char *text, bool *full)
 {
@@ -216,22 +219,22 @@ read_name(struct names *n, const char *text, bool *full)
 }
 
 static bool
-read_names(struct names *n, char *const *names, size_t count, struct text *said)
+read_names(struct names *n, char *const *names, size_t count, struct text *output)
 {
 	bool full = false;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!read_name(n, names[i], &full)) {
-			text_char(said, '"');
-			text_escaped(said, names[i], strlen(names[i]), 64);
-			text_string(said,
+			text_char(output, '"');
+			text_escaped(output, names[i], strlen(names[i]), 64);
+			text_string(output,
 				    "\" is no IP address, and no DNS name: letters, "
 				    "digits, hyphens and dots, at most 253 bytes, "
 				    "and *. only in front");
 			return false;
 		}
 		if (full) {
-			text_string(said, "more than 32 names");
+			text_string(output, "more than 32 names");
 			return false;
 		}
 	}
@@ -248,14 +251,14 @@ add_interfaces(struct names *n)
 		add_name(n, DER_IP_ADDRESS, addresses[i].bytes, addresses[i].length);
 }
 
-/* What this host is called; more than there is place for are left out. */
+/* Adds the names and addresses of this host, as many as fit. */
 static void
 find_names(struct names *n)
 {
 	char host[SELFSIGN_NAME + 1] = "";
 	bool full;
 
-	/* A host that was given no name may have one that is none, such as "(none)". */
+	/* Without a host name this may be an invalid one, such as "(none)": ignore it. */
 	if (gethostname(host, sizeof host - 1) == 0)
 		read_name(n, host, &full);
 	read_name(n, "localhost", &full);
@@ -263,13 +266,14 @@ find_names(struct names *n)
 }
 
 /*
- * Making
+ * The certificate
  */
 
-enum { MADE = 12288 }; /* bytes of a certificate with the most and longest names */
+/* Size of a certificate with the maximum number of names of maximum length, in bytes. */
+enum { CERTIFICATE_MAX = 12288 };
 
-/* What goes into a certificate, and then what comes of it. */
-struct making {
+/* Contents of a certificate that is being created, and the result. */
+struct draft {
 	struct names names;
 	br_hmac_drbg_context random;
 	br_ec_private_key key;
@@ -277,13 +281,13 @@ struct making {
 	unsigned char key_data[BR_EC_KBUF_PRIV_MAX_SIZE];
 	unsigned char public_data[BR_EC_KBUF_PUB_MAX_SIZE];
 	struct text body, certificate;
-	char body_data[MADE], certificate_data[MADE];
+	char body_data[CERTIFICATE_MAX], certificate_data[CERTIFICATE_MAX];
 };
 
 static const unsigned char ecdsa_sha256[] = { 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
 					      0x48, 0xce, 0x3d, 0x04, 0x03, 0x02 };
 
-/* How it may be used: not as an authority; to sign handshakes; by a server. */
+/* Extensions that restrict the use: no CA, handshake signatures only, servers only. */
 static const unsigned char usage[] = {
 	0x30, 0x0c, 0x06, 0x03, 0x55, 0x1d, 0x13, /* basicConstraints */
 	0x01, 0x01, 0xff, 0x04, 0x02, 0x30, 0x00, /* critical; CA: FALSE */
@@ -295,11 +299,11 @@ static const unsigned char usage[] = {
 	0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01
 };
 
-/* The first name, as subject and as issuer. */
+/* Adds a name as subject or issuer. */
 static void
 put_distinguished_name(struct text *t, const struct name *name)
 {
-	enum { COMMON_NAME = 64 }; /* bytes, at most (RFC 5280 appendix A.1) */
+	enum { COMMON_NAME = 64 }; /* maximum size in bytes (RFC 5280 appendix A.1) */
 	static const unsigned char common_name[] = { 0x55, 0x04, 0x03 };
 	size_t sequence = der_open(t, DER_SEQUENCE), set = der_open(t, DER_SET);
 	size_t pair = der_open(t, DER_SEQUENCE);
@@ -331,7 +335,7 @@ put_validity(struct text *t)
 		der_put_time(t, YEAR_2019);
 		der_put_time(t, year_2050 - 1);
 	} else {
-		/* Its last second is one of its own. */
+		/* The last second is included, hence - 1. */
 		der_put_time(t, (uint64_t)now.tv_sec - DAY);
 		der_put_time(t, (uint64_t)now.tv_sec + (DAYS - 1) * DAY - 1);
 	}
@@ -361,7 +365,7 @@ hash_sha256(const void *data, size_t length, unsigned char hash[br_sha256_SIZE])
 	br_sha256_out(&context, hash);
 }
 
-/* subjectAltName (RFC 5280 section 4.2.1.6). */
+/* Adds the subjectAltName extension (RFC 5280 section 4.2.1.6). */
 static void
 put_names(struct text *t, const struct names *n)
 {
@@ -377,7 +381,7 @@ put_names(struct text *t, const struct names *n)
 	der_close(t, extension);
 }
 
-/* subjectKeyIdentifier, by the first method of RFC 7093. */
+/* Adds the subjectKeyIdentifier extension, with method 1 of RFC 7093. */
 static void
 put_key_identifier(struct text *t, const br_ec_public_key *public)
 {
@@ -393,15 +397,15 @@ put_key_identifier(struct text *t, const br_ec_public_key *public)
 	der_close(t, extension);
 }
 
-/* What is to be signed (TBSCertificate, RFC 5280 section 4.1). */
+/* Adds the part that is signed (TBSCertificate, RFC 5280 section 4.1). */
 static void
-put_body(struct text *t, struct making *m)
+put_body(struct text *t, struct draft *m)
 {
 	static const unsigned char version_3[] = { 0x02, 0x01, 0x02 };
 	unsigned char serial[16];
 	size_t body = der_open(t, DER_SEQUENCE);
 
-	/* Positive, and with no zeros in front. */
+	/* Make the serial number positive, without leading zeros. */
 	br_hmac_drbg_generate(&m->random, serial, sizeof serial);
 	serial[0] = (serial[0] & 0x7f) | 0x40;
 	der_put(t, DER_VERSION, version_3, sizeof version_3);
@@ -421,7 +425,7 @@ put_body(struct text *t, struct making *m)
 }
 
 static bool
-sign(struct making *m)
+sign(struct draft *m)
 {
 	unsigned char hash[br_sha256_SIZE], signature[160];
 	struct text *t = &m->certificate;
@@ -441,7 +445,7 @@ sign(struct making *m)
 }
 
 static bool
-make_key(struct making *m)
+make_key(struct draft *m)
 {
 	const br_ec_impl *ec = br_ec_get_default();
 	unsigned char seed[48];
@@ -460,7 +464,8 @@ write_pem(int fd, const void *der, size_t length, const char *label)
 {
 	size_t size = br_pem_encode(NULL, NULL, length, label, BR_PEM_LINE64), at = 0;
 
-	_Static_assert(2 * MADE < sizeof file_text, "a certificate as PEM fits");
+	_Static_assert(2 * CERTIFICATE_MAX < sizeof file_text,
+		       "a certificate as PEM fits");
 	br_pem_encode(file_text, der, length, label, BR_PEM_LINE64);
 	while (at < size) {
 		ssize_t n = write(fd, file_text + at, size - at);
@@ -472,15 +477,18 @@ write_pem(int fd, const void *der, size_t length, const char *label)
 	return at == size && fsync(fd) == 0;
 }
 
-/* A new file of that mode whatever the umask, or -1 with an error said. */
+/*
+ * Creates a file with a mode, regardless of the umask.  Returns the file descriptor; on
+ * failure returns -1 and adds the error to `output`.
+ */
 static int
-create(const char *file, mode_t mode, struct text *said)
+create(const char *file, mode_t mode, struct text *output)
 {
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
 	if (fd >= 0 && fchmod(fd, mode) == 0)
 		return fd;
-	fail(said, file, text_error(errno));
+	fail(output, file, text_error(errno));
 	if (fd >= 0) {
 		close(fd);
 		unlink(file);
@@ -488,43 +496,45 @@ create(const char *file, mode_t mode, struct text *said)
 	return -1;
 }
 
-/* Writes a PEM file and closes it, or says why it cannot. */
+/* Writes a PEM file and closes it.  On failure adds the error to `output`. */
 static bool
 finish(int fd, const char *file, const void *der, size_t length, const char *label,
-       struct text *said)
+       struct text *output)
 {
 	bool written = write_pem(fd, der, length, label);
-	int wrong = errno;
+	int write_error = errno;
 
 	if (close(fd) == 0 && written)
 		return true;
-	return fail(said, file, text_error(written ? errno : wrong));
+	return fail(output, file, text_error(written ? errno : write_error));
 }
 
 static bool
-write_pair(const struct making *m, const char *cert_file, const char *key_file,
-	   struct text *said)
+write_pair(const struct draft *m, const char *cert_file, const char *key_file,
+	   struct text *output)
 {
-	unsigned char der[160]; /* 121 bytes of a P-256 key */
+	unsigned char der[160]; /* a P-256 key takes 121 bytes */
 
 	if (strcmp(cert_file, key_file) == 0)
-		return fail(said, key_file, "the certificate and the key are two files");
-	int key = create(key_file, 0600, said);
+		return fail(output, key_file,
+			    "the certificate and the key are two files");
+	int key = create(key_file, 0600, output);
 	if (key < 0)
 		return false;
-	int cert = create(cert_file, 0644, said);
+	int cert = create(cert_file, 0644, output);
 	if (cert < 0) {
 		close(key);
 		unlink(key_file);
 		return false;
 	}
 	size_t length = br_encode_ec_raw_der(der, &m->key, &m->public);
-	bool good = finish(key, key_file, der, length, BR_ENCODE_PEM_EC_RAW, said);
+	bool key_written =
+	    finish(key, key_file, der, length, BR_ENCODE_PEM_EC_RAW, output);
 	memory_wipe(der, sizeof der);
-	if (good && finish(cert, cert_file, m->certificate.data, m->certificate.length,
-			   "CERTIFICATE", said))
+	if (key_written && finish(cert, cert_file, m->certificate.data,
+				  m->certificate.length, "CERTIFICATE", output))
 		return true;
-	if (!good)
+	if (!key_written)
 		close(cert);
 	unlink(key_file);
 	unlink(cert_file);
@@ -548,25 +558,25 @@ put_fingerprint(struct text *t, const struct text *certificate)
 
 int
 selfsign_make(const char *cert_file, const char *key_file, char *const *names,
-	      size_t count, struct text *said)
+	      size_t count, struct text *output)
 {
-	static struct making m;
-	bool good = false;
+	static struct draft m;
+	bool created = false;
 
 	m.names.count = 0;
 	if (count == 0)
 		find_names(&m.names);
-	else if (!read_names(&m.names, names, count, said))
+	else if (!read_names(&m.names, names, count, output))
 		return 1;
 	if (!make_key(&m))
-		text_string(said, "no random bytes (getrandom, /dev/urandom)");
+		text_string(output, "no random bytes (getrandom, /dev/urandom)");
 	else if (!sign(&m))
-		text_string(said, "the certificate cannot be made");
+		text_string(output, "the certificate cannot be made");
 	else
-		good = write_pair(&m, cert_file, key_file, said);
-	if (good)
-		put_fingerprint(said, &m.certificate);
+		created = write_pair(&m, cert_file, key_file, output);
+	if (created)
+		put_fingerprint(output, &m.certificate);
 	memory_wipe(&m.random, sizeof m.random);
 	memory_wipe(m.key_data, sizeof m.key_data);
-	return good ? 0 : 1;
+	return created ? 0 : 1;
 }

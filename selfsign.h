@@ -1,33 +1,34 @@
-/* Making a key and a self-signed certificate, on a device without OpenSSL. */
+/* Creates a key and a self-signed certificate, for devices without OpenSSL. */
 #ifndef SELFSIGN_H
 #define SELFSIGN_H
 
 #include "text.h"
 
 enum {
-	SELFSIGN_NAMES = 32, /* names in a certificate, at most */
-	SELFSIGN_NAME = 253, /* bytes of a DNS name, at most */
-	SELFSIGN_PRINT = 95  /* bytes of a fingerprint as text */
+	SELFSIGN_NAMES = 32, /* maximum number of names in a certificate */
+	SELFSIGN_NAME = 253, /* maximum length of a DNS name, in bytes */
+	SELFSIGN_PRINT = 95  /* length of a fingerprint as text, in bytes */
 };
 
 /*
- * Writes a new P-256 key (SEC1, mode 0600) and a self-signed certificate (mode 0644) to
- * files that do not exist yet: both, or neither.  `names` are `count` DNS names and IPv4
- * or IPv6 addresses; without any they are the host's name, localhost, and the addresses
- * of its interfaces, those that are link-local in IPv6 excepted.
+ * Creates a P-256 key (SEC1, mode 0600) and a self-signed certificate (mode 0644) in two
+ * new files.  Neither file may exist yet.  On failure neither file remains.
  *
- * Browsers take it for what it is, self-signed, and have nothing else against it: every
- * name is a subjectAltName (RFC 6125), and it lasts 397 days, from yesterday.  If the
- * clock has not been set (it is before 2020) it lasts from 2019 to the end of 2049, so
- * that it is good whenever the right time comes; Apple limits how long a certificate may
- * last only if that begins after June 2019, the others only if a public authority signed
- * it.  A certificate for clients to trust is not an authority: whoever steals it can
- * pretend to be this server and no other.
+ * `names` are `count` DNS names and IP addresses.  If `count` is 0, the names are the
+ * host name, localhost and the addresses of the interfaces, except IPv6 link-local ones.
  *
- * Returns the program's exit status: 0, and `said` is the certificate's SHA-256 as
- * AA:BB:...; or 1, and it is what is wrong.
+ * Clients can object to nothing but the missing authority:
+ * - Every name is a subjectAltName (RFC 6125).
+ * - The certificate is valid for 397 days, starting one day ago.
+ * - If the clock is not set (before 2020), it is valid from 2019 to the end of 2049, and
+ *   so at the real time too.  Apple limits the validity period only of certificates that
+ *   start after June 2019; other clients only that of certificates from public CAs.
+ * - It is not a CA certificate: a stolen key can impersonate this server only.
+ *
+ * Returns the exit status of the program.  If it is 0, `output` is the certificate's
+ * SHA-256 fingerprint as AA:BB:...; if it is 1, `output` is the reason of the failure.
  */
 int selfsign_make(const char *cert_file, const char *key_file, char *const *names,
-		  size_t count, struct text *said);
+		  size_t count, struct text *output);
 
 #endif
