@@ -1,5 +1,7 @@
-/* Loading what was made, whole and damaged; what stays of a key.  More is tested with
- * OpenSSL's files (cert.test.mjs). */
+/*
+ * Loading created certificates and keys, intact and damaged, and erasing keys.
+ * cert.test.mjs tests more, with files from OpenSSL.
+ */
 #include "cert.h"
 #include "selfsign.h"
 
@@ -21,8 +23,8 @@ struct file {
 };
 
 static char directory[256];
-static char message[2048];			    /* what the last call said */
-static struct file cert_file, key_file, other_file; /* the last is written by tests */
+static char message[2048];			    /* output of the last call */
+static struct file cert_file, key_file, other_file; /* tests write the last one */
 static struct cert cert;
 
 static void
@@ -58,21 +60,21 @@ load(const struct file *chain, const struct file *key)
 	struct text error;
 
 	text_init(&error, message, sizeof message - 1);
-	bool good = cert_load(&cert, chain->path, key->path, &error);
+	bool loaded = cert_load(&cert, chain->path, key->path, &error);
 	assert_false(error.overflow);
-	assert_int_equal(error.length == 0, good);
+	assert_int_equal(error.length == 0, loaded);
 	message[error.length] = '\0';
-	return good;
+	return loaded;
 }
 
 static void
 make(char *name)
 {
-	struct text said;
+	struct text output;
 
-	text_init(&said, message, sizeof message - 1);
-	int status = selfsign_make(cert_file.path, key_file.path, &name, 1, &said);
-	message[said.length] = '\0';
+	text_init(&output, message, sizeof message - 1);
+	int status = selfsign_make(cert_file.path, key_file.path, &name, 1, &output);
+	message[output.length] = '\0';
 	if (status != 0)
 		fail_msg("%s", message);
 }
@@ -129,7 +131,7 @@ assert_nothing_loaded(void)
 }
 
 static void
-what_was_made_loads(void **state)
+a_created_pair_loads(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
@@ -144,7 +146,7 @@ what_was_made_loads(void **state)
 }
 
 static void
-a_pair_that_fails_leaves_nothing_of_the_one_before(void **state)
+a_failed_load_unloads_the_previous_pair(void **state)
 {
 	(void)state;
 	assert_true(load(&cert_file, &key_file));
@@ -158,9 +160,9 @@ a_pair_that_fails_leaves_nothing_of_the_one_before(void **state)
 	assert_nothing_loaded();
 }
 
-/* The message may have no place; all is as with it. */
+/* The buffer for the error may be too small. */
 static void
-an_error_without_room_is_an_error(void **state)
+a_load_fails_even_without_space_for_the_error(void **state)
 {
 	char data[4];
 	struct text error;
@@ -174,8 +176,10 @@ an_error_without_room_is_an_error(void **state)
 
 extern const char __bss_start[], _end[];
 
-/* How often bytes stand in this program's static memory, the holes that the sanitizer
- * makes in it included. */
+/*
+ * Counts the occurrences of some bytes in the program's static memory, including the gaps
+ * that the sanitizer adds.
+ */
 __attribute__((no_sanitize("address"))) static unsigned
 count_static(const char *needle, size_t length)
 {
@@ -191,26 +195,26 @@ count_static(const char *needle, size_t length)
 }
 
 static void
-the_keys_text_does_not_stay_in_memory(void **state)
+the_text_of_the_key_is_erased_from_memory(void **state)
 {
 	const char *line = strchr(key_file.data, '\n') + 1;
 
 	(void)state;
-	/* One is this test's own. */
+	/* One is in this test. */
 	assert_int_equal(count_static(line, 40), 1);
 	assert_true(load(&cert_file, &key_file));
 	assert_int_equal(count_static(line, 40), 1);
 	assert_true(count_static((const char *)cert.key.ec.x, 32) == 1);
-	/* The key in the file for certificates. */
+	/* The key is in the file for certificates. */
 	assert_false(load(&key_file, &key_file));
 	assert_int_equal(count_static(line, 40), 1);
 }
 
 static void
-no_beginning_of_a_file_loads(void **state)
+no_truncated_file_loads(void **state)
 {
 	(void)state;
-	/* The last two bytes are a dash, without which it is damaged, and a line end. */
+	/* The last byte is a line end, which is optional. */
 	for (size_t i = 0; i < cert_file.length - 1; i++) {
 		write_other(cert_file.data, i);
 		assert_false(load(&other_file, &key_file));
@@ -245,9 +249,9 @@ damage(char *out, const struct file *f)
 	return f->length;
 }
 
-/* What is left of the key is the key, or it does not load. */
+/* After damage either the same key loads or none. */
 static void
-a_damaged_key_does_not_load_as_another(void **state)
+a_damaged_key_does_not_load_as_a_different_key(void **state)
 {
 	char changed[PEM];
 	unsigned char x[32];
@@ -266,9 +270,9 @@ a_damaged_key_does_not_load_as_another(void **state)
 	}
 }
 
-/* Its signature is for clients to check, but nothing reads past it. */
+/* Clients check its signature; the server must only not read past its end. */
 static void
-a_damaged_certificate_does_no_harm(void **state)
+a_damaged_certificate_is_handled_safely(void **state)
 {
 	char changed[PEM];
 
@@ -282,9 +286,9 @@ a_damaged_certificate_does_no_harm(void **state)
 	}
 }
 
-/* A block that is no more than its own bytes, at the very end of a file. */
+/* The block ends exactly at the end of the file. */
 static void
-any_bytes_in_a_block_do_no_harm(void **state)
+any_bytes_in_a_block_are_handled_safely(void **state)
 {
 	static const char *const labels[] = { "CERTIFICATE", "PRIVATE KEY",
 					      "EC PRIVATE KEY", "RSA PRIVATE KEY" };
@@ -319,7 +323,7 @@ names(const char *name)
 }
 
 static void
-the_names_are_those_of_the_certificate(void **state)
+the_names_of_the_certificate_match(void **state)
 {
 	(void)state;
 	assert_true(load(&cert_file, &key_file));
@@ -333,7 +337,7 @@ the_names_are_those_of_the_certificate(void **state)
 	assert_false(names("example.org"));
 }
 
-/* Memory of exactly that size, so that the sanitizer sees any access past its end. */
+/* Exactly sized memory lets the sanitizer detect any access past its end. */
 static bool
 der_names(const unsigned char *der, size_t length, const char *name)
 {
@@ -349,7 +353,7 @@ der_names(const unsigned char *der, size_t length, const char *name)
 	return named;
 }
 
-/* A Certificate whose extensions are these bytes. */
+/* Builds a Certificate with these bytes as its extensions. */
 static bool
 extensions_name(const char *extensions, size_t length, const char *name)
 {
@@ -369,7 +373,7 @@ extensions_name(const char *extensions, size_t length, const char *name)
 #define CRITICAL "\x30\x13\x06\x03\x55\x1d\x11\x01\x01\xff\x04\x09\x30\x07"
 
 static void
-names_are_found_in_subject_alt_name_only(void **state)
+names_are_read_from_subject_alt_name_only(void **state)
 {
 	static const struct {
 		const char *extensions;
@@ -433,7 +437,7 @@ names_are_found_in_subject_alt_name_only(void **state)
 }
 
 static void
-a_damaged_certificate_has_no_names_past_its_end(void **state)
+names_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 {
 	unsigned char der[PEM], changed[PEM];
 
@@ -453,16 +457,16 @@ a_damaged_certificate_has_no_names_past_its_end(void **state)
 }
 
 static void
-one_that_was_made_is_never_overwritten(void **state)
+existing_files_are_not_overwritten(void **state)
 {
 	char name[] = "example.org", *names[] = { name }, text[PEM];
-	struct text said;
+	struct text output;
 	size_t length = key_file.length;
 
 	(void)state;
 	memcpy(text, key_file.data, length);
-	text_init(&said, message, sizeof message);
-	assert_int_equal(selfsign_make(cert_file.path, key_file.path, names, 1, &said),
+	text_init(&output, message, sizeof message);
+	assert_int_equal(selfsign_make(cert_file.path, key_file.path, names, 1, &output),
 			 1);
 	read_back(&key_file);
 	assert_int_equal(key_file.length, length);
@@ -473,18 +477,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_made_loads),
-		cmocka_unit_test(a_pair_that_fails_leaves_nothing_of_the_one_before),
-		cmocka_unit_test(an_error_without_room_is_an_error),
-		cmocka_unit_test(the_keys_text_does_not_stay_in_memory),
-		cmocka_unit_test(no_beginning_of_a_file_loads),
-		cmocka_unit_test(a_damaged_key_does_not_load_as_another),
-		cmocka_unit_test(a_damaged_certificate_does_no_harm),
-		cmocka_unit_test(any_bytes_in_a_block_do_no_harm),
-		cmocka_unit_test(the_names_are_those_of_the_certificate),
-		cmocka_unit_test(names_are_found_in_subject_alt_name_only),
-		cmocka_unit_test(a_damaged_certificate_has_no_names_past_its_end),
-		cmocka_unit_test(one_that_was_made_is_never_overwritten),
+		cmocka_unit_test(a_created_pair_loads),
+		cmocka_unit_test(a_failed_load_unloads_the_previous_pair),
+		cmocka_unit_test(a_load_fails_even_without_space_for_the_error),
+		cmocka_unit_test(the_text_of_the_key_is_erased_from_memory),
+		cmocka_unit_test(no_truncated_file_loads),
+		cmocka_unit_test(a_damaged_key_does_not_load_as_a_different_key),
+		cmocka_unit_test(a_damaged_certificate_is_handled_safely),
+		cmocka_unit_test(any_bytes_in_a_block_are_handled_safely),
+		cmocka_unit_test(the_names_of_the_certificate_match),
+		cmocka_unit_test(names_are_read_from_subject_alt_name_only),
+		cmocka_unit_test(
+		    names_of_a_damaged_certificate_are_read_within_its_bounds),
+		cmocka_unit_test(existing_files_are_not_overwritten),
 	};
 
 	return cmocka_run_group_tests_name("cert", tests, make_pair, remove_pair);

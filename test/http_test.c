@@ -1,10 +1,10 @@
-/* Heads found and read, chunked bodies decoded, queries and lists taken apart. */
+/* Scanning and parsing request heads, decoding chunked bodies, field values. */
 #include "http.h"
 #include "unit.h"
 
 /*
- * Scans what comes in two pieces and from then on a step at a time; returns what
- * the last call did, and in `seen` how many bytes it had been given.
+ * Scans a head that is received in two pieces and then `step` bytes at a time.  Returns
+ * the result of the last call, and in `seen` the number of bytes received by then.
  */
 static long
 scan(const char *text, size_t length, size_t first, size_t step, size_t *seen)
@@ -48,7 +48,7 @@ head_length(size_t i)
 }
 
 static void
-a_head_ends_behind_its_empty_line(void **state)
+a_head_ends_after_its_empty_line(void **state)
 {
 	size_t seen;
 
@@ -75,7 +75,7 @@ a_head_is_found_at_every_split(void **state)
 }
 
 static void
-a_head_that_is_not_complete_needs_more(void **state)
+an_incomplete_head_needs_more_bytes(void **state)
 {
 	size_t seen;
 
@@ -87,11 +87,11 @@ a_head_that_is_not_complete_needs_more(void **state)
 		}
 }
 
-/* Bad heads, and with how many bytes that is known. */
+/* Invalid heads, each with the number of bytes after which it is known to be invalid. */
 static const struct {
 	const char *text;
 	size_t length, known;
-} bad_heads[] = {
+} invalid_heads[] = {
 	{ BYTES("\n"), 1 },
 	{ BYTES("GET / HTTP/1.1\n"), 15 },
 	{ BYTES("GET / HTTP/1.1\n\n"), 15 },
@@ -110,25 +110,26 @@ static const struct {
 };
 
 static void
-a_bare_line_end_or_nul_is_bad_as_soon_as_it_is_seen(void **state)
+a_bare_cr_or_lf_or_a_nul_is_rejected_when_scanned(void **state)
 {
 	size_t seen;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_heads); i++) {
-		size_t length = bad_heads[i].length;
-		assert_int_equal(scan(bad_heads[i].text, length, 0, 1, &seen), HTTP_BAD);
-		if (seen != bad_heads[i].known)
+	for (size_t i = 0; i < COUNT(invalid_heads); i++) {
+		size_t length = invalid_heads[i].length;
+		assert_int_equal(scan(invalid_heads[i].text, length, 0, 1, &seen),
+				 HTTP_BAD);
+		if (seen != invalid_heads[i].known)
 			fail_msg("case %zu known at %zu", i, seen);
 		for (size_t first = 0; first <= length; first++)
 			assert_int_equal(
-			    scan(bad_heads[i].text, length, first, length, &seen),
+			    scan(invalid_heads[i].text, length, first, length, &seen),
 			    HTTP_BAD);
 	}
 }
 
 static void
-what_was_scanned_is_not_looked_at_again(void **state)
+scanned_bytes_are_not_examined_again(void **state)
 {
 	char head[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 	size_t scanned = 0;
@@ -142,7 +143,7 @@ what_was_scanned_is_not_looked_at_again(void **state)
 }
 
 static void
-blank_bytes_are_whole_empty_lines_at_the_front(void **state)
+blank_bytes_are_leading_empty_lines(void **state)
 {
 	static const struct {
 		const char *text;
@@ -162,7 +163,7 @@ blank_bytes_are_whole_empty_lines_at_the_front(void **state)
 	}
 }
 
-/* The head that was parsed last, kept because a request's spans lie in it. */
+/* The last parsed head.  It must stay, since a request's spans point into it. */
 static char *last_head;
 
 static int
@@ -174,7 +175,7 @@ drop_last_head(void **state)
 	return 0;
 }
 
-/* Parses a request of this line and these fields. */
+/* Parses a request with a request line and fields. */
 static unsigned
 parse(const char *line, const char *fields, struct http_request *r)
 {
@@ -187,7 +188,7 @@ parse(const char *line, const char *fields, struct http_request *r)
 	return http_parse(last_head, (size_t)length, r);
 }
 
-/* The same with a Host in front of the fields. */
+/* The same with a Host field before the others. */
 static unsigned
 parse_hosted(const char *line, const char *fields, struct http_request *r)
 {
@@ -207,7 +208,7 @@ assert_line_status(const char *line, unsigned status)
 		fail_msg("%u for %s", seen, line);
 }
 
-/* The status of a POST in this version with these fields and a Host. */
+/* Asserts the status of a POST request with a version, fields and a Host field. */
 static void
 assert_fields_status(unsigned minor, const char *fields, unsigned status)
 {
@@ -220,7 +221,7 @@ assert_fields_status(unsigned minor, const char *fields, unsigned status)
 }
 
 static void
-methods_are_told_apart_by_case_and_whole(void **state)
+methods_are_compared_whole_and_with_case(void **state)
 {
 	static const struct {
 		const char *line;
@@ -248,7 +249,7 @@ methods_are_told_apart_by_case_and_whole(void **state)
 }
 
 static void
-a_malformed_request_line_is_refused(void **state)
+a_malformed_request_line_is_rejected(void **state)
 {
 	static const char *const lines[] = {
 		"",
@@ -276,7 +277,7 @@ a_malformed_request_line_is_refused(void **state)
 }
 
 static void
-an_empty_head_is_refused(void **state)
+an_empty_head_is_rejected(void **state)
 {
 	struct http_request r;
 	char *p = copy("\r\n\r\n", 4);
@@ -289,7 +290,7 @@ an_empty_head_is_refused(void **state)
 }
 
 static void
-any_version_1_is_spoken(void **state)
+every_version_1_is_accepted(void **state)
 {
 	static const struct {
 		const char *line;
@@ -321,7 +322,7 @@ other_versions_are_not_supported(void **state)
 }
 
 static void
-what_is_no_version_is_refused(void **state)
+a_malformed_version_is_rejected(void **state)
 {
 	static const char *const lines[] = {
 		"GET / http/1.1",  "GET / Http/1.1", "GET / HTTP/1.10", "GET / HTTP/11.1",
@@ -336,7 +337,7 @@ what_is_no_version_is_refused(void **state)
 		assert_line_status(lines[i], 400);
 }
 
-/* Parses a GET for a target; asserts what its path and query are. */
+/* Parses a GET request for a target, and asserts its path and query. */
 static void
 assert_target(const char *target, const char *path, const char *query)
 {
@@ -350,7 +351,7 @@ assert_target(const char *target, const char *path, const char *query)
 }
 
 static void
-the_origin_form_is_a_path_and_a_query(void **state)
+the_origin_form_has_a_path_and_a_query(void **state)
 {
 	(void)state;
 	assert_target("/", "/", "");
@@ -366,7 +367,7 @@ the_origin_form_is_a_path_and_a_query(void **state)
 }
 
 static void
-the_asterisk_stands_alone(void **state)
+the_asterisk_form_is_accepted(void **state)
 {
 	struct http_request r;
 
@@ -380,7 +381,7 @@ the_asterisk_stands_alone(void **state)
 }
 
 static void
-the_absolute_form_gives_its_path_and_query(void **state)
+the_absolute_form_has_a_path_and_a_query(void **state)
 {
 	(void)state;
 	assert_target("http://h/echo", "/echo", "");
@@ -401,14 +402,14 @@ the_absolute_form_may_have_a_query_without_a_path(void **state)
 }
 
 static void
-the_absolute_form_must_name_a_host(void **state)
+the_absolute_form_must_have_a_host(void **state)
 {
 	(void)state;
 	assert_line_status("GET http:///echo HTTP/1.1", 400);
 	assert_line_status("GET http:// HTTP/1.1", 400);
 }
 
-/* RFC 9112 section 3.2.2: the Host field does not count then. */
+/* RFC 9112 section 3.2.2. */
 static void
 the_absolute_form_overrides_the_host_field(void **state)
 {
@@ -420,7 +421,7 @@ the_absolute_form_overrides_the_host_field(void **state)
 }
 
 static void
-other_targets_are_refused(void **state)
+other_targets_are_rejected(void **state)
 {
 	static const char *const targets[] = {
 		"echo",	      "?a",	  "h:443",   "h",	   "http:/h/",
@@ -439,7 +440,7 @@ other_targets_are_refused(void **state)
 }
 
 static void
-a_connection_is_kept_as_its_version_and_field_say(void **state)
+a_connection_persists_according_to_version_and_field(void **state)
 {
 	static const struct {
 		unsigned minor;
@@ -512,7 +513,7 @@ upgrade_tokens_are_found_in_lists(void **state)
 }
 
 static void
-http_1_1_needs_just_one_host(void **state)
+http_1_1_requires_exactly_one_host(void **state)
 {
 	static const struct {
 		const char *line, *fields;
@@ -540,7 +541,7 @@ http_1_1_needs_just_one_host(void **state)
 	}
 }
 
-/* Asserts the status of a request to this host. */
+/* Asserts the status of a request with this Host field. */
 static void
 assert_host_status(const char *host, unsigned status)
 {
@@ -556,27 +557,27 @@ assert_host_status(const char *host, unsigned status)
 }
 
 static void
-a_host_is_a_name_or_an_address_and_a_port(void **state)
+a_host_is_a_name_or_address_with_an_optional_port(void **state)
 {
-	static const char *const good[] = {
+	static const char *const valid[] = {
 		"example.org",	     "example.org:8443", "127.0.0.1:80", "[::1]",
 		"[2001:db8::1]:443", "a_b-c~d",		 "x%20y",	 "xn--nxasmq6b"
 	};
-	static const char *const bad[] = { "a b",      "a/b",	   "u@h",   "a\tb",
-					   "a?b",      "a\\b",	   "\"a\"", "<a>",
-					   "{a}",      "a, b",	   "a,b",   "h:80/",
-					   "\xc3\xa4", "http://h", "h h" };
+	static const char *const invalid[] = { "a b",	   "a/b",      "u@h",	"a\tb",
+					       "a?b",	   "a\\b",     "\"a\"", "<a>",
+					       "{a}",	   "a, b",     "a,b",	"h:80/",
+					       "\xc3\xa4", "http://h", "h h" };
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++)
-		assert_host_status(good[i], 0);
-	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_host_status(bad[i], 400);
+	for (size_t i = 0; i < COUNT(valid); i++)
+		assert_host_status(valid[i], 0);
+	for (size_t i = 0; i < COUNT(invalid); i++)
+		assert_host_status(invalid[i], 400);
 }
 
-/* Characters of a token that no host may have (RFC 3986 section 3.2.2). */
+/* Token characters that a host must not contain (RFC 3986 section 3.2.2). */
 static void
-a_host_is_not_just_any_token(void **state)
+some_token_characters_are_invalid_in_a_host(void **state)
 {
 	(void)state;
 	assert_host_status("a#b", 400);
@@ -586,7 +587,7 @@ a_host_is_not_just_any_token(void **state)
 }
 
 static void
-the_fields_a_handshake_needs_are_kept(void **state)
+the_fields_of_a_handshake_are_kept(void **state)
 {
 	static const char *const fields = "HOST:h:80\r\n"
 					  "origin: \t https://example.org \t\r\n"
@@ -607,7 +608,7 @@ the_fields_a_handshake_needs_are_kept(void **state)
 }
 
 static void
-a_field_that_is_lacking_has_no_data(void **state)
+an_absent_field_has_no_data(void **state)
 {
 	struct http_request r;
 
@@ -623,7 +624,7 @@ a_field_that_is_lacking_has_no_data(void **state)
 }
 
 static void
-an_empty_field_has_data_of_no_length(void **state)
+an_empty_field_has_data_of_length_zero(void **state)
 {
 	struct http_request r;
 
@@ -633,7 +634,7 @@ an_empty_field_has_data_of_no_length(void **state)
 	assert_span(r.origin, "");
 }
 
-/* The fields that are kept as they are, each by its name and its place. */
+/* The fields that are kept unchanged: their names and their members. */
 static const struct {
 	const char *name;
 	size_t place;
@@ -648,7 +649,7 @@ static const struct {
 	{ "Sec-WebSocket-Version", offsetof(struct http_request, websocket_version) },
 };
 
-/* Asserts that of all these just one has this value, and the others none. */
+/* Asserts that one of these members has this value, and that the others have no data. */
 static void
 assert_kept_alone(const struct http_request *r, size_t which, const char *value)
 {
@@ -660,7 +661,7 @@ assert_kept_alone(const struct http_request *r, size_t which, const char *value)
 }
 
 static void
-each_field_is_kept_in_its_own_place(void **state)
+each_field_has_its_own_member(void **state)
 {
 	static const struct {
 		const char *sent, *value;
@@ -669,7 +670,7 @@ each_field_is_kept_in_its_own_place(void **state)
 		{ ": \t a=\"b c\"; d \t", "a=\"b c\"; d" },
 		{ ": W/\"1\", \"2\"", "W/\"1\", \"2\"" },
 		{ ": a:b,\xc3\xa4", "a:b,\xc3\xa4" },
-		{ ":", "" }, /* a field of no value is there all the same */
+		{ ":", "" }, /* a field without a value is present */
 		{ ": \t ", "" },
 	};
 
@@ -688,7 +689,7 @@ each_field_is_kept_in_its_own_place(void **state)
 }
 
 static void
-fields_are_known_by_their_whole_name_in_any_case(void **state)
+field_names_are_compared_whole_and_without_case(void **state)
 {
 	static const char *const known = "cONTENT-tYPE: a\r\nCOOKIE: b\r\n"
 					 "if-none-match: c\r\n"
@@ -710,7 +711,7 @@ fields_are_known_by_their_whole_name_in_any_case(void **state)
 }
 
 static void
-a_key_given_twice_is_none(void **state)
+a_repeated_key_is_invalid(void **state)
 {
 	static const char *const fields =
 	    "Host: h\r\n"
@@ -724,9 +725,9 @@ a_key_given_twice_is_none(void **state)
 }
 
 static void
-a_field_name_is_a_token_and_its_colon(void **state)
+a_field_name_is_a_token_followed_by_a_colon(void **state)
 {
-	static const char *const bad[] = {
+	static const char *const invalid[] = {
 		"X : y\r\n",	"X\t: y\r\n",	": y\r\n",	" : y\r\n",
 		" X: y\r\n",	"\tX: y\r\n",	"X\r\n",	"X y\r\n",
 		"X y: z\r\n",	"X(y): z\r\n",	"X/y: z\r\n",	"X@y: z\r\n",
@@ -736,8 +737,8 @@ a_field_name_is_a_token_and_its_colon(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_fields_status(1, bad[i], 400);
+	for (size_t i = 0; i < COUNT(invalid); i++)
+		assert_fields_status(1, invalid[i], 400);
 	assert_fields_status(1, "!#$%&'*+-.^_`|~09azAZ: y\r\n", 0);
 	assert_fields_status(1, "X:y\r\n", 0);
 	assert_fields_status(1, "X:\r\n", 0);
@@ -745,7 +746,7 @@ a_field_name_is_a_token_and_its_colon(void **state)
 }
 
 static void
-a_folded_line_is_refused(void **state)
+a_folded_line_is_rejected(void **state)
 {
 	(void)state;
 	assert_fields_status(1, "X: a\r\n b\r\n", 400);
@@ -754,7 +755,7 @@ a_folded_line_is_refused(void **state)
 }
 
 static void
-a_field_before_the_first_name_is_refused(void **state)
+a_field_line_without_a_name_is_rejected(void **state)
 {
 	struct http_request r;
 
@@ -763,7 +764,7 @@ a_field_before_the_first_name_is_refused(void **state)
 }
 
 static void
-a_value_has_no_control_bytes_but_tabs(void **state)
+a_value_has_no_control_characters_except_tabs(void **state)
 {
 	(void)state;
 	for (int byte = 1; byte < 0x100; byte++) {
@@ -777,7 +778,7 @@ a_value_has_no_control_bytes_but_tabs(void **state)
 }
 
 static void
-a_content_length_is_one_plain_number(void **state)
+a_content_length_is_one_decimal_number(void **state)
 {
 	static const struct {
 		const char *value;
@@ -824,7 +825,7 @@ a_content_length_is_one_plain_number(void **state)
 }
 
 static void
-two_content_lengths_are_refused(void **state)
+two_content_lengths_are_rejected(void **state)
 {
 	(void)state;
 	assert_fields_status(1, "Content-Length: 5\r\nContent-Length: 6\r\n", 400);
@@ -834,7 +835,7 @@ two_content_lengths_are_refused(void **state)
 }
 
 static void
-a_length_beside_chunks_is_refused(void **state)
+a_content_length_with_chunks_is_rejected(void **state)
 {
 	(void)state;
 	assert_fields_status(1, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -846,19 +847,19 @@ a_length_beside_chunks_is_refused(void **state)
 }
 
 static void
-chunked_is_the_one_transfer_coding(void **state)
+chunked_is_the_only_transfer_coding(void **state)
 {
-	static const char *const good[] = { "chunked", "Chunked", "CHUNKED",
-					    " \tchunked " };
+	static const char *const valid[] = { "chunked", "Chunked", "CHUNKED",
+					     " \tchunked " };
 	static const char *const unknown[] = { "gzip", "gzip, chunked", "identity",
 					       "xchunked", "chunkedx" };
 	struct http_request r;
 	char fields[128];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
+	for (size_t i = 0; i < COUNT(valid); i++) {
 		snprintf(fields, sizeof fields, "Host: h\r\nTransfer-Encoding:%s\r\n",
-			 good[i]);
+			 valid[i]);
 		assert_int_equal(parse("POST / HTTP/1.1", fields, &r), 0);
 		assert_true(r.chunked);
 	}
@@ -868,9 +869,9 @@ chunked_is_the_one_transfer_coding(void **state)
 	}
 }
 
-/* 400 or 501: either way nothing of it is taken for a body. */
+/* The status is 400 or 501.  Either way no bytes are read as a body. */
 static void
-doubtful_transfer_codings_are_refused(void **state)
+ambiguous_transfer_codings_are_rejected(void **state)
 {
 	static const char *const fields[] = {
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
@@ -894,7 +895,7 @@ doubtful_transfer_codings_are_refused(void **state)
 }
 
 static void
-chunked_given_twice_is_malformed(void **state)
+repeated_chunked_is_rejected(void **state)
 {
 	(void)state;
 	assert_fields_status(
@@ -902,7 +903,7 @@ chunked_given_twice_is_malformed(void **state)
 }
 
 static void
-http_1_0_has_no_chunks(void **state)
+chunks_are_rejected_in_http_1_0(void **state)
 {
 	(void)state;
 	assert_fields_status(0, "Transfer-Encoding: chunked\r\n", 400);
@@ -910,7 +911,7 @@ http_1_0_has_no_chunks(void **state)
 }
 
 static void
-only_continue_can_be_expected(void **state)
+the_only_expectation_is_continue(void **state)
 {
 	static const struct {
 		const char *line, *fields;
@@ -937,7 +938,7 @@ only_continue_can_be_expected(void **state)
 }
 
 static void
-a_head_cut_off_anywhere_is_read_within_its_bounds(void **state)
+a_truncated_head_is_read_within_its_bounds(void **state)
 {
 	static const char head[] =
 	    "GET http://h/a?b HTTP/1.1\r\nHost: h:80\r\nConnection: a,\r\n"
@@ -952,27 +953,27 @@ a_head_cut_off_anywhere_is_read_within_its_bounds(void **state)
 	}
 }
 
-/* What came of decoding: the content, the call's last return, how much it took. */
+/* The result of decoding: the content, and the return value of the last call (`end`). */
 struct body {
 	char content[16384];
 	size_t length;
 	long end;
-	size_t given; /* bytes that had been given when it ended */
+	size_t received; /* bytes received when it ended */
 };
 
-/* Decodes a body, the first piece of a length of its own and then by steps. */
+/* Decodes a body in a first piece of one length and later ones of another. */
 static void
 dechunk(struct body *b, const char *text, size_t length, size_t first, size_t step)
 {
 	struct http_chunked h = { 0 };
 	size_t n = first < length ? first : length;
 
-	b->length = b->given = 0;
+	b->length = b->received = 0;
 	do {
-		char *p = copy(text + b->given, n);
+		char *p = copy(text + b->received, n);
 		size_t decoded = n;
 		b->end = http_dechunk(&h, p, &decoded);
-		b->given += n;
+		b->received += n;
 		if (b->end != HTTP_BAD) {
 			assert_true(decoded <= n &&
 				    b->length + decoded <= sizeof b->content);
@@ -980,7 +981,7 @@ dechunk(struct body *b, const char *text, size_t length, size_t first, size_t st
 			b->length += decoded;
 		}
 		free(p);
-		n = length - b->given < step ? length - b->given : step;
+		n = length - b->received < step ? length - b->received : step;
 	} while (b->end == HTTP_MORE && n > 0);
 }
 
@@ -1019,13 +1020,13 @@ assert_body(const struct body *b, size_t i)
 {
 	if (b->end < 0)
 		fail_msg("%ld for case %zu", b->end, i);
-	assert_int_equal(bodies[i].length - b->given + (size_t)b->end, bodies[i].rest);
+	assert_int_equal(bodies[i].length - b->received + (size_t)b->end, bodies[i].rest);
 	assert_int_equal(b->length, strlen(bodies[i].content));
 	assert_memory_equal(b->content, bodies[i].content, b->length);
 }
 
 static void
-a_chunked_body_becomes_its_content_and_the_rest_stays(void **state)
+a_chunked_body_is_decoded_and_the_rest_kept(void **state)
 {
 	struct body b;
 
@@ -1038,7 +1039,7 @@ a_chunked_body_becomes_its_content_and_the_rest_stays(void **state)
 }
 
 static void
-a_chunked_body_may_come_at_any_split(void **state)
+a_chunked_body_is_decoded_at_any_split(void **state)
 {
 	struct body b;
 
@@ -1056,7 +1057,7 @@ a_chunked_body_may_come_at_any_split(void **state)
 }
 
 static void
-a_chunked_body_goes_on_until_its_last_byte(void **state)
+a_chunked_body_continues_until_its_last_byte(void **state)
 {
 	struct body b;
 
@@ -1072,7 +1073,7 @@ a_chunked_body_goes_on_until_its_last_byte(void **state)
 static const struct {
 	const char *text;
 	size_t length;
-} bad_bodies[] = {
+} malformed_bodies[] = {
 	{ BYTES("\r\n") },
 	{ BYTES("\n") },
 	{ BYTES(" 5\r\nhello") },
@@ -1114,24 +1115,24 @@ static const struct {
 };
 
 static void
-a_malformed_chunked_body_is_refused_at_any_split(void **state)
+a_malformed_chunked_body_is_rejected_at_any_split(void **state)
 {
 	struct body b;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_bodies); i++) {
-		size_t length = bad_bodies[i].length;
-		dechunk(&b, bad_bodies[i].text, length, 0, 1);
+	for (size_t i = 0; i < COUNT(malformed_bodies); i++) {
+		size_t length = malformed_bodies[i].length;
+		dechunk(&b, malformed_bodies[i].text, length, 0, 1);
 		if (b.end != HTTP_BAD)
 			fail_msg("%ld for case %zu", b.end, i);
 		for (size_t first = 0; first <= length; first++) {
-			dechunk(&b, bad_bodies[i].text, length, first, length);
+			dechunk(&b, malformed_bodies[i].text, length, first, length);
 			assert_int_equal(b.end, HTTP_BAD);
 		}
 	}
 }
 
-/* RFC 9112 section 7.1.1: an extension begins with its semicolon. */
+/* An extension begins with a semicolon (RFC 9112 section 7.1.1). */
 static void
 only_an_extension_may_follow_a_chunk_size(void **state)
 {
@@ -1148,7 +1149,7 @@ only_an_extension_may_follow_a_chunk_size(void **state)
 }
 
 static void
-a_chunk_may_be_the_largest_size_that_is_read(void **state)
+a_chunk_can_have_the_largest_size(void **state)
 {
 	static const char text[] = "fffffffffffffff\r\nabc";
 	struct http_chunked h = { 0 };
@@ -1163,25 +1164,25 @@ a_chunk_may_be_the_largest_size_that_is_read(void **state)
 	free(p);
 }
 
-/* A body with this many bytes between two markers, in the end or an extension. */
+/* Decodes a body with `overhead` bytes between `before` and `after`. */
 static long
-end_with_overhead(const char *before, size_t overhead, const char *behind, size_t step)
+end_with_overhead(const char *before, size_t overhead, const char *after, size_t step)
 {
-	size_t length = strlen(before) + overhead + strlen(behind);
+	size_t length = strlen(before) + overhead + strlen(after);
 	char *p = malloc(length);
 	struct body b;
 
 	assert_non_null(p);
 	memcpy(p, before, strlen(before));
 	memset(p + strlen(before), 'x', overhead);
-	memcpy(p + strlen(before) + overhead, behind, strlen(behind));
+	memcpy(p + strlen(before) + overhead, after, strlen(after));
 	dechunk(&b, p, length, step, step);
 	free(p);
 	return b.end;
 }
 
 static void
-extensions_and_trailers_without_end_are_refused(void **state)
+endless_extensions_and_trailers_are_rejected(void **state)
 {
 	static const size_t steps[] = { 1, 1000, 70000 };
 
@@ -1203,7 +1204,7 @@ extensions_and_trailers_without_end_are_refused(void **state)
 }
 
 static void
-many_short_trailers_are_refused_as_well(void **state)
+many_short_trailers_are_rejected_too(void **state)
 {
 	size_t length = 3 + 4 * (size_t)HTTP_HEAD_SIZE;
 	char *p = malloc(length);
@@ -1220,9 +1221,9 @@ many_short_trailers_are_refused_as_well(void **state)
 	free(p);
 }
 
-/* However many chunks: data between their lines sets the count back. */
+/* Content between chunk lines resets the count of overhead. */
 static void
-many_small_chunks_are_fine(void **state)
+any_number_of_small_chunks_is_accepted(void **state)
 {
 	enum { CHUNKS = 10000 };
 	size_t length = 6 * (size_t)CHUNKS + 5;
@@ -1243,7 +1244,7 @@ many_small_chunks_are_fine(void **state)
 }
 
 static void
-pieces_are_taken_one_by_one(void **state)
+a_list_is_taken_item_by_item(void **state)
 {
 	static const struct {
 		const char *text;
@@ -1255,7 +1256,7 @@ pieces_are_taken_one_by_one(void **state)
 		{ "a,b", ',', { "a", "b" }, 2 },
 		{ "ab,,cd", ',', { "ab", "", "cd" }, 3 },
 		{ ",a", ',', { "", "a" }, 2 },
-		{ "a,", ',', { "a" }, 1 }, /* nothing is left behind it */
+		{ "a,", ',', { "a" }, 1 }, /* no empty item after the separator */
 		{ ",", ',', { "" }, 1 },
 		{ ",,", ',', { "", "" }, 2 },
 		{ "a,b;c", ';', { "a,b", "c" }, 2 },
@@ -1286,9 +1287,9 @@ pieces_are_taken_one_by_one(void **state)
 	}
 }
 
-/* As is asked of a field that the request lacks. */
+/* An absent field is an empty span. */
 static void
-nothing_is_taken_where_there_is_nothing(void **state)
+nothing_is_taken_from_an_absent_field(void **state)
 {
 	struct span rest = { 0 };
 
@@ -1334,7 +1335,7 @@ white_space_is_trimmed_at_the_ends_only(void **state)
 	}
 }
 
-/* Unescapes to an exactly sized place of its own and in place, and compares. */
+/* Unescapes to an exactly sized buffer and in place, and compares. */
 static void
 assert_unescaped(const char *text, size_t length, bool plus, const char *expected,
 		 size_t expected_length)
@@ -1352,7 +1353,7 @@ assert_unescaped(const char *text, size_t length, bool plus, const char *expecte
 }
 
 static void
-percent_escapes_become_their_bytes_and_all_else_stays(void **state)
+percent_escapes_are_decoded_and_the_rest_kept(void **state)
 {
 	static const struct {
 		const char *text;
@@ -1372,14 +1373,14 @@ percent_escapes_become_their_bytes_and_all_else_stays(void **state)
 		{ BYTES("%0d%0a"), BYTES("\r\n") },
 		{ BYTES("%2b"), BYTES("+") },
 		{ BYTES("%26%3D"), BYTES("&=") },
-		{ BYTES("%2541"), BYTES("%41") }, /* once only */
+		{ BYTES("%2541"), BYTES("%41") }, /* decoded once only */
 		{ BYTES("%25"), BYTES("%") },
-		{ BYTES("%"), BYTES("%") }, /* cut short */
+		{ BYTES("%"), BYTES("%") }, /* truncated */
 		{ BYTES("%4"), BYTES("%4") },
 		{ BYTES("a%"), BYTES("a%") },
 		{ BYTES("%41%"), BYTES("A%") },
 		{ BYTES("%41%4"), BYTES("A%4") },
-		{ BYTES("%zz"), BYTES("%zz") }, /* no digits */
+		{ BYTES("%zz"), BYTES("%zz") }, /* not hexadecimal */
 		{ BYTES("%4g"), BYTES("%4g") },
 		{ BYTES("%g4"), BYTES("%g4") },
 		{ BYTES("%%41"), BYTES("%A") },
@@ -1424,7 +1425,7 @@ a_plus_is_a_space_in_a_form_only(void **state)
 }
 
 static void
-any_two_bytes_behind_a_percent_sign_are_digits_or_stay(void **state)
+percent_signs_without_two_digits_are_kept(void **state)
 {
 	static const char digits[] = "0123456789abcdefABCDEF";
 
@@ -1449,7 +1450,7 @@ any_two_bytes_behind_a_percent_sign_are_digits_or_stay(void **state)
 }
 
 static void
-a_parameter_is_the_last_of_just_that_name(void **state)
+a_parameter_is_the_last_one_of_its_name(void **state)
 {
 	static const struct {
 		const char *query, *name, *value;
@@ -1475,7 +1476,7 @@ a_parameter_is_the_last_of_just_that_name(void **state)
 		{ "C=1", "c", NULL },
 		{ " c=1", "c", NULL },
 		{ "c =1", "c", NULL },
-		{ "%63=1", "c", "1" }, /* names are escaped as well */
+		{ "%63=1", "c", "1" }, /* names can be escaped too */
 		{ "%63%61llbac%6B=1", "callback", "1" },
 		{ "%63%61%6c%6c%62%61%63%6b=1", "callback", "1" },
 		{ "c=1&%63=%63", "c", "%63" },
@@ -1517,10 +1518,10 @@ a_parameter_is_the_last_of_just_that_name(void **state)
 }
 
 static void
-a_coding_is_accepted_as_the_field_says(void **state)
+a_coding_is_accepted_according_to_the_field(void **state)
 {
 	static const struct {
-		const char *list; /* NULL: there is no such field */
+		const char *list; /* NULL: the field is absent */
 		bool accepted;
 	} rows[] = {
 		{ NULL, true },
@@ -1534,13 +1535,13 @@ a_coding_is_accepted_as_the_field_says(void **state)
 		{ "gzip;q=0", false },
 		{ "gzip;q=0.", false },
 		{ "gzip; Q=0.000", false },
-		{ "gzip;q", true }, /* is no weight */
+		{ "gzip;q", true }, /* not a weight */
 		{ "gzip;q=", true },
 		{ "gzip;p=0", true },
 		{ "*", true },
 		{ "*;q=0", false },
 		{ "br, *;q=0.5", true },
-		/* What is named is not anything else. */
+		/* "*" does not include codings that the list names. */
 		{ "gzip;q=0, *", false },
 		{ "*;q=0, gzip", true },
 		{ "identity", false },
@@ -1563,7 +1564,7 @@ a_coding_is_accepted_as_the_field_says(void **state)
 }
 
 static void
-a_tag_is_found_in_a_list_of_them(void **state)
+a_tag_is_found_in_a_list(void **state)
 {
 	static const struct {
 		const char *list;
@@ -1597,7 +1598,7 @@ a_tag_is_found_in_a_list_of_them(void **state)
 }
 
 static void
-each_status_that_is_sent_has_its_reason(void **state)
+each_status_that_the_server_sends_has_a_reason(void **state)
 {
 	static const struct {
 		unsigned status;
@@ -1640,7 +1641,7 @@ is_proxy(const struct socket_address *a)
 	return a->bytes[0] == (a->length == 4 ? 10 : 0xfd);
 }
 
-/* Asserts whom the proxy 10.9.9.9:99 hands these fields on for. */
+/* Asserts the client of a request with these fields from the proxy 10.9.9.9:99. */
 static void
 assert_client(const char *fields, const char *expected)
 {
@@ -1664,7 +1665,7 @@ assert_client(const char *fields, const char *expected)
 }
 
 static void
-the_client_is_the_last_hop_that_is_no_proxy(void **state)
+the_client_is_the_last_untrusted_hop(void **state)
 {
 	static const struct {
 		const char *fields, *client;
@@ -1679,11 +1680,11 @@ the_client_is_the_last_hop_that_is_no_proxy(void **state)
 		{ "X-Forwarded-For: 1.1.1.1,2.2.2.2 ,\t10.1.1.1,fd00::1\r\n", "2.2.2.2" },
 		{ "X-Forwarded-For: 10.1.1.1, 10.2.2.2\r\n", "10.1.1.1" },
 		{ "X-Forwarded-For: ,1.1.1.1, ,10.1.1.1, \r\n", "1.1.1.1" },
-		/* Several lines are one list. */
+		/* Several lines form one list. */
 		{ "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", "2.2.2.2" },
 		{ "X-Forwarded-For: 1.1.1.1\r\nA: b\r\nX-Forwarded-For: 10.1.1.1\r\n",
 		  "1.1.1.1" },
-		/* What cannot be read hides what stands before it. */
+		/* A hop that is not an address hides all hops before it. */
 		{ "X-Forwarded-For: x\r\n", "10.9.9.9" },
 		{ "X-Forwarded-For: 1.1.1.1, x\r\n", "10.9.9.9" },
 		{ "X-Forwarded-For: x, 1.1.1.1\r\n", "1.1.1.1" },
@@ -1716,7 +1717,7 @@ a_hop_is_an_address_with_or_without_a_port(void **state)
 		{ "1111:1111:1111:1111:1111:1111:111.111.111.111",
 		  "1111:1111:1111:1111:1111:1111:6f6f:6f6f" },
 	};
-	static const char *const bad[] = {
+	static const char *const invalid[] = {
 		"unknown",
 		"_hidden",
 		"1.2.3",
@@ -1751,9 +1752,9 @@ a_hop_is_an_address_with_or_without_a_port(void **state)
 		snprintf(fields, sizeof fields, "X-Forwarded-For: %s\r\n", rows[i].hop);
 		assert_client(fields, rows[i].client);
 	}
-	for (size_t i = 0; i < COUNT(bad); i++) {
+	for (size_t i = 0; i < COUNT(invalid); i++) {
 		snprintf(fields, sizeof fields, "X-Forwarded-For: 1.1.1.1, %s\r\n",
-			 bad[i]);
+			 invalid[i]);
 		assert_client(fields, "10.9.9.9");
 	}
 }
@@ -1762,69 +1763,69 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_head_ends_behind_its_empty_line),
+		cmocka_unit_test(a_head_ends_after_its_empty_line),
 		cmocka_unit_test(a_head_is_found_at_every_split),
-		cmocka_unit_test(a_head_that_is_not_complete_needs_more),
-		cmocka_unit_test(a_bare_line_end_or_nul_is_bad_as_soon_as_it_is_seen),
-		cmocka_unit_test(what_was_scanned_is_not_looked_at_again),
-		cmocka_unit_test(blank_bytes_are_whole_empty_lines_at_the_front),
-		cmocka_unit_test(methods_are_told_apart_by_case_and_whole),
-		cmocka_unit_test(a_malformed_request_line_is_refused),
-		cmocka_unit_test(an_empty_head_is_refused),
-		cmocka_unit_test(any_version_1_is_spoken),
+		cmocka_unit_test(an_incomplete_head_needs_more_bytes),
+		cmocka_unit_test(a_bare_cr_or_lf_or_a_nul_is_rejected_when_scanned),
+		cmocka_unit_test(scanned_bytes_are_not_examined_again),
+		cmocka_unit_test(blank_bytes_are_leading_empty_lines),
+		cmocka_unit_test(methods_are_compared_whole_and_with_case),
+		cmocka_unit_test(a_malformed_request_line_is_rejected),
+		cmocka_unit_test(an_empty_head_is_rejected),
+		cmocka_unit_test(every_version_1_is_accepted),
 		cmocka_unit_test(other_versions_are_not_supported),
-		cmocka_unit_test(what_is_no_version_is_refused),
-		cmocka_unit_test(the_origin_form_is_a_path_and_a_query),
-		cmocka_unit_test(the_asterisk_stands_alone),
-		cmocka_unit_test(the_absolute_form_gives_its_path_and_query),
+		cmocka_unit_test(a_malformed_version_is_rejected),
+		cmocka_unit_test(the_origin_form_has_a_path_and_a_query),
+		cmocka_unit_test(the_asterisk_form_is_accepted),
+		cmocka_unit_test(the_absolute_form_has_a_path_and_a_query),
 		cmocka_unit_test(the_absolute_form_may_have_a_query_without_a_path),
-		cmocka_unit_test(the_absolute_form_must_name_a_host),
+		cmocka_unit_test(the_absolute_form_must_have_a_host),
 		cmocka_unit_test(the_absolute_form_overrides_the_host_field),
-		cmocka_unit_test(other_targets_are_refused),
-		cmocka_unit_test(a_connection_is_kept_as_its_version_and_field_say),
+		cmocka_unit_test(other_targets_are_rejected),
+		cmocka_unit_test(a_connection_persists_according_to_version_and_field),
 		cmocka_unit_test(upgrade_tokens_are_found_in_lists),
-		cmocka_unit_test(http_1_1_needs_just_one_host),
-		cmocka_unit_test(a_host_is_a_name_or_an_address_and_a_port),
-		cmocka_unit_test(a_host_is_not_just_any_token),
-		cmocka_unit_test(the_fields_a_handshake_needs_are_kept),
-		cmocka_unit_test(a_field_that_is_lacking_has_no_data),
-		cmocka_unit_test(an_empty_field_has_data_of_no_length),
-		cmocka_unit_test(each_field_is_kept_in_its_own_place),
-		cmocka_unit_test(fields_are_known_by_their_whole_name_in_any_case),
-		cmocka_unit_test(a_key_given_twice_is_none),
-		cmocka_unit_test(a_field_name_is_a_token_and_its_colon),
-		cmocka_unit_test(a_folded_line_is_refused),
-		cmocka_unit_test(a_field_before_the_first_name_is_refused),
-		cmocka_unit_test(a_value_has_no_control_bytes_but_tabs),
-		cmocka_unit_test(a_content_length_is_one_plain_number),
-		cmocka_unit_test(two_content_lengths_are_refused),
-		cmocka_unit_test(a_length_beside_chunks_is_refused),
-		cmocka_unit_test(chunked_is_the_one_transfer_coding),
-		cmocka_unit_test(doubtful_transfer_codings_are_refused),
-		cmocka_unit_test(chunked_given_twice_is_malformed),
-		cmocka_unit_test(http_1_0_has_no_chunks),
-		cmocka_unit_test(only_continue_can_be_expected),
-		cmocka_unit_test(a_head_cut_off_anywhere_is_read_within_its_bounds),
-		cmocka_unit_test(a_chunked_body_becomes_its_content_and_the_rest_stays),
-		cmocka_unit_test(a_chunked_body_may_come_at_any_split),
-		cmocka_unit_test(a_chunked_body_goes_on_until_its_last_byte),
-		cmocka_unit_test(a_malformed_chunked_body_is_refused_at_any_split),
+		cmocka_unit_test(http_1_1_requires_exactly_one_host),
+		cmocka_unit_test(a_host_is_a_name_or_address_with_an_optional_port),
+		cmocka_unit_test(some_token_characters_are_invalid_in_a_host),
+		cmocka_unit_test(the_fields_of_a_handshake_are_kept),
+		cmocka_unit_test(an_absent_field_has_no_data),
+		cmocka_unit_test(an_empty_field_has_data_of_length_zero),
+		cmocka_unit_test(each_field_has_its_own_member),
+		cmocka_unit_test(field_names_are_compared_whole_and_without_case),
+		cmocka_unit_test(a_repeated_key_is_invalid),
+		cmocka_unit_test(a_field_name_is_a_token_followed_by_a_colon),
+		cmocka_unit_test(a_folded_line_is_rejected),
+		cmocka_unit_test(a_field_line_without_a_name_is_rejected),
+		cmocka_unit_test(a_value_has_no_control_characters_except_tabs),
+		cmocka_unit_test(a_content_length_is_one_decimal_number),
+		cmocka_unit_test(two_content_lengths_are_rejected),
+		cmocka_unit_test(a_content_length_with_chunks_is_rejected),
+		cmocka_unit_test(chunked_is_the_only_transfer_coding),
+		cmocka_unit_test(ambiguous_transfer_codings_are_rejected),
+		cmocka_unit_test(repeated_chunked_is_rejected),
+		cmocka_unit_test(chunks_are_rejected_in_http_1_0),
+		cmocka_unit_test(the_only_expectation_is_continue),
+		cmocka_unit_test(a_truncated_head_is_read_within_its_bounds),
+		cmocka_unit_test(a_chunked_body_is_decoded_and_the_rest_kept),
+		cmocka_unit_test(a_chunked_body_is_decoded_at_any_split),
+		cmocka_unit_test(a_chunked_body_continues_until_its_last_byte),
+		cmocka_unit_test(a_malformed_chunked_body_is_rejected_at_any_split),
 		cmocka_unit_test(only_an_extension_may_follow_a_chunk_size),
-		cmocka_unit_test(a_chunk_may_be_the_largest_size_that_is_read),
-		cmocka_unit_test(extensions_and_trailers_without_end_are_refused),
-		cmocka_unit_test(many_short_trailers_are_refused_as_well),
-		cmocka_unit_test(many_small_chunks_are_fine),
-		cmocka_unit_test(pieces_are_taken_one_by_one),
-		cmocka_unit_test(nothing_is_taken_where_there_is_nothing),
+		cmocka_unit_test(a_chunk_can_have_the_largest_size),
+		cmocka_unit_test(endless_extensions_and_trailers_are_rejected),
+		cmocka_unit_test(many_short_trailers_are_rejected_too),
+		cmocka_unit_test(any_number_of_small_chunks_is_accepted),
+		cmocka_unit_test(a_list_is_taken_item_by_item),
+		cmocka_unit_test(nothing_is_taken_from_an_absent_field),
 		cmocka_unit_test(white_space_is_trimmed_at_the_ends_only),
-		cmocka_unit_test(percent_escapes_become_their_bytes_and_all_else_stays),
+		cmocka_unit_test(percent_escapes_are_decoded_and_the_rest_kept),
 		cmocka_unit_test(a_plus_is_a_space_in_a_form_only),
-		cmocka_unit_test(any_two_bytes_behind_a_percent_sign_are_digits_or_stay),
-		cmocka_unit_test(a_parameter_is_the_last_of_just_that_name),
-		cmocka_unit_test(a_coding_is_accepted_as_the_field_says),
-		cmocka_unit_test(a_tag_is_found_in_a_list_of_them),
-		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
-		cmocka_unit_test(the_client_is_the_last_hop_that_is_no_proxy),
+		cmocka_unit_test(percent_signs_without_two_digits_are_kept),
+		cmocka_unit_test(a_parameter_is_the_last_one_of_its_name),
+		cmocka_unit_test(a_coding_is_accepted_according_to_the_field),
+		cmocka_unit_test(a_tag_is_found_in_a_list),
+		cmocka_unit_test(each_status_that_the_server_sends_has_a_reason),
+		cmocka_unit_test(the_client_is_the_last_untrusted_hop),
 		cmocka_unit_test(a_hop_is_an_address_with_or_without_a_port),
 	};
 

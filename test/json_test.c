@@ -1,8 +1,8 @@
-/* Which texts are JSON, walking them, and the escapes of their strings. */
+/* The JSON grammar, walking values, and the escapes of strings. */
 #include "json.h"
 #include "unit.h"
 
-/* Is this one JSON text and nothing else?  `j` tells afterwards where it went wrong. */
+/* Returns true for a single valid JSON text.  Leaves the error and its offset in `j`. */
 static bool
 read_all(struct json *j, char *text, size_t length)
 {
@@ -12,21 +12,21 @@ read_all(struct json *j, char *text, size_t length)
 	return json_value(j, &value) && json_finish(j);
 }
 
-/* The same for a copy of it. */
+/* The same for an exactly sized copy. */
 static bool
 read_copy(struct json *j, const char *text, size_t length)
 {
 	char *p = copy(text, length);
-	bool good = read_all(j, p, length);
+	bool valid = read_all(j, p, length);
 
 	free(p);
-	return good;
+	return valid;
 }
 
 static const struct {
 	const char *text;
 	size_t length;
-} accepted[] = {
+} valid_texts[] = {
 	{ BYTES("null") },
 	{ BYTES("true") },
 	{ BYTES("false") },
@@ -76,11 +76,11 @@ static const struct {
 		"\"Payload\":\"{}\"}") },
 };
 
-/* Refused texts, and the byte that is wrong with them. */
+/* Invalid texts, each with the offset of its first invalid byte. */
 static const struct {
 	const char *text;
 	size_t length, at;
-} refused[] = {
+} invalid_texts[] = {
 	{ BYTES(""), 0 },
 	{ BYTES(" "), 1 },
 	{ BYTES("\0"), 0 },
@@ -241,95 +241,98 @@ static const struct {
 };
 
 static void
-valid_texts_are_accepted_and_not_changed(void **state)
+valid_texts_are_accepted_and_unchanged(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(accepted); i++) {
+	for (size_t i = 0; i < COUNT(valid_texts); i++) {
 		struct json j;
-		char *p = copy(accepted[i].text, accepted[i].length);
-		if (!read_all(&j, p, accepted[i].length))
-			fail_msg("refused at %zu: %s", j.at, accepted[i].text);
+		char *p = copy(valid_texts[i].text, valid_texts[i].length);
+		if (!read_all(&j, p, valid_texts[i].length))
+			fail_msg("rejected at %zu: %s", j.at, valid_texts[i].text);
 		assert_int_equal(j.error, JSON_NONE);
-		assert_int_equal(j.at, accepted[i].length);
-		assert_memory_equal(p, accepted[i].text, accepted[i].length);
+		assert_int_equal(j.at, valid_texts[i].length);
+		assert_memory_equal(p, valid_texts[i].text, valid_texts[i].length);
 		free(p);
 	}
 }
 
 static void
-all_others_are_refused_at_the_byte_that_is_wrong(void **state)
+invalid_texts_are_rejected_at_the_first_invalid_byte(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(refused); i++) {
+	for (size_t i = 0; i < COUNT(invalid_texts); i++) {
 		struct json j;
-		if (read_copy(&j, refused[i].text, refused[i].length))
-			fail_msg("case %zu accepted: %s", i, refused[i].text);
+		if (read_copy(&j, invalid_texts[i].text, invalid_texts[i].length))
+			fail_msg("case %zu accepted: %s", i, invalid_texts[i].text);
 		assert_int_equal(j.error, JSON_INVALID);
-		if (j.at != refused[i].at)
-			fail_msg("case %zu at %zu: %s", i, j.at, refused[i].text);
+		if (j.at != invalid_texts[i].at)
+			fail_msg("case %zu at %zu: %s", i, j.at, invalid_texts[i].text);
 	}
 }
 
-/* The same texts a level down: nothing bad in them is lost on the way out. */
+/* The same texts one level deeper: no error is lost on the way out. */
 static void
-what_is_refused_alone_is_refused_within_an_array(void **state)
+texts_invalid_alone_are_invalid_in_an_array(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(refused); i++) {
+	for (size_t i = 0; i < COUNT(invalid_texts); i++) {
 		char room[128];
 		struct text t;
 		struct json j;
 		text_init(&t, room, sizeof room);
 		text_string(&t, "[0,[");
-		text_put(&t, refused[i].text, refused[i].length);
+		text_put(&t, invalid_texts[i].text, invalid_texts[i].length);
 		text_string(&t, "],\"\"]");
 		assert_false(t.overflow);
-		/* Some would only go on with the list around them. */
-		bool list = memchr(refused[i].text, ',', refused[i].length) != NULL ||
-			    strchr(" ]}", refused[i].text[0]) != NULL;
+		/* In an array, some of these texts are valid. */
+		bool list =
+		    memchr(invalid_texts[i].text, ',', invalid_texts[i].length) != NULL ||
+		    strchr(" ]}", invalid_texts[i].text[0]) != NULL;
 		if (!list && read_copy(&j, room, t.length))
-			fail_msg("case %zu accepted: %s", i, refused[i].text);
+			fail_msg("case %zu accepted: %s", i, invalid_texts[i].text);
 	}
 }
 
 static void
-a_text_cut_off_anywhere_is_refused_at_its_end(void **state)
+a_truncated_text_is_rejected_at_its_end(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(accepted); i++) {
+	for (size_t i = 0; i < COUNT(valid_texts); i++) {
 		struct json j;
-		size_t whole = accepted[i].length;
-		bool delimited = strchr("-0123456789 ", accepted[i].text[0]) == NULL;
-		for (size_t n = 0; n < whole; n++) {
-			bool good = read_copy(&j, accepted[i].text, n);
+		size_t length = valid_texts[i].length;
+		bool delimited = strchr("-0123456789 ", valid_texts[i].text[0]) == NULL;
+		for (size_t n = 0; n < length; n++) {
+			bool valid = read_copy(&j, valid_texts[i].text, n);
 			assert_true(j.at <= n);
-			if (delimited && (good || j.at != n))
-				fail_msg("cut at %zu: %s", n, accepted[i].text);
+			if (delimited && (valid || j.at != n))
+				fail_msg("cut at %zu: %s", n, valid_texts[i].text);
 		}
 	}
 }
 
 static void
-any_byte_may_be_wrong_without_harm(void **state)
+any_wrong_byte_is_handled_safely(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(accepted); i++)
-		for (size_t at = 0; at < accepted[i].length; at++)
+	for (size_t i = 0; i < COUNT(valid_texts); i++)
+		for (size_t at = 0; at < valid_texts[i].length; at++)
 			for (int byte = 0; byte < 0x100; byte++) {
 				struct json j;
-				char *p = copy(accepted[i].text, accepted[i].length);
+				char *p =
+				    copy(valid_texts[i].text, valid_texts[i].length);
 				p[at] = (char)byte;
-				bool good = read_all(&j, p, accepted[i].length);
-				assert_int_equal(good, j.error == JSON_NONE);
-				assert_true(j.at <= accepted[i].length);
-				assert_true(!good || read_all(&j, p, accepted[i].length));
+				bool valid = read_all(&j, p, valid_texts[i].length);
+				assert_int_equal(valid, j.error == JSON_NONE);
+				assert_true(j.at <= valid_texts[i].length);
+				assert_true(!valid ||
+					    read_all(&j, p, valid_texts[i].length));
 				free(p);
 			}
 }
 
-/* At every place in a string, so that no word boundary hides one. */
+/* Tests every position, since the reader examines a word at a time. */
 static void
-every_byte_of_a_string_is_looked_at(void **state)
+every_byte_of_a_string_is_checked(void **state)
 {
 	static const char fills[] = {
 		'x', '!', '#', '[', ']', ' ', '\x7f', '\x80', '\xff'
@@ -345,15 +348,15 @@ every_byte_of_a_string_is_looked_at(void **state)
 				memset(text, fills[fill], sizeof text);
 				text[0] = text[LENGTH + 1] = '"';
 				text[at] = (char)byte;
-				bool good = read_copy(&j, text, sizeof text);
+				bool valid = read_copy(&j, text, sizeof text);
 				bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
-				assert_int_equal(good, plain);
+				assert_int_equal(valid, plain);
 				assert_true(byte >= 0x20 || j.at == at);
 			}
 }
 
 static void
-a_value_is_given_without_the_space_around_it(void **state)
+a_value_excludes_the_white_space_around_it(void **state)
 {
 	static const char *const values[] = {
 		"{\"a\" : [ 1 ] }", "[ 1, 2 ]", "\"a\\\" b\"", "-1.5e+3", "true", "null"
@@ -378,7 +381,7 @@ a_value_is_given_without_the_space_around_it(void **state)
 }
 
 static void
-an_error_stays(void **state)
+an_error_is_permanent(void **state)
 {
 	char text[] = "[1 2]";
 	struct json j;
@@ -402,7 +405,7 @@ an_error_stays(void **state)
 }
 
 static void
-a_comma_behind_the_last_value_becomes_a_space(void **state)
+a_trailing_comma_becomes_a_space(void **state)
 {
 	static const struct {
 		const char *text, *after;
@@ -437,13 +440,13 @@ a_comma_behind_the_last_value_becomes_a_space(void **state)
 		size_t length = strlen(cases[i].text);
 		char *p = copy(cases[i].text, length);
 		if (!read_all(&j, p, length))
-			fail_msg("refused at %zu: %s", j.at, cases[i].text);
+			fail_msg("rejected at %zu: %s", j.at, cases[i].text);
 		assert_span((struct span){ p, length }, cases[i].after);
 		free(p);
 	}
 }
 
-/* The same with not even that comma allowed. */
+/* The same with a strict reader. */
 static bool
 read_strictly(struct json *j, char *text, size_t length)
 {
@@ -454,37 +457,37 @@ read_strictly(struct json *j, char *text, size_t length)
 	return json_value(j, &value) && json_finish(j);
 }
 
-/* Without such a comma there is no difference. */
+/* A strict reader differs for trailing commas only. */
 static void
-a_strict_reader_takes_and_refuses_the_same_texts(void **state)
+a_strict_reader_accepts_and_rejects_the_same_texts(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(accepted); i++) {
+	for (size_t i = 0; i < COUNT(valid_texts); i++) {
 		struct json j;
-		char *p = copy(accepted[i].text, accepted[i].length);
-		if (!read_strictly(&j, p, accepted[i].length))
-			fail_msg("refused at %zu: %s", j.at, accepted[i].text);
+		char *p = copy(valid_texts[i].text, valid_texts[i].length);
+		if (!read_strictly(&j, p, valid_texts[i].length))
+			fail_msg("rejected at %zu: %s", j.at, valid_texts[i].text);
 		assert_int_equal(j.error, JSON_NONE);
-		assert_memory_equal(p, accepted[i].text, accepted[i].length);
+		assert_memory_equal(p, valid_texts[i].text, valid_texts[i].length);
 		free(p);
 	}
-	for (size_t i = 0; i < COUNT(refused); i++) {
+	for (size_t i = 0; i < COUNT(invalid_texts); i++) {
 		struct json j;
-		char *p = copy(refused[i].text, refused[i].length);
-		assert_false(read_strictly(&j, p, refused[i].length));
+		char *p = copy(invalid_texts[i].text, invalid_texts[i].length);
+		assert_false(read_strictly(&j, p, invalid_texts[i].length));
 		assert_int_equal(j.error, JSON_INVALID);
-		assert_true(j.at <= refused[i].at);
-		assert_memory_equal(p, refused[i].text, refused[i].length);
+		assert_true(j.at <= invalid_texts[i].at);
+		assert_memory_equal(p, invalid_texts[i].text, invalid_texts[i].length);
 		free(p);
 	}
 }
 
 static void
-a_strict_reader_refuses_a_last_comma_and_leaves_it(void **state)
+a_strict_reader_rejects_a_trailing_comma_and_keeps_it(void **state)
 {
 	static const struct {
 		const char *text;
-		size_t at; /* the bracket behind the comma */
+		size_t at; /* offset of the bracket after the comma */
 	} cases[] = {
 		{ "[1,]", 3 },
 		{ "[1 , ]", 5 },
@@ -519,10 +522,10 @@ a_strict_reader_refuses_a_last_comma_and_leaves_it(void **state)
 	}
 }
 
-/* Brackets within each other, `depth` deep, of the kinds in turn; a value inside. */
+/* Writes `depth` nested brackets, the kinds alternating, around a value. */
 static void
 put_nested(struct text *t, size_t depth, const char *kinds, const char *value,
-	   const char *behind)
+	   const char *after)
 {
 	size_t count = strlen(kinds);
 
@@ -530,7 +533,7 @@ put_nested(struct text *t, size_t depth, const char *kinds, const char *value,
 		text_string(t, kinds[i % count] == '[' ? "[" : "{\"a\":");
 	text_string(t, value);
 	for (size_t i = depth; i-- > 0;) {
-		text_string(t, behind);
+		text_string(t, after);
 		text_char(t, kinds[i % count] == '[' ? ']' : '}');
 	}
 }
@@ -538,7 +541,7 @@ put_nested(struct text *t, size_t depth, const char *kinds, const char *value,
 static const char *const kinds[] = { "[", "{", "[{", "{[", "[[{", "{{[" };
 
 static void
-commas_are_blanked_at_every_depth(void **state)
+trailing_commas_become_spaces_at_every_depth(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < COUNT(kinds); k++)
@@ -555,7 +558,7 @@ commas_are_blanked_at_every_depth(void **state)
 		}
 }
 
-/* The place of the space that is the `nth` of a text, from 0. */
+/* Returns the `nth` space of a text, counted from 0. */
 static char *
 nth_space(char *p, size_t nth)
 {
@@ -564,9 +567,9 @@ nth_space(char *p, size_t nth)
 	return p;
 }
 
-/* One comma among all the brackets, behind each value in turn. */
+/* One trailing comma among all the brackets, at each position in turn. */
 static void
-a_strict_reader_refuses_a_last_comma_at_every_depth(void **state)
+a_strict_reader_rejects_a_trailing_comma_at_every_depth(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < COUNT(kinds); k++)
@@ -591,7 +594,7 @@ a_strict_reader_refuses_a_last_comma_at_every_depth(void **state)
 }
 
 static void
-strictness_is_off_until_it_is_set(void **state)
+a_reader_is_not_strict_by_default(void **state)
 {
 	char text[] = "[1,]";
 	struct json j;
@@ -606,7 +609,7 @@ strictness_is_off_until_it_is_set(void **state)
 }
 
 static void
-thirty_two_levels_are_accepted_and_no_more(void **state)
+at_most_thirty_two_levels_are_accepted(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < COUNT(kinds); k++) {
@@ -630,7 +633,7 @@ thirty_two_levels_are_accepted_and_no_more(void **state)
 }
 
 static void
-the_bracket_that_is_too_deep_is_pointed_at(void **state)
+the_offset_is_that_of_the_bracket_too_deep(void **state)
 {
 	char room[128];
 	struct text t;
@@ -646,7 +649,7 @@ the_bracket_that_is_too_deep_is_pointed_at(void **state)
 }
 
 static void
-levels_that_were_entered_count(void **state)
+entered_levels_count_towards_the_depth(void **state)
 {
 	(void)state;
 	for (size_t deep = 31; deep <= 32; deep++) {
@@ -667,7 +670,7 @@ levels_that_were_entered_count(void **state)
 }
 
 static void
-entering_goes_thirty_two_levels_deep(void **state)
+at_most_thirty_two_levels_can_be_entered(void **state)
 {
 	char text[33];
 	struct json j;
@@ -691,7 +694,7 @@ entering_goes_thirty_two_levels_deep(void **state)
 }
 
 static void
-five_thousand_arrays_within_each_other_are_too_deep(void **state)
+five_thousand_nested_arrays_are_too_deep(void **state)
 {
 	enum { DEPTH = 5000 };
 	char *p = malloc(2 * (size_t)DEPTH);
@@ -709,7 +712,7 @@ five_thousand_arrays_within_each_other_are_too_deep(void **state)
 }
 
 static void
-five_thousand_arrays_beside_each_other_are_fine(void **state)
+five_thousand_adjacent_arrays_are_accepted(void **state)
 {
 	enum { ARRAYS = 5000 };
 	char *p = malloc(3 * (size_t)ARRAYS + 1);
@@ -723,7 +726,7 @@ five_thousand_arrays_beside_each_other_are_fine(void **state)
 	free(p);
 }
 
-/* Walks an object; writes its members as key=value; true if it came to its end. */
+/* Walks an object and adds its members as key=value.  Returns true at its end. */
 static bool
 walk_members(struct json *j, struct text *t)
 {
@@ -740,7 +743,7 @@ walk_members(struct json *j, struct text *t)
 }
 
 static void
-members_come_one_by_one_in_order(void **state)
+members_are_returned_one_by_one_in_order(void **state)
 {
 	static const struct {
 		const char *text, *members;
@@ -775,7 +778,7 @@ members_come_one_by_one_in_order(void **state)
 }
 
 static void
-a_walk_stops_at_the_member_that_is_wrong(void **state)
+a_walk_stops_at_an_invalid_member(void **state)
 {
 	static const struct {
 		const char *text;
@@ -807,7 +810,7 @@ a_walk_stops_at_the_member_that_is_wrong(void **state)
 }
 
 static void
-elements_come_one_by_one_in_order(void **state)
+elements_are_returned_one_by_one_in_order(void **state)
 {
 	static const struct {
 		const char *text, *elements;
@@ -844,7 +847,7 @@ elements_come_one_by_one_in_order(void **state)
 }
 
 static void
-a_walk_blanks_its_own_last_comma(void **state)
+a_walk_replaces_a_trailing_comma_with_a_space(void **state)
 {
 	char object[] = "{\"a\":1,}", array[] = "[1,]";
 	struct span key, value;
@@ -867,7 +870,7 @@ a_walk_blanks_its_own_last_comma(void **state)
 }
 
 static void
-a_strict_walk_stops_at_its_last_comma(void **state)
+a_strict_walk_stops_at_a_trailing_comma(void **state)
 {
 	char object[] = "{\"a\":1,}", array[] = "[1,]", inner[] = "[[1,]]";
 	struct span key, value;
@@ -902,7 +905,7 @@ a_strict_walk_stops_at_its_last_comma(void **state)
 }
 
 static void
-a_value_can_be_walked_in_its_turn(void **state)
+a_value_can_be_walked_by_another_reader(void **state)
 {
 	char text[] =
 	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\"},\"Payload\":[{\"x\":1}]}";
@@ -931,7 +934,7 @@ a_value_can_be_walked_in_its_turn(void **state)
 }
 
 static void
-an_array_entered_within_an_array_gives_it_back_at_its_end(void **state)
+after_an_entered_inner_array_the_outer_one_continues(void **state)
 {
 	char text[] = "[[1,2],3]";
 	struct span value;
@@ -955,7 +958,7 @@ an_array_entered_within_an_array_gives_it_back_at_its_end(void **state)
 }
 
 static void
-only_the_bracket_asked_for_is_entered(void **state)
+only_the_requested_bracket_is_entered(void **state)
 {
 	static const struct {
 		const char *text;
@@ -980,7 +983,7 @@ only_the_bracket_asked_for_is_entered(void **state)
 }
 
 static void
-contents_are_a_string_without_its_quotes(void **state)
+contents_are_the_string_without_its_quotes(void **state)
 {
 	(void)state;
 	assert_span(json_contents(SPAN("\"a b\"")), "a b");
@@ -1031,7 +1034,7 @@ names_are_compared_after_unescaping(void **state)
 	}
 }
 
-/* Contents and what they are; a `strict` of NULL: half a surrogate pair is in them. */
+/* Contents and their values.  `strict` is NULL for contents with a lone surrogate. */
 static const struct {
 	const char *contents, *strict;
 	size_t strict_length;
@@ -1075,7 +1078,7 @@ static const struct {
 	{ "\\udbff\\ue000", NULL, 0, BYTES("\xed\xaf\xbf\xee\x80\x80") },
 };
 
-/* Unescapes to an exactly sized place of its own, and compares. */
+/* Unescapes to an exactly sized buffer, and compares. */
 static void
 assert_unescaped(const char *contents, bool keep_lone, const char *expected,
 		 size_t length)
@@ -1090,7 +1093,7 @@ assert_unescaped(const char *contents, bool keep_lone, const char *expected,
 }
 
 static void
-escapes_become_the_characters_they_stand_for(void **state)
+escapes_become_the_characters_that_they_stand_for(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
@@ -1100,7 +1103,7 @@ escapes_become_the_characters_they_stand_for(void **state)
 }
 
 static void
-half_a_pair_is_kept_if_so_wished(void **state)
+a_lone_surrogate_is_kept_if_requested(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
@@ -1109,7 +1112,7 @@ half_a_pair_is_kept_if_so_wished(void **state)
 }
 
 static void
-half_a_pair_is_else_an_error(void **state)
+a_lone_surrogate_is_an_error_otherwise(void **state)
 {
 	char out[64];
 
@@ -1125,7 +1128,7 @@ half_a_pair_is_else_an_error(void **state)
 }
 
 static void
-contents_are_unescaped_in_their_own_place(void **state)
+contents_can_be_unescaped_in_place(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++) {
@@ -1140,7 +1143,7 @@ contents_are_unescaped_in_their_own_place(void **state)
 }
 
 static void
-a_byte_less_is_no_room(void **state)
+one_byte_too_few_is_no_room(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
@@ -1157,7 +1160,7 @@ a_byte_less_is_no_room(void **state)
 }
 
 static void
-only_what_must_be_escaped_is(void **state)
+only_necessary_escapes_are_written(void **state)
 {
 	static const struct {
 		const char *data;
@@ -1212,7 +1215,7 @@ assert_round_trip(const char *data, size_t length)
 }
 
 static void
-any_ascii_byte_comes_back_from_its_escape(void **state)
+any_ascii_bytes_survive_escaping_and_unescaping(void **state)
 {
 	enum { LENGTH = 20 };
 
@@ -1229,7 +1232,7 @@ any_ascii_byte_comes_back_from_its_escape(void **state)
 }
 
 static void
-any_utf8_comes_back_from_its_escape(void **state)
+any_utf8_survives_escaping_and_unescaping(void **state)
 {
 	static const char *const texts[] = {
 		"\xc2\x80\xdf\xbf",
@@ -1265,45 +1268,44 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(valid_texts_are_accepted_and_not_changed),
-		cmocka_unit_test(all_others_are_refused_at_the_byte_that_is_wrong),
-		cmocka_unit_test(what_is_refused_alone_is_refused_within_an_array),
-		cmocka_unit_test(a_text_cut_off_anywhere_is_refused_at_its_end),
-		cmocka_unit_test(any_byte_may_be_wrong_without_harm),
-		cmocka_unit_test(every_byte_of_a_string_is_looked_at),
-		cmocka_unit_test(a_value_is_given_without_the_space_around_it),
-		cmocka_unit_test(an_error_stays),
-		cmocka_unit_test(a_comma_behind_the_last_value_becomes_a_space),
-		cmocka_unit_test(a_strict_reader_takes_and_refuses_the_same_texts),
-		cmocka_unit_test(a_strict_reader_refuses_a_last_comma_and_leaves_it),
-		cmocka_unit_test(commas_are_blanked_at_every_depth),
-		cmocka_unit_test(a_strict_reader_refuses_a_last_comma_at_every_depth),
-		cmocka_unit_test(strictness_is_off_until_it_is_set),
-		cmocka_unit_test(thirty_two_levels_are_accepted_and_no_more),
-		cmocka_unit_test(the_bracket_that_is_too_deep_is_pointed_at),
-		cmocka_unit_test(levels_that_were_entered_count),
-		cmocka_unit_test(entering_goes_thirty_two_levels_deep),
-		cmocka_unit_test(five_thousand_arrays_within_each_other_are_too_deep),
-		cmocka_unit_test(five_thousand_arrays_beside_each_other_are_fine),
-		cmocka_unit_test(members_come_one_by_one_in_order),
-		cmocka_unit_test(a_walk_stops_at_the_member_that_is_wrong),
-		cmocka_unit_test(elements_come_one_by_one_in_order),
-		cmocka_unit_test(a_walk_blanks_its_own_last_comma),
-		cmocka_unit_test(a_strict_walk_stops_at_its_last_comma),
-		cmocka_unit_test(a_value_can_be_walked_in_its_turn),
-		cmocka_unit_test(
-		    an_array_entered_within_an_array_gives_it_back_at_its_end),
-		cmocka_unit_test(only_the_bracket_asked_for_is_entered),
-		cmocka_unit_test(contents_are_a_string_without_its_quotes),
+		cmocka_unit_test(valid_texts_are_accepted_and_unchanged),
+		cmocka_unit_test(invalid_texts_are_rejected_at_the_first_invalid_byte),
+		cmocka_unit_test(texts_invalid_alone_are_invalid_in_an_array),
+		cmocka_unit_test(a_truncated_text_is_rejected_at_its_end),
+		cmocka_unit_test(any_wrong_byte_is_handled_safely),
+		cmocka_unit_test(every_byte_of_a_string_is_checked),
+		cmocka_unit_test(a_value_excludes_the_white_space_around_it),
+		cmocka_unit_test(an_error_is_permanent),
+		cmocka_unit_test(a_trailing_comma_becomes_a_space),
+		cmocka_unit_test(a_strict_reader_accepts_and_rejects_the_same_texts),
+		cmocka_unit_test(a_strict_reader_rejects_a_trailing_comma_and_keeps_it),
+		cmocka_unit_test(trailing_commas_become_spaces_at_every_depth),
+		cmocka_unit_test(a_strict_reader_rejects_a_trailing_comma_at_every_depth),
+		cmocka_unit_test(a_reader_is_not_strict_by_default),
+		cmocka_unit_test(at_most_thirty_two_levels_are_accepted),
+		cmocka_unit_test(the_offset_is_that_of_the_bracket_too_deep),
+		cmocka_unit_test(entered_levels_count_towards_the_depth),
+		cmocka_unit_test(at_most_thirty_two_levels_can_be_entered),
+		cmocka_unit_test(five_thousand_nested_arrays_are_too_deep),
+		cmocka_unit_test(five_thousand_adjacent_arrays_are_accepted),
+		cmocka_unit_test(members_are_returned_one_by_one_in_order),
+		cmocka_unit_test(a_walk_stops_at_an_invalid_member),
+		cmocka_unit_test(elements_are_returned_one_by_one_in_order),
+		cmocka_unit_test(a_walk_replaces_a_trailing_comma_with_a_space),
+		cmocka_unit_test(a_strict_walk_stops_at_a_trailing_comma),
+		cmocka_unit_test(a_value_can_be_walked_by_another_reader),
+		cmocka_unit_test(after_an_entered_inner_array_the_outer_one_continues),
+		cmocka_unit_test(only_the_requested_bracket_is_entered),
+		cmocka_unit_test(contents_are_the_string_without_its_quotes),
 		cmocka_unit_test(names_are_compared_after_unescaping),
-		cmocka_unit_test(escapes_become_the_characters_they_stand_for),
-		cmocka_unit_test(half_a_pair_is_kept_if_so_wished),
-		cmocka_unit_test(half_a_pair_is_else_an_error),
-		cmocka_unit_test(contents_are_unescaped_in_their_own_place),
-		cmocka_unit_test(a_byte_less_is_no_room),
-		cmocka_unit_test(only_what_must_be_escaped_is),
-		cmocka_unit_test(any_ascii_byte_comes_back_from_its_escape),
-		cmocka_unit_test(any_utf8_comes_back_from_its_escape),
+		cmocka_unit_test(escapes_become_the_characters_that_they_stand_for),
+		cmocka_unit_test(a_lone_surrogate_is_kept_if_requested),
+		cmocka_unit_test(a_lone_surrogate_is_an_error_otherwise),
+		cmocka_unit_test(contents_can_be_unescaped_in_place),
+		cmocka_unit_test(one_byte_too_few_is_no_room),
+		cmocka_unit_test(only_necessary_escapes_are_written),
+		cmocka_unit_test(any_ascii_bytes_survive_escaping_and_unescaping),
+		cmocka_unit_test(any_utf8_survives_escaping_and_unescaping),
 		cmocka_unit_test(an_escape_that_does_not_fit_overflows),
 	};
 

@@ -1,4 +1,4 @@
-/* Dividing one mapping, and the pool of blocks in it. */
+/* Dividing the mapping, and the pool of blocks. */
 #define _DEFAULT_SOURCE /* mincore */
 #include "memory.h"
 #include "unit.h"
@@ -16,7 +16,7 @@ page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* How many pages of that memory are there. */
+/* Returns the number of resident pages in a range. */
 static size_t
 resident(const char *start, size_t bytes)
 {
@@ -43,7 +43,7 @@ static const struct {
 };
 
 static void
-counting_gives_no_places(void **state)
+counting_returns_no_memory(void **state)
 {
 	struct memory m = { 0 };
 	size_t sum = 0;
@@ -59,7 +59,7 @@ counting_gives_no_places(void **state)
 }
 
 static void
-placing_takes_what_was_counted(void **state)
+placing_takes_as_much_as_was_counted(void **state)
 {
 	char *places[COUNT(takes)];
 	struct memory m = { 0 };
@@ -84,7 +84,7 @@ placing_takes_what_was_counted(void **state)
 	}
 	assert_int_equal(m.used, counted);
 	assert_false(m.overflow);
-	/* None lies in another. */
+	/* They do not overlap. */
 	for (size_t i = 0; i < COUNT(takes); i++)
 		for (size_t k = 0; k < takes[i].count * takes[i].size; k++)
 			assert_int_equal(places[i][k], i + 1);
@@ -92,7 +92,7 @@ placing_takes_what_was_counted(void **state)
 }
 
 static void
-assert_refused(struct memory *m)
+assert_rejected(struct memory *m)
 {
 	assert_true(m->overflow);
 	errno = 0;
@@ -102,7 +102,7 @@ assert_refused(struct memory *m)
 }
 
 static void
-more_than_a_size_holds_is_refused(void **state)
+sizes_that_overflow_are_rejected(void **state)
 {
 	static const struct {
 		size_t count, size;
@@ -120,23 +120,23 @@ more_than_a_size_holds_is_refused(void **state)
 		struct memory m = { 0 };
 		memory_take(&m, 1, 1);
 		assert_null(memory_take(&m, huge[i].count, huge[i].size));
-		assert_refused(&m);
+		assert_rejected(&m);
 	}
 }
 
 static void
-an_overflow_stays(void **state)
+an_overflow_is_permanent(void **state)
 {
 	struct memory m = { 0 };
 
 	(void)state;
 	memory_take(&m, SIZE_MAX, 2);
 	memory_take(&m, 1, 1);
-	assert_refused(&m);
+	assert_rejected(&m);
 }
 
 static void
-a_sum_that_a_size_does_not_hold_is_refused(void **state)
+a_sum_that_overflows_is_rejected(void **state)
 {
 	static const size_t rests[] = { 0, 1, CACHE_LINE - 1, CACHE_LINE, 4096 };
 
@@ -147,19 +147,19 @@ a_sum_that_a_size_does_not_hold_is_refused(void **state)
 			memory_take(&m, 1,
 				    (SIZE_MAX / 2 - rests[i]) / CACHE_LINE * CACHE_LINE);
 		memory_take(&m, 1, CACHE_LINE);
-		assert_refused(&m);
+		assert_rejected(&m);
 	}
 	for (size_t i = 0; i < COUNT(rests); i++) {
 		struct memory m = { 0 };
 		memory_take(&m, 1, SIZE_MAX / 2 - rests[i]);
 		memory_take(&m, 1, SIZE_MAX / 2 - CACHE_LINE + 1);
 		memory_take(&m, 1, CACHE_LINE);
-		assert_refused(&m);
+		assert_rejected(&m);
 	}
 }
 
 static void
-more_than_the_system_maps_is_refused(void **state)
+more_than_the_system_can_map_is_rejected(void **state)
 {
 	struct memory m = { 0 };
 
@@ -172,8 +172,8 @@ more_than_the_system_maps_is_refused(void **state)
 }
 
 /*
- * Blocks.  There is one pool, so it is placed once, and each test gives back what it
- * took.
+ * Blocks.  There is only one pool: a fixture places it, and each test returns the blocks
+ * that it takes.
  */
 
 enum { BLOCKS = 64, BLOCK = 3 * 4096 + 1 };
@@ -223,7 +223,7 @@ give_blocks(char *const *blocks, unsigned count)
 }
 
 static void
-a_block_is_of_whole_pages(void **state)
+a_block_consists_of_whole_pages(void **state)
 {
 	size_t pages = (BLOCK + page_size() - 1) / page_size();
 
@@ -235,7 +235,7 @@ a_block_is_of_whole_pages(void **state)
 }
 
 static void
-no_two_have_the_same_block(void **state)
+blocks_do_not_overlap(void **state)
 {
 	char *blocks[BLOCKS];
 
@@ -253,7 +253,7 @@ no_two_have_the_same_block(void **state)
 }
 
 static void
-with_all_taken_there_is_none(void **state)
+no_block_is_returned_when_all_are_taken(void **state)
 {
 	char *blocks[BLOCKS];
 
@@ -269,7 +269,7 @@ with_all_taken_there_is_none(void **state)
 }
 
 static void
-the_one_given_back_last_is_taken_first(void **state)
+the_block_returned_last_is_taken_first(void **state)
 {
 	char *blocks[8];
 
@@ -287,7 +287,7 @@ the_one_given_back_last_is_taken_first(void **state)
 }
 
 static void
-the_blocks_taken_are_counted(void **state)
+taken_blocks_are_counted(void **state)
 {
 	char *blocks[10];
 
@@ -313,7 +313,7 @@ pages_of(char *const *blocks, unsigned count)
 	return pages;
 }
 
-/* All idle blocks without pages. */
+/* Sweeps until no idle block has pages. */
 static void
 sweep_all(void)
 {
@@ -324,7 +324,7 @@ sweep_all(void)
 }
 
 static void
-pages_not_needed_since_the_last_sweep_go_back(void **state)
+pages_unused_since_the_last_sweep_are_freed(void **state)
 {
 	const size_t pages = block_size() / page_size();
 	char *blocks[BLOCKS];
@@ -337,7 +337,7 @@ pages_not_needed_since_the_last_sweep_go_back(void **state)
 	assert_int_equal(pages_of(blocks, BLOCKS), BLOCKS * pages);
 	assert_false(block_sweep());
 	give_blocks(blocks, BLOCKS);
-	/* They were all needed a moment ago. */
+	/* All blocks have been used since the last sweep. */
 	assert_true(block_sweep());
 	assert_int_equal(pages_of(blocks, BLOCKS), BLOCKS * pages);
 	assert_false(block_sweep());
@@ -357,7 +357,7 @@ blocks_in_use_between_sweeps_keep_their_pages(void **state)
 		memset(blocks[i], 1, block_size());
 	give_blocks(blocks, BLOCKS);
 	assert_true(block_sweep());
-	/* The hot ones come and go; the others are not needed. */
+	/* Four blocks are used again and again; the others are not. */
 	for (unsigned round = 0; round < 3; round++) {
 		take_blocks(blocks, 4);
 		give_blocks(blocks, 4);
@@ -389,7 +389,7 @@ a_swept_block_can_be_used_and_swept_again(void **state)
 }
 
 static void
-a_sweep_leaves_the_taken_blocks_alone(void **state)
+a_sweep_does_not_change_taken_blocks(void **state)
 {
 	char *blocks[BLOCKS];
 
@@ -397,7 +397,7 @@ a_sweep_leaves_the_taken_blocks_alone(void **state)
 	take_blocks(blocks, BLOCKS);
 	for (int i = 0; i < BLOCKS; i++)
 		memset(blocks[i], i + 1, block_size());
-	/* Every second one is given back. */
+	/* Return every second block. */
 	for (unsigned i = 0; i < BLOCKS; i += 2)
 		block_give(blocks[i]);
 	sweep_all();
@@ -411,12 +411,9 @@ a_sweep_leaves_the_taken_blocks_alone(void **state)
 	assert_int_equal(block_taken(), 0);
 }
 
-/*
- * Random takes, gives and sweeps: what is taken keeps its contents, and in the end all
- * pages are given back.
- */
+/* At the end no idle block has pages. */
 static void
-whatever_is_swept_between_contents_stay(void **state)
+taken_blocks_keep_their_contents_in_random_sequences(void **state)
 {
 	char *blocks[BLOCKS];
 	unsigned char marks[BLOCKS];
@@ -452,10 +449,12 @@ whatever_is_swept_between_contents_stay(void **state)
 	give_blocks(blocks, BLOCKS);
 }
 
-/* In a process of its own, since counting changes the pool: is this many of that size
- * refused? */
+/*
+ * Returns true if a pool of `count` blocks of `size` bytes is rejected.  Tries it in a
+ * child process, since it changes the pool.
+ */
 static bool
-blocks_refused(uint32_t count, size_t size)
+blocks_rejected(uint32_t count, size_t size)
 {
 	int status;
 	pid_t child = fork();
@@ -472,44 +471,44 @@ blocks_refused(uint32_t count, size_t size)
 }
 
 static void
-more_blocks_than_a_size_holds_are_refused(void **state)
+blocks_that_overflow_in_total_are_rejected(void **state)
 {
 	(void)state;
-	assert_true(blocks_refused(UINT32_MAX, SIZE_MAX / 4));
-	assert_true(blocks_refused(3, SIZE_MAX / 4));
-	assert_true(blocks_refused(1, SIZE_MAX / 2 + 2));
+	assert_true(blocks_rejected(UINT32_MAX, SIZE_MAX / 4));
+	assert_true(blocks_rejected(3, SIZE_MAX / 4));
+	assert_true(blocks_rejected(1, SIZE_MAX / 2 + 2));
 }
 
-/* Rounding it up to whole pages does not make it small. */
+/* Rounding up to whole pages must not wrap around. */
 static void
-a_block_that_a_size_just_holds_is_refused(void **state)
+a_block_size_that_overflows_when_rounded_is_rejected(void **state)
 {
 	(void)state;
-	assert_true(blocks_refused(1, SIZE_MAX));
+	assert_true(blocks_rejected(1, SIZE_MAX));
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counting_gives_no_places),
-		cmocka_unit_test(placing_takes_what_was_counted),
-		cmocka_unit_test(more_than_a_size_holds_is_refused),
-		cmocka_unit_test(an_overflow_stays),
-		cmocka_unit_test(a_sum_that_a_size_does_not_hold_is_refused),
-		cmocka_unit_test(more_than_the_system_maps_is_refused),
-		cmocka_unit_test(a_block_is_of_whole_pages),
-		cmocka_unit_test(the_blocks_taken_are_counted),
-		cmocka_unit_test(the_one_given_back_last_is_taken_first),
-		cmocka_unit_test(no_two_have_the_same_block),
-		cmocka_unit_test(with_all_taken_there_is_none),
-		cmocka_unit_test(pages_not_needed_since_the_last_sweep_go_back),
+		cmocka_unit_test(counting_returns_no_memory),
+		cmocka_unit_test(placing_takes_as_much_as_was_counted),
+		cmocka_unit_test(sizes_that_overflow_are_rejected),
+		cmocka_unit_test(an_overflow_is_permanent),
+		cmocka_unit_test(a_sum_that_overflows_is_rejected),
+		cmocka_unit_test(more_than_the_system_can_map_is_rejected),
+		cmocka_unit_test(a_block_consists_of_whole_pages),
+		cmocka_unit_test(taken_blocks_are_counted),
+		cmocka_unit_test(the_block_returned_last_is_taken_first),
+		cmocka_unit_test(blocks_do_not_overlap),
+		cmocka_unit_test(no_block_is_returned_when_all_are_taken),
+		cmocka_unit_test(pages_unused_since_the_last_sweep_are_freed),
 		cmocka_unit_test(blocks_in_use_between_sweeps_keep_their_pages),
 		cmocka_unit_test(a_swept_block_can_be_used_and_swept_again),
-		cmocka_unit_test(a_sweep_leaves_the_taken_blocks_alone),
-		cmocka_unit_test(whatever_is_swept_between_contents_stay),
-		cmocka_unit_test(more_blocks_than_a_size_holds_are_refused),
-		cmocka_unit_test(a_block_that_a_size_just_holds_is_refused),
+		cmocka_unit_test(a_sweep_does_not_change_taken_blocks),
+		cmocka_unit_test(taken_blocks_keep_their_contents_in_random_sequences),
+		cmocka_unit_test(blocks_that_overflow_in_total_are_rejected),
+		cmocka_unit_test(a_block_size_that_overflows_when_rounded_is_rejected),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, place_blocks, unplace_blocks);

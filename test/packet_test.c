@@ -1,9 +1,9 @@
-/* Which packets are read, why others are refused, and those that the server makes. */
+/* Reading packets, the reasons for rejecting them, and packets of the server. */
 #include "packet.h"
 #include "json.h"
 #include "unit.h"
 
-/* Reads a copy, which is to be freed. */
+/* Reads an exactly sized copy, which the caller must free. */
 static const char *
 read_copy(struct packet *p, const char *text, size_t length)
 {
@@ -17,13 +17,13 @@ release(struct packet *p)
 }
 
 static void
-read_good(struct packet *p, const char *text)
+read_valid(struct packet *p, const char *text)
 {
-	const char *wrong = read_copy(p, text, strlen(text));
+	const char *reason = read_copy(p, text, strlen(text));
 
-	if (wrong != NULL)
-		print_error("%s: %s\n", text, wrong);
-	assert_null(wrong);
+	if (reason != NULL)
+		print_error("%s: %s\n", text, reason);
+	assert_null(reason);
 }
 
 static void
@@ -36,12 +36,12 @@ assert_json(const struct text *t)
 	json_init(&j, text, t->length);
 	assert_true(json_value(&j, &value));
 	assert_true(json_finish(&j));
-	/* Strict: without the comma that json.h forgives. */
+	/* A strict reader accepts no trailing comma. */
 	assert_memory_equal(text, t->data, t->length);
 	free(text);
 }
 
-/* The packet's text with this Payload. */
+/* Writes the packet with another Payload. */
 static void
 assert_spliced(const struct packet *p, const char *payload, const char *expected)
 {
@@ -59,15 +59,15 @@ assert_spliced(const struct packet *p, const char *payload, const char *expected
 }
 
 /*
- * Packets that are read
+ * Valid packets
  */
 
 static const struct {
 	const char *text;
 	enum packet_event event;
-	const char *user, *room, *payload; /* no payload: NULL */
-} good[] = {
-	/* As the real client sends them. */
+	const char *user, *room, *payload; /* `payload` is NULL if there is none */
+} valid_packets[] = {
+	/* As the page sends them. */
 	{ "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":\"\"}",
 	  CONNECT, "a", "r", "\"\"" },
@@ -98,7 +98,7 @@ static const struct {
 	  "\"a\" ,\n"
 	  "\"Event\" : \"ping\" } } \n",
 	  PING, "a", "r", "1" },
-	/* Unknown fields, also those that look like known ones. */
+	/* Unknown members, even with known names elsewhere. */
 	{ "{\"x\":[{\"Header\":1}],\"Header\":{\"y\":{\"Event\":\"connect\",\"UserId\":"
 	  "\"z\"},"
 	  "\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\",\"Payload\":9},\"z\":"
@@ -113,7 +113,7 @@ static const struct {
 	  "\"Event\":\"ping\","
 	  "\"UserId\":\"a\",\"RoomId\":\"r\"}}",
 	  PING, "a", "r", NULL },
-	/* Of a key given twice the last one counts. */
+	/* Duplicate keys: the last one wins. */
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":1,"
 	  "\"Payload\":2,\"Payload\":\"3\",\"x\":4}",
@@ -126,7 +126,7 @@ static const struct {
 	  "\"UserId\":\"b\","
 	  "\"Event\":\"connect\",\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
 	  PING, "a", "r", NULL },
-	/* Names and ids are compared without escapes. */
+	/* Names and ids are unescaped. */
 	{ "{\"\\u0048eader\":{\"Ev\\u0065nt\":\"\\u0070ing\",\"User\\u0049d\":"
 	  "\"\\u0061\","
 	  "\"\\u0052\\u006F\\u006f\\u006dId\":\"\\u0072\"},\"\\u0050ayload\":1}",
@@ -151,28 +151,28 @@ static const struct {
 };
 
 static void
-a_packet_is_read(void **state)
+valid_packets_are_read(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		read_good(&p, good[i].text);
-		assert_int_equal(p.event, good[i].event);
-		assert_span(p.user, good[i].user);
-		assert_span(p.room, good[i].room);
-		if (good[i].payload != NULL)
-			assert_span(p.payload, good[i].payload);
+	for (size_t i = 0; i < COUNT(valid_packets); i++) {
+		read_valid(&p, valid_packets[i].text);
+		assert_int_equal(p.event, valid_packets[i].event);
+		assert_span(p.user, valid_packets[i].user);
+		assert_span(p.room, valid_packets[i].room);
+		if (valid_packets[i].payload != NULL)
+			assert_span(p.payload, valid_packets[i].payload);
 		else
 			assert_null(p.payload.data);
-		/* It keeps its text. */
-		assert_span(p.text, good[i].text);
+		/* The text is unchanged. */
+		assert_span(p.text, valid_packets[i].text);
 		release(&p);
 	}
 }
 
 static void
-the_events_have_their_names(void **state)
+events_have_names(void **state)
 {
 	(void)state;
 	assert_string_equal(packet_events[CONNECT], "connect");
@@ -184,35 +184,35 @@ the_events_have_their_names(void **state)
 }
 
 static void
-a_zero_byte_is_one_of_an_id_like_any_other(void **state)
+a_nul_byte_is_an_ordinary_byte_of_an_id(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\\u0000b\","
-		      "\"RoomId\":\"\\u0000\"}}");
+	read_valid(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\\u0000b\","
+		       "\"RoomId\":\"\\u0000\"}}");
 	assert_same(p.user, SPAN("a\0b"));
 	assert_same(p.room, SPAN("\0"));
 	release(&p);
-	/* Neither does it end a name. */
-	const char *wrong = read_copy(&p, BYTES("{\"Header\":{\"Event\":\"ping\\u0000\","
-						"\"UserId\":\"a\",\"RoomId\":\"r\"}}"));
-	assert_string_equal(wrong, "unknown Event \"ping\\u0000\"");
+	/* An escaped NUL does not end the name of an event. */
+	const char *reason = read_copy(&p, BYTES("{\"Header\":{\"Event\":\"ping\\u0000\","
+						 "\"UserId\":\"a\",\"RoomId\":\"r\"}}"));
+	assert_string_equal(reason, "unknown Event \"ping\\u0000\"");
 	release(&p);
-	wrong =
+	reason =
 	    read_copy(&p, BYTES("{\"Header\\u0000\":{\"Event\":\"ping\",\"UserId\":\"a\","
 				"\"RoomId\":\"r\"}}"));
-	assert_string_equal(wrong, "Header is missing");
+	assert_string_equal(reason, "Header is missing");
 	release(&p);
 }
 
 static void
-without_ids_they_are_empty_and_not_those_of_before(void **state)
+missing_ids_are_empty_and_not_the_previous_ones(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	read_good(&p, good[0].text);
+	read_valid(&p, valid_packets[0].text);
 	char *text = copy("{}", 2);
 	release(&p);
 	assert_string_equal(packet_read(&p, text, 2), "Header is missing");
@@ -222,7 +222,7 @@ without_ids_they_are_empty_and_not_those_of_before(void **state)
 	release(&p);
 }
 
-/* A packet of these ids: contents of JSON strings. */
+/* Reads a packet with these ids, given as the contents of JSON strings. */
 static const char *
 read_ids(struct packet *p, struct span user, struct span room)
 {
@@ -240,9 +240,9 @@ read_ids(struct packet *p, struct span user, struct span room)
 }
 
 static void
-an_id_of_128_bytes_is_accepted_and_no_longer_one(void **state)
+an_id_has_at_most_128_bytes(void **state)
 {
-	/* How a character is written, and the bytes it is. */
+	/* Escaped characters and their lengths in UTF-8. */
 	static const struct {
 		const char *written;
 		size_t bytes;
@@ -286,7 +286,7 @@ an_id_of_128_bytes_is_accepted_and_no_longer_one(void **state)
 }
 
 static void
-half_a_surrogate_pair_is_no_part_of_an_id(void **state)
+an_escaped_lone_surrogate_is_invalid_in_an_id(void **state)
 {
 	static const char *const halves[] = {
 		"\\ud800",	  "\\udfff",	    "a\\ud83d",	       "\\ud83d\\ud83d",
@@ -310,9 +310,9 @@ half_a_surrogate_pair_is_no_part_of_an_id(void **state)
 	}
 }
 
-/* JSON that came over SockJS may hold one unescaped. */
+/* Packets from SockJS can contain unescaped lone surrogates. */
 static void
-neither_is_one_that_is_not_escaped(void **state)
+an_unescaped_lone_surrogate_is_invalid_in_an_id(void **state)
 {
 	static const char *const halves[] = { "\xed\xa0\x80", "\xed\xbf\xbf",
 					      "a\xed\xa0\xbd",
@@ -331,16 +331,16 @@ neither_is_one_that_is_not_escaped(void **state)
 		assert_span(p.room, "");
 		release(&p);
 	}
-	/* What is only carried along may hold any. */
-	read_good(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xed\x9f\xbf\","
-		      "\"RoomId\":\"\"},\"Payload\":\"\xed\xa0\x80\"}");
+	/* Other members may contain them: the server only forwards these. */
+	read_valid(&p, "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xed\x9f\xbf\","
+		       "\"RoomId\":\"\"},\"Payload\":\"\xed\xa0\x80\"}");
 	assert_span(p.user, "\xed\x9f\xbf");
 	assert_span(p.payload, "\"\xed\xa0\x80\"");
 	release(&p);
 }
 
 /*
- * Packets that are refused
+ * Invalid packets
  */
 
 #define HEADER "{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}"
@@ -351,14 +351,14 @@ static const struct {
 	const char *text;
 	size_t length;
 	const char *reason, *user, *room;
-} refused[] = {
-	/* Another kind of value. */
+} invalid_packets[] = {
+	/* Other JSON values. */
 	{ BYTES("null"), "a packet must be an object", "", "" },
 	{ BYTES("5"), "a packet must be an object", "", "" },
 	{ BYTES("[]"), "a packet must be an object", "", "" },
 	{ BYTES(" \"{}\" "), "a packet must be an object", "", "" },
 	{ BYTES("[{\"Header\":" HEADER "}]"), "a packet must be an object", "", "" },
-	/* No JSON. */
+	/* Invalid JSON. */
 	{ BYTES(""), "not JSON at byte 0", "", "" },
 	{ BYTES("  "), "not JSON at byte 2", "", "" },
 	{ BYTES("x"), "not JSON at byte 0", "", "" },
@@ -375,7 +375,7 @@ static const struct {
 	{ BYTES("\xef\xbb\xbf{\"Header\":" HEADER "}"), "not JSON at byte 0", "", "" },
 	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\"!"),
 	  "not JSON at byte 38", "", "" },
-	/* The ids of one that is no JSON only behind its Header. */
+	/* Invalid JSON after the Header, whose ids are still read. */
 	{ BYTES("{\"Header\":" HEADER), "not JSON at byte 52", "a", "r" },
 	{ BYTES("{\"Header\":" HEADER "}}"), "not JSON at byte 53", "a", "r" },
 	{ BYTES("{\"Header\":" HEADER ",\"Payload\":tru}"), "not JSON at byte 66", "a",
@@ -452,70 +452,72 @@ static const struct {
 	{ BYTES("{\"Header\":{\"Event\":\"ping\",\"Event\":\"x\",\"UserId\":\"a\","
 		"\"RoomId\":\"r\"}}"),
 	  "unknown Event \"x\"", "a", "r" },
-	/* The first fault is told; ids are, where they can be read. */
+	/* The reason is that of the first error.  Valid ids are read. */
 	{ BYTES("{\"Header\":{\"Event\":\"x\",\"UserId\":5,\"RoomId\":\"r\"}}"), USER, "",
 	  "r" },
 	{ BYTES("{\"Header\":{\"UserId\":\"a\",\"RoomId\":5}}"), ROOM, "a", "" },
 };
 
 static void
-a_refused_packet_tells_why_and_whose_it_is(void **state)
+an_invalid_packet_gives_a_reason_and_its_ids(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(refused); i++) {
-		const char *wrong = read_copy(&p, refused[i].text, refused[i].length);
-		assert_non_null(wrong);
-		if (strcmp(wrong, refused[i].reason) != 0)
-			print_error("%s\n", refused[i].text);
-		assert_string_equal(wrong, refused[i].reason);
-		assert_span(p.user, refused[i].user);
-		assert_span(p.room, refused[i].room);
+	for (size_t i = 0; i < COUNT(invalid_packets); i++) {
+		const char *reason =
+		    read_copy(&p, invalid_packets[i].text, invalid_packets[i].length);
+		assert_non_null(reason);
+		if (strcmp(reason, invalid_packets[i].reason) != 0)
+			print_error("%s\n", invalid_packets[i].text);
+		assert_string_equal(reason, invalid_packets[i].reason);
+		assert_span(p.user, invalid_packets[i].user);
+		assert_span(p.room, invalid_packets[i].room);
 		release(&p);
 	}
 }
 
 static void
-a_packet_cut_off_anywhere_is_refused_where_it_ends(void **state)
+a_truncated_packet_is_rejected_at_its_end(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		size_t whole = strlen(good[i].text),
-		       space = strspn(good[i].text, " \r\n\t");
-		while (good[i].text[whole - 1] != '}')
-			whole--;
-		for (size_t length = space + 1; length < whole; length++) {
+	for (size_t i = 0; i < COUNT(valid_packets); i++) {
+		size_t end = strlen(valid_packets[i].text),
+		       space = strspn(valid_packets[i].text, " \r\n\t");
+		while (valid_packets[i].text[end - 1] != '}')
+			end--;
+		for (size_t length = space + 1; length < end; length++) {
 			char data[64];
 			struct text t;
 			text_init(&t, data, sizeof data);
 			text_string(&t, "not JSON at byte ");
 			text_number(&t, length);
 			text_char(&t, '\0');
-			assert_string_equal(read_copy(&p, good[i].text, length), data);
+			assert_string_equal(read_copy(&p, valid_packets[i].text, length),
+					    data);
 			release(&p);
 		}
 	}
 }
 
 static void
-any_byte_may_be_wrong_without_harm(void **state)
+any_wrong_byte_is_handled_safely(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(good); i++) {
-		size_t length = strlen(good[i].text);
+	for (size_t i = 0; i < COUNT(valid_packets); i++) {
+		size_t length = strlen(valid_packets[i].text);
 		for (size_t at = 0; at < length; at++)
 			for (int byte = 0; byte < 0x80; byte++) {
-				char *text = copy(good[i].text, length);
+				char *text = copy(valid_packets[i].text, length);
 				text[at] = (char)byte;
-				const char *wrong = packet_read(&p, text, length);
-				assert_true(wrong == NULL ||
-					    strlen(wrong) < PACKET_REASON);
-				if (wrong == NULL)
+				const char *reason = packet_read(&p, text, length);
+				assert_true(reason == NULL ||
+					    strlen(reason) < PACKET_REASON);
+				if (reason == NULL)
 					assert_in_range(p.user.length, 1, PACKET_ID);
 				assert_in_range(p.room.length, 0, PACKET_ID);
 				release(&p);
@@ -538,9 +540,9 @@ read_event(struct packet *p, const char *event)
 }
 
 static void
-an_unknown_event_is_cut_but_not_within_a_character(void **state)
+an_unknown_event_is_cut_between_characters(void **state)
 {
-	/* 40 bytes of it are shown. */
+	/* The reason contains at most 40 bytes of the event. */
 	static const struct {
 		const char *event, *shown;
 	} events[] = {
@@ -572,7 +574,7 @@ an_unknown_event_is_cut_but_not_within_a_character(void **state)
 }
 
 static void
-a_very_long_event_is_no_harm(void **state)
+a_very_long_event_is_handled_safely(void **state)
 {
 	char event[3000];
 	struct packet p;
@@ -580,13 +582,13 @@ a_very_long_event_is_no_harm(void **state)
 	(void)state;
 	memset(event, 'x', sizeof event - 1);
 	event[sizeof event - 1] = '\0';
-	const char *wrong = read_event(&p, event);
-	assert_non_null(wrong);
-	assert_in_range(strlen(wrong), 50, PACKET_REASON - 1);
+	const char *reason = read_event(&p, event);
+	assert_non_null(reason);
+	assert_in_range(strlen(reason), 50, PACKET_REASON - 1);
 	release(&p);
 }
 
-/* A packet with a Payload of so many arrays within each other. */
+/* Reads a packet whose Payload is a number of nested arrays. */
 static const char *
 read_nested(struct packet *p, unsigned arrays)
 {
@@ -605,12 +607,12 @@ read_nested(struct packet *p, unsigned arrays)
 }
 
 static void
-thirty_two_levels_are_accepted_and_no_more(void **state)
+at_most_thirty_two_levels_are_accepted(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	/* The packet itself is the first of them. */
+	/* The packet itself is the first level. */
 	assert_null(read_nested(&p, 31));
 	assert_int_equal(p.payload.length, 62);
 	release(&p);
@@ -629,7 +631,7 @@ thirty_two_levels_are_accepted_and_no_more(void **state)
 }
 
 static void
-a_header_may_be_as_deep(void **state)
+a_header_can_be_as_deep(void **state)
 {
 	char data[256];
 	struct packet p;
@@ -645,46 +647,46 @@ a_header_may_be_as_deep(void **state)
 			text_char(&t, ']');
 		text_string(&t,
 			    ",\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}");
-		const char *wrong = read_copy(&p, t.data, t.length);
+		const char *reason = read_copy(&p, t.data, t.length);
 		if (arrays == 30)
-			assert_null(wrong);
+			assert_null(reason);
 		else
-			assert_string_equal(wrong, "nested too deep");
+			assert_string_equal(reason, "nested too deep");
 		release(&p);
 	}
 }
 
 /*
- * Another Payload
+ * Replacing the Payload
  */
 
 static void
-a_payload_is_replaced_where_it_stands(void **state)
+a_payload_is_replaced_in_its_position(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	read_good(&p, "{\"Header\":" HEADER ",\"Payload\":\"old\"}");
+	read_valid(&p, "{\"Header\":" HEADER ",\"Payload\":\"old\"}");
 	assert_spliced(&p, "\"true\"", "{\"Header\":" HEADER ",\"Payload\":\"true\"}");
 	release(&p);
-	read_good(&p, " {\"Payload\" : {\"a\":[1, 2]} , \"Header\":" HEADER
-		      ",\"x\":1.0e1}\n");
+	read_valid(&p, " {\"Payload\" : {\"a\":[1, 2]} , \"Header\":" HEADER
+		       ",\"x\":1.0e1}\n");
 	assert_spliced(&p, "\"[]\"",
 		       " {\"Payload\" : \"[]\" , \"Header\":" HEADER ",\"x\":1.0e1}\n");
 	release(&p);
-	read_good(&p, "{\"Payl\\u006fad\":0,\"Header\":" HEADER "}");
+	read_valid(&p, "{\"Payl\\u006fad\":0,\"Header\":" HEADER "}");
 	assert_spliced(&p, "\"[]\"", "{\"Payl\\u006fad\":\"[]\",\"Header\":" HEADER "}");
 	release(&p);
 }
 
 static void
-of_several_payloads_the_last_one_is_replaced(void **state)
+the_last_of_several_payloads_is_replaced(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	read_good(&p, "{\"Payload\":1,\"Header\":" HEADER
-		      ",\"Payload\":2,\"Payload\":3,\"x\":4}");
+	read_valid(&p, "{\"Payload\":1,\"Header\":" HEADER
+		       ",\"Payload\":2,\"Payload\":3,\"x\":4}");
 	assert_spliced(&p, "\"true\"",
 		       "{\"Payload\":1,\"Header\":" HEADER
 		       ",\"Payload\":2,\"Payload\":\"true\",\"x\":4}");
@@ -692,19 +694,19 @@ of_several_payloads_the_last_one_is_replaced(void **state)
 }
 
 static void
-a_payload_elsewhere_is_none(void **state)
+a_payload_outside_the_top_level_is_ignored(void **state)
 {
 	struct packet p;
 
 	(void)state;
-	read_good(&p, "{\"x\":{\"Payload\":1},\"Header\":" HEADER "}");
+	read_valid(&p, "{\"x\":{\"Payload\":1},\"Header\":" HEADER "}");
 	assert_spliced(&p, "0",
 		       "{\"x\":{\"Payload\":1},\"Header\":" HEADER ",\"Payload\":0}");
 	release(&p);
 }
 
 static void
-a_payload_that_is_not_there_is_appended(void **state)
+a_missing_payload_is_appended(void **state)
 {
 	static const struct {
 		const char *text, *expected;
@@ -726,14 +728,14 @@ a_payload_that_is_not_there_is_appended(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		read_good(&p, cases[i].text);
+		read_valid(&p, cases[i].text);
 		assert_spliced(&p, "\"true\"", cases[i].expected);
 		release(&p);
 	}
 }
 
 static void
-a_comma_too_many_is_not_passed_on(void **state)
+a_trailing_comma_is_not_forwarded(void **state)
 {
 	static const char sent[] =
 	    "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\",},"
@@ -764,7 +766,7 @@ a_splice_that_does_not_fit_overflows(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(texts); i++) {
-		read_good(&p, texts[i]);
+		read_valid(&p, texts[i]);
 		size_t needed = i == 0 ? p.text.length + sizeof payload - 2
 				       : p.text.length + sizeof payload + 10;
 		for (size_t size = 0; size <= needed; size++) {
@@ -782,11 +784,11 @@ a_splice_that_does_not_fit_overflows(void **state)
 }
 
 /*
- * Packets of the server's own
+ * Packets of the server
  */
 
 static void
-a_packet_of_the_servers_own_is_put(void **state)
+a_server_packet_is_written(void **state)
 {
 	static const char expected[] =
 	    "{\"Header\":{\"Event\":\"disconnect\",\"UserId\":\"a\\\"\xc3\xa4\","
@@ -805,8 +807,7 @@ a_packet_of_the_servers_own_is_put(void **state)
 		    "\"Payload\":\"Header is missing\"}");
 }
 
-/* An id of that length that begins at that byte and goes on with the next ones, all
- * ASCII. */
+/* Returns an id of consecutive ASCII characters, the first of which is `from`. */
 static struct span
 ascii_id(char data[PACKET_ID], unsigned from, size_t length)
 {
@@ -816,7 +817,7 @@ ascii_id(char data[PACKET_ID], unsigned from, size_t length)
 }
 
 static void
-any_ids_come_back_from_a_packet_that_is_put(void **state)
+any_ids_can_be_read_from_a_server_packet(void **state)
 {
 	char user_data[PACKET_ID], room_data[PACKET_ID], data[PACKET_OWN];
 	struct packet p;
@@ -839,7 +840,7 @@ any_ids_come_back_from_a_packet_that_is_put(void **state)
 }
 
 static void
-the_largest_packet_of_the_servers_own_fits(void **state)
+the_largest_server_packet_fits(void **state)
 {
 	static const char *const events[] = { "connect", "broadcast", "disconnect",
 					      "error" };
@@ -849,7 +850,8 @@ the_largest_packet_of_the_servers_own_fits(void **state)
 
 	(void)state;
 	memset(id, '\x01', sizeof id);
-	/* All that a reason can hold doubles at most: it is taken from JSON. */
+	/* Escaping at most doubles a reason: its text is from JSON, which contains no
+	 * control characters. */
 	memset(reason, '\\', PACKET_REASON);
 	reason[PACKET_REASON] = '\0';
 	for (size_t i = 0; i < COUNT(events); i++) {
@@ -869,7 +871,7 @@ the_largest_packet_of_the_servers_own_fits(void **state)
 }
 
 static void
-any_reason_is_told_within_the_largest_packet(void **state)
+every_reason_fits_the_largest_server_packet(void **state)
 {
 	char event[128], id[PACKET_ID], data[PACKET_OWN];
 	struct packet p;
@@ -880,19 +882,19 @@ any_reason_is_told_within_the_largest_packet(void **state)
 	for (unsigned i = 0; i < 60; i += 2)
 		memcpy(event + i, i % 4 == 0 ? "\\\\" : "\\\"", 2);
 	event[60] = '\0';
-	const char *wrong = read_event(&p, event);
-	assert_non_null(wrong);
+	const char *reason = read_event(&p, event);
+	assert_non_null(reason);
 	text_init(&t, data, sizeof data);
 	packet_put(&t, "error", (struct span){ id, PACKET_ID },
-		   (struct span){ id, PACKET_ID }, wrong);
+		   (struct span){ id, PACKET_ID }, reason);
 	assert_false(t.overflow);
 	assert_json(&t);
 	release(&p);
 }
 
-/* Puts a user, and reads it as the client does: twice. */
+/* Writes a user and reads it like the client, which parses JSON twice. */
 static void
-assert_user_comes_back(struct span user)
+assert_user_survives(struct span user)
 {
 	char *data = allocate(PACKET_USER), string[PACKET_USER + 2], once[PACKET_USER],
 	     twice[PACKET_ID];
@@ -923,26 +925,26 @@ assert_user_comes_back(struct span user)
 }
 
 static void
-a_user_in_a_list_comes_back_when_it_is_read_twice(void **state)
+a_user_in_a_list_survives_reading_twice(void **state)
 {
 	char id[PACKET_ID];
 
 	(void)state;
-	assert_user_comes_back(SPAN("a"));
-	assert_user_comes_back(SPAN("\0"));
-	assert_user_comes_back(SPAN("\\u0001"));
-	assert_user_comes_back(SPAN("\"],[\""));
-	assert_user_comes_back(SPAN("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\x7f"));
+	assert_user_survives(SPAN("a"));
+	assert_user_survives(SPAN("\0"));
+	assert_user_survives(SPAN("\\u0001"));
+	assert_user_survives(SPAN("\"],[\""));
+	assert_user_survives(SPAN("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\x7f"));
 	for (unsigned from = 0; from < 0x80; from++)
-		assert_user_comes_back(ascii_id(id, from, 1 + from));
+		assert_user_survives(ascii_id(id, from, 1 + from));
 	for (int byte = 0; byte < 0x80; byte++) {
 		memset(id, byte, sizeof id);
-		assert_user_comes_back((struct span){ id, PACKET_ID });
+		assert_user_survives((struct span){ id, PACKET_ID });
 	}
 }
 
 static void
-a_user_in_a_list_is_put_as_the_page_says(void **state)
+a_user_in_a_list_has_escaped_quotes(void **state)
 {
 	char data[PACKET_USER];
 	struct text t;
@@ -961,7 +963,7 @@ a_user_in_a_list_is_put_as_the_page_says(void **state)
 }
 
 static void
-the_longest_user_takes_just_the_bytes_promised(void **state)
+the_longest_user_takes_exactly_packet_user_bytes(void **state)
 {
 	char id[PACKET_ID], data[PACKET_USER];
 	struct text t;
@@ -981,33 +983,33 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_packet_is_read),
-		cmocka_unit_test(the_events_have_their_names),
-		cmocka_unit_test(a_zero_byte_is_one_of_an_id_like_any_other),
-		cmocka_unit_test(without_ids_they_are_empty_and_not_those_of_before),
-		cmocka_unit_test(an_id_of_128_bytes_is_accepted_and_no_longer_one),
-		cmocka_unit_test(half_a_surrogate_pair_is_no_part_of_an_id),
-		cmocka_unit_test(neither_is_one_that_is_not_escaped),
-		cmocka_unit_test(a_refused_packet_tells_why_and_whose_it_is),
-		cmocka_unit_test(a_packet_cut_off_anywhere_is_refused_where_it_ends),
-		cmocka_unit_test(any_byte_may_be_wrong_without_harm),
-		cmocka_unit_test(an_unknown_event_is_cut_but_not_within_a_character),
-		cmocka_unit_test(a_very_long_event_is_no_harm),
-		cmocka_unit_test(thirty_two_levels_are_accepted_and_no_more),
-		cmocka_unit_test(a_header_may_be_as_deep),
-		cmocka_unit_test(a_payload_is_replaced_where_it_stands),
-		cmocka_unit_test(of_several_payloads_the_last_one_is_replaced),
-		cmocka_unit_test(a_payload_elsewhere_is_none),
-		cmocka_unit_test(a_payload_that_is_not_there_is_appended),
-		cmocka_unit_test(a_comma_too_many_is_not_passed_on),
+		cmocka_unit_test(valid_packets_are_read),
+		cmocka_unit_test(events_have_names),
+		cmocka_unit_test(a_nul_byte_is_an_ordinary_byte_of_an_id),
+		cmocka_unit_test(missing_ids_are_empty_and_not_the_previous_ones),
+		cmocka_unit_test(an_id_has_at_most_128_bytes),
+		cmocka_unit_test(an_escaped_lone_surrogate_is_invalid_in_an_id),
+		cmocka_unit_test(an_unescaped_lone_surrogate_is_invalid_in_an_id),
+		cmocka_unit_test(an_invalid_packet_gives_a_reason_and_its_ids),
+		cmocka_unit_test(a_truncated_packet_is_rejected_at_its_end),
+		cmocka_unit_test(any_wrong_byte_is_handled_safely),
+		cmocka_unit_test(an_unknown_event_is_cut_between_characters),
+		cmocka_unit_test(a_very_long_event_is_handled_safely),
+		cmocka_unit_test(at_most_thirty_two_levels_are_accepted),
+		cmocka_unit_test(a_header_can_be_as_deep),
+		cmocka_unit_test(a_payload_is_replaced_in_its_position),
+		cmocka_unit_test(the_last_of_several_payloads_is_replaced),
+		cmocka_unit_test(a_payload_outside_the_top_level_is_ignored),
+		cmocka_unit_test(a_missing_payload_is_appended),
+		cmocka_unit_test(a_trailing_comma_is_not_forwarded),
 		cmocka_unit_test(a_splice_that_does_not_fit_overflows),
-		cmocka_unit_test(a_packet_of_the_servers_own_is_put),
-		cmocka_unit_test(any_ids_come_back_from_a_packet_that_is_put),
-		cmocka_unit_test(the_largest_packet_of_the_servers_own_fits),
-		cmocka_unit_test(any_reason_is_told_within_the_largest_packet),
-		cmocka_unit_test(a_user_in_a_list_comes_back_when_it_is_read_twice),
-		cmocka_unit_test(a_user_in_a_list_is_put_as_the_page_says),
-		cmocka_unit_test(the_longest_user_takes_just_the_bytes_promised),
+		cmocka_unit_test(a_server_packet_is_written),
+		cmocka_unit_test(any_ids_can_be_read_from_a_server_packet),
+		cmocka_unit_test(the_largest_server_packet_fits),
+		cmocka_unit_test(every_reason_fits_the_largest_server_packet),
+		cmocka_unit_test(a_user_in_a_list_survives_reading_twice),
+		cmocka_unit_test(a_user_in_a_list_has_escaped_quotes),
+		cmocka_unit_test(the_longest_user_takes_exactly_packet_user_bytes),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, NULL, NULL);

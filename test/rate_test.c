@@ -5,7 +5,7 @@
 static const struct rate_limit ten = { .per_second = 10, .burst = 1000 };
 
 static void
-a_full_bucket_holds_its_burst_and_no_more(void **state)
+a_full_bucket_holds_exactly_its_burst(void **state)
 {
 	struct rate_bucket b = { 0 };
 
@@ -48,7 +48,7 @@ no_amount_is_free(void **state)
 }
 
 static void
-each_hash_of_a_table_has_a_bucket(void **state)
+each_hash_has_its_own_bucket(void **state)
 {
 	static struct rate_table table;
 
@@ -64,7 +64,7 @@ each_hash_of_a_table_has_a_bucket(void **state)
 }
 
 static void
-many_hashes_get_no_more_than_all_buckets_hold(void **state)
+many_hashes_get_at_most_what_all_buckets_hold(void **state)
 {
 	static struct rate_table table;
 	unsigned taken = 0;
@@ -94,11 +94,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_full_bucket_holds_its_burst_and_no_more),
+		cmocka_unit_test(a_full_bucket_holds_exactly_its_burst),
 		cmocka_unit_test(a_bucket_fills_with_time_up_to_its_burst),
 		cmocka_unit_test(no_amount_is_free),
-		cmocka_unit_test(each_hash_of_a_table_has_a_bucket),
-		cmocka_unit_test(many_hashes_get_no_more_than_all_buckets_hold),
+		cmocka_unit_test(each_hash_has_its_own_bucket),
+		cmocka_unit_test(many_hashes_get_at_most_what_all_buckets_hold),
 		cmocka_unit_test(a_new_hash_takes_over_the_fullest_bucket),
 	};
 

@@ -1,4 +1,4 @@
-/* Who is in which room, in which order, who began it, and what a look-up costs. */
+/* Joining and leaving rooms, the order of peers, the initiator, the cost of lookups. */
 #include "rooms.h"
 #include "unit.h"
 
@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Rooms in a mapping of their own. */
+/* Rooms in their own mapping. */
 struct fixture {
 	struct rooms r;
 	uint32_t sessions;
@@ -35,7 +35,7 @@ unplace(struct fixture *f)
 	assert_int_equal(munmap(f->base, f->mapped), 0);
 }
 
-/* An id of its own for each number. */
+/* Returns a different id for each number. */
 static struct span
 numbered(uint32_t number, char data[16])
 {
@@ -50,7 +50,7 @@ same(struct span a, struct span b)
 	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
-/* These peers, and no others, are in the room in this order, read both ways. */
+/* Asserts that a room has exactly these peers in this order, in both directions. */
 static void
 assert_peers(const struct rooms *r, uint32_t room, const uint32_t *peers, uint32_t count)
 {
@@ -69,7 +69,7 @@ assert_peers(const struct rooms *r, uint32_t room, const uint32_t *peers, uint32
 }
 
 static void
-nobody_is_anywhere_at_first(void **state)
+there_are_no_rooms_and_peers_at_first(void **state)
 {
 	struct fixture f;
 
@@ -85,7 +85,7 @@ nobody_is_anywhere_at_first(void **state)
 }
 
 static void
-peers_stand_in_order_of_joining(void **state)
+peers_are_in_the_order_of_joining(void **state)
 {
 	static const uint32_t all[] = { 3, 1, 4, 2 }, inner[] = { 3, 4, 2 };
 	static const uint32_t front[] = { 4, 2 }, back[] = { 4 }, again[] = { 4, 3, 1 };
@@ -111,7 +111,7 @@ peers_stand_in_order_of_joining(void **state)
 }
 
 static void
-who_finds_a_room_empty_is_its_initiator(void **state)
+the_first_peer_of_a_room_is_its_initiator(void **state)
 {
 	struct fixture f;
 
@@ -129,7 +129,7 @@ who_finds_a_room_empty_is_its_initiator(void **state)
 }
 
 static void
-nobody_inherits_from_the_initiator(void **state)
+no_peer_replaces_an_initiator_that_has_left(void **state)
 {
 	struct fixture f;
 
@@ -150,7 +150,7 @@ nobody_inherits_from_the_initiator(void **state)
 }
 
 static void
-others_leave_without_taking_the_initiator_along(void **state)
+the_initiator_stays_when_other_peers_leave(void **state)
 {
 	struct fixture f;
 
@@ -164,7 +164,7 @@ others_leave_without_taking_the_initiator_along(void **state)
 }
 
 static void
-a_room_ends_with_its_last_peer_and_begins_anew(void **state)
+a_room_closes_with_its_last_peer_and_can_open_again(void **state)
 {
 	static const uint32_t peers[] = { 2 };
 	struct fixture f;
@@ -265,7 +265,7 @@ users_are_compared_byte_by_byte(void **state)
 }
 
 static void
-a_member_is_looked_for_in_its_own_room(void **state)
+a_member_is_searched_in_its_room_only(void **state)
 {
 	struct fixture f;
 
@@ -300,7 +300,7 @@ names_are_copied(void **state)
 }
 
 static void
-every_session_can_have_a_room_of_its_own(void **state)
+every_session_can_have_its_own_room(void **state)
 {
 	static const uint32_t capacities[] = { 1, 2, 3, 64, 1000 };
 	struct fixture f;
@@ -356,7 +356,7 @@ all_sessions_can_be_in_one_room(void **state)
 }
 
 static void
-numbers_of_rooms_are_used_again(void **state)
+room_numbers_are_reused(void **state)
 {
 	struct fixture f;
 	char data[16];
@@ -382,8 +382,8 @@ numbers_of_rooms_are_used_again(void **state)
 }
 
 /*
- * A model of the same: which id and user each session has, and when it joined.  It knows
- * no lists and no hash, and goes through everything for every question.
+ * A simple model: the room id, the user and the time of joining of each session.  It has
+ * no lists and no hash table; every query is a linear search.
  */
 
 enum { SESSIONS = 48, IDS = 32, USERS = 24 };
@@ -412,8 +412,8 @@ draw(uint32_t below)
 }
 
 /*
- * Names that differ little: only in the last byte of 128, of one byte, or only in how
- * many equal bytes they have, which are `least` or more.
+ * Returns one of some similar names.  They differ only in the last of 128 bytes, in their
+ * single byte, or in their number of equal bytes, which is at least `least`.
  */
 static void
 model_names(struct span *names, char (*data)[ROOM_NAME], unsigned count, unsigned least)
@@ -440,7 +440,7 @@ model_count(unsigned id)
 	return count;
 }
 
-/* Who joined a room next after that time, or 0. */
+/* Returns the peer that joined a room next after a time, or 0. */
 static uint32_t
 model_next(unsigned id, uint32_t time)
 {
@@ -567,21 +567,21 @@ compare_with_model(bool one_bucket)
 }
 
 static void
-any_joins_and_leaves_do_what_a_naive_model_does(void **state)
+random_joins_and_leaves_agree_with_a_simple_model(void **state)
 {
 	(void)state;
 	compare_with_model(false);
 }
 
 static void
-so_they_do_with_all_ids_in_one_bucket(void **state)
+random_joins_and_leaves_agree_with_all_ids_in_one_bucket(void **state)
 {
 	(void)state;
 	compare_with_model(true);
 }
 
 /*
- * The cost of a look-up: how many rooms it meets in its bucket.
+ * The cost of a lookup: the number of rooms that it examines in its bucket
  */
 
 static void
@@ -593,7 +593,10 @@ fill(struct fixture *f, uint32_t rooms)
 		room_join(&f->r, n, numbered(n, data), span("u"));
 }
 
-/* Rooms met by finding every one of them once; `longest` is the most for one of them. */
+/*
+ * Returns the number of rooms examined when every room is looked up once.  `longest` is
+ * the maximum for one lookup.
+ */
 static uint32_t
 steps_to_all(const struct rooms *r, uint32_t *longest)
 {
@@ -611,7 +614,7 @@ steps_to_all(const struct rooms *r, uint32_t *longest)
 }
 
 static void
-a_look_up_costs_the_same_with_ten_rooms_and_ten_thousand(void **state)
+a_lookup_costs_the_same_with_any_number_of_rooms(void **state)
 {
 	static const uint32_t sessions[] = { 10, 100, 1000, 10000, 16384, 16385 };
 	uint32_t longest;
@@ -623,7 +626,8 @@ a_look_up_costs_the_same_with_ten_rooms_and_ten_thousand(void **state)
 		fill(&f, 10);
 		assert_true(steps_to_all(&f.r, &longest) <= 10 * 2);
 		unplace(&f);
-		/* One bucket a room at least: half a step more on average, and a bit. */
+		/* There is at least one bucket for each room, so a lookup examines at
+		 * most 1.5 rooms on average.  The limit of 2 allows for chance. */
 		place(&f, sessions[i], 0x01234567, 0x89abcdef);
 		assert_true(f.r.mask >= sessions[i] - 1);
 		assert_int_equal(f.r.mask & (f.r.mask + 1), 0);
@@ -635,7 +639,7 @@ a_look_up_costs_the_same_with_ten_rooms_and_ten_thousand(void **state)
 }
 
 static void
-ids_spread_over_the_buckets_with_any_key(void **state)
+ids_are_spread_over_the_buckets_with_any_key(void **state)
 {
 	enum { ROOMS = 4096 };
 	static uint32_t homes[ROOMS];
@@ -657,13 +661,13 @@ ids_spread_over_the_buckets_with_any_key(void **state)
 		}
 		unplace(&f);
 	}
-	/* By chance each of the 15 changes of the key leaves one of the ids where it was.
-	 */
+	/* On average each of the 15 changes of the key leaves one id in its bucket by
+	 * chance. */
 	assert_in_range(same_home, 0, 15 * 4);
 }
 
 static void
-both_halves_of_the_key_count(void **state)
+both_halves_of_the_key_change_the_hash(void **state)
 {
 	static const uint32_t keys[][2] = { { 1, 1 }, { 2, 1 }, { 1, 2 } };
 	uint32_t hashes[COUNT(keys)];
@@ -688,9 +692,9 @@ by_hash(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Among so many ids chance gives some the same hash. */
+/* With so many ids, some have the same hash by chance. */
 static void
-ids_of_one_hash_are_told_apart(void **state)
+ids_with_the_same_hash_are_distinguished(void **state)
 {
 	enum { MANY = 400000 };
 	static struct {
@@ -732,26 +736,26 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_is_anywhere_at_first),
-		cmocka_unit_test(peers_stand_in_order_of_joining),
-		cmocka_unit_test(who_finds_a_room_empty_is_its_initiator),
-		cmocka_unit_test(nobody_inherits_from_the_initiator),
-		cmocka_unit_test(others_leave_without_taking_the_initiator_along),
-		cmocka_unit_test(a_room_ends_with_its_last_peer_and_begins_anew),
+		cmocka_unit_test(there_are_no_rooms_and_peers_at_first),
+		cmocka_unit_test(peers_are_in_the_order_of_joining),
+		cmocka_unit_test(the_first_peer_of_a_room_is_its_initiator),
+		cmocka_unit_test(no_peer_replaces_an_initiator_that_has_left),
+		cmocka_unit_test(the_initiator_stays_when_other_peers_leave),
+		cmocka_unit_test(a_room_closes_with_its_last_peer_and_can_open_again),
 		cmocka_unit_test(ids_are_compared_byte_by_byte),
 		cmocka_unit_test(users_are_compared_byte_by_byte),
-		cmocka_unit_test(a_member_is_looked_for_in_its_own_room),
+		cmocka_unit_test(a_member_is_searched_in_its_room_only),
 		cmocka_unit_test(names_are_copied),
-		cmocka_unit_test(every_session_can_have_a_room_of_its_own),
+		cmocka_unit_test(every_session_can_have_its_own_room),
 		cmocka_unit_test(all_sessions_can_be_in_one_room),
-		cmocka_unit_test(numbers_of_rooms_are_used_again),
-		cmocka_unit_test(any_joins_and_leaves_do_what_a_naive_model_does),
-		cmocka_unit_test(so_they_do_with_all_ids_in_one_bucket),
+		cmocka_unit_test(room_numbers_are_reused),
+		cmocka_unit_test(random_joins_and_leaves_agree_with_a_simple_model),
 		cmocka_unit_test(
-		    a_look_up_costs_the_same_with_ten_rooms_and_ten_thousand),
-		cmocka_unit_test(ids_spread_over_the_buckets_with_any_key),
-		cmocka_unit_test(both_halves_of_the_key_count),
-		cmocka_unit_test(ids_of_one_hash_are_told_apart),
+		    random_joins_and_leaves_agree_with_all_ids_in_one_bucket),
+		cmocka_unit_test(a_lookup_costs_the_same_with_any_number_of_rooms),
+		cmocka_unit_test(ids_are_spread_over_the_buckets_with_any_key),
+		cmocka_unit_test(both_halves_of_the_key_change_the_hash),
+		cmocka_unit_test(ids_with_the_same_hash_are_distinguished),
 	};
 
 	return cmocka_run_group_tests_name("rooms", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Which address counts for whom, and how many each may have. */
+/* The source of an address, and the limit for each source. */
 #include "source.h"
 #include "unit.h"
 
@@ -26,7 +26,7 @@ ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
 }
 
 static void
-loopback_counts_for_nobody(void **state)
+loopback_addresses_are_not_counted(void **state)
 {
 	const uint8_t six[16] = { [15] = 1 }, other[16] = { [15] = 2 };
 
@@ -39,7 +39,7 @@ loopback_counts_for_nobody(void **state)
 }
 
 static void
-an_ipv6_address_counts_for_its_first_64_bits(void **state)
+an_ipv6_address_is_counted_by_its_first_64_bits(void **state)
 {
 	const uint8_t one[16] = { 0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5 };
 	const uint8_t same[16] = { 0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 6, [15] = 9 };
@@ -74,7 +74,7 @@ loopback_has_no_limit(void **state)
 }
 
 static void
-a_source_has_its_share_and_no_more(void **state)
+a_source_gets_at_most_its_limit(void **state)
 {
 	struct sources s;
 	struct memory m;
@@ -93,9 +93,9 @@ a_source_has_its_share_and_no_more(void **state)
 	munmap(m.base, m.used);
 }
 
-/* A table full of sources, emptied and filled again, from the front and from the back. */
+/* Fills and empties a table again and again, from the front and from the back. */
 static void
-entries_are_used_again(void **state)
+entries_are_reused(void **state)
 {
 	uint32_t entries[MOST];
 	struct sources s;
@@ -121,11 +121,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(loopback_counts_for_nobody),
-		cmocka_unit_test(an_ipv6_address_counts_for_its_first_64_bits),
+		cmocka_unit_test(loopback_addresses_are_not_counted),
+		cmocka_unit_test(an_ipv6_address_is_counted_by_its_first_64_bits),
 		cmocka_unit_test(loopback_has_no_limit),
-		cmocka_unit_test(a_source_has_its_share_and_no_more),
-		cmocka_unit_test(entries_are_used_again),
+		cmocka_unit_test(a_source_gets_at_most_its_limit),
+		cmocka_unit_test(entries_are_reused),
 	};
 
 	return cmocka_run_group_tests_name("source", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Spans, bounded texts, numbers, addresses, moments, UTF-8 and the hash. */
+/* Spans, the text builder, numbers, addresses, times, UTF-8 and the hash. */
 #include "text.h"
 #include "unit.h"
 
@@ -7,7 +7,7 @@
 #include <time.h>
 
 static void
-a_span_is_its_bytes_and_no_prefix_of_them(void **state)
+span_is_compares_all_bytes_and_the_length(void **state)
 {
 	char *p = copy("Host", 4);
 
@@ -22,7 +22,7 @@ a_span_is_its_bytes_and_no_prefix_of_them(void **state)
 }
 
 static void
-case_is_ignored_for_ascii_letters_only(void **state)
+nocase_comparison_ignores_the_case_of_ascii_letters_only(void **state)
 {
 	static const struct {
 		const char *left, *right;
@@ -49,7 +49,7 @@ case_is_ignored_for_ascii_letters_only(void **state)
 }
 
 static void
-puts_follow_one_another_up_to_the_last_byte(void **state)
+puts_append_up_to_the_last_byte(void **state)
 {
 	char *room = malloc(9);
 	struct text t;
@@ -97,9 +97,9 @@ put_padded(struct text *t)
 	text_padded(t, 12345, 5);
 }
 
-/* Puts five bytes where there is room for four behind one. */
+/* Asserts that five bytes are not added to a buffer with space for four. */
 static void
-assert_left_out_whole(void (*put)(struct text *))
+assert_not_added(void (*put)(struct text *))
 {
 	char room[5];
 	struct text t;
@@ -113,26 +113,26 @@ assert_left_out_whole(void (*put)(struct text *))
 }
 
 static void
-bytes_that_do_not_fit_are_left_out_whole(void **state)
+bytes_that_do_not_fit_are_not_added_in_part(void **state)
 {
 	(void)state;
-	assert_left_out_whole(put_string);
-	assert_left_out_whole(put_span);
+	assert_not_added(put_string);
+	assert_not_added(put_span);
 }
 
 static void
-a_number_that_does_not_fit_is_left_out_whole(void **state)
+a_number_that_does_not_fit_is_not_added_in_part(void **state)
 {
 	(void)state;
-	assert_left_out_whole(put_number);
-	assert_left_out_whole(put_padded);
+	assert_not_added(put_number);
+	assert_not_added(put_padded);
 }
 
 static void
-hexadecimal_that_does_not_fit_is_left_out_whole(void **state)
+hexadecimal_that_does_not_fit_is_not_added_in_part(void **state)
 {
 	(void)state;
-	assert_left_out_whole(put_hex);
+	assert_not_added(put_hex);
 }
 
 static void
@@ -195,7 +195,7 @@ numbers_are_decimal_without_leading_zeros(void **state)
 }
 
 static void
-hexadecimal_has_just_the_digits_asked_for(void **state)
+hexadecimal_has_exactly_the_requested_digits(void **state)
 {
 	static const struct {
 		uint32_t number;
@@ -224,7 +224,7 @@ hexadecimal_has_just_the_digits_asked_for(void **state)
 }
 
 static void
-padded_numbers_have_just_the_digits_asked_for(void **state)
+padded_numbers_have_exactly_the_requested_digits(void **state)
 {
 	static const struct {
 		uint32_t number;
@@ -248,11 +248,11 @@ padded_numbers_have_just_the_digits_asked_for(void **state)
 }
 
 static void
-what_a_log_cannot_hold_is_escaped(void **state)
+bytes_unsafe_in_a_log_are_escaped(void **state)
 {
 	static const struct {
 		const char *data;
-		size_t length, most;
+		size_t length, max;
 		const char *text;
 	} cases[] = {
 		{ BYTES(""), 10, "" },
@@ -275,14 +275,14 @@ what_a_log_cannot_hold_is_escaped(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char *data = copy(cases[i].data, cases[i].length);
 		text_init(&t, room, sizeof room);
-		text_escaped(&t, data, cases[i].length, cases[i].most);
+		text_escaped(&t, data, cases[i].length, cases[i].max);
 		assert_text(&t, cases[i].text);
 		free(data);
 	}
 }
 
 static void
-a_quoted_text_has_no_other_quotes(void **state)
+quotes_in_a_quoted_text_are_escaped(void **state)
 {
 	char room[64];
 	struct text t;
@@ -300,7 +300,7 @@ a_quoted_text_has_no_other_quotes(void **state)
 }
 
 static void
-of_a_secret_only_the_hash_is_put(void **state)
+only_the_hash_of_a_secret_is_added(void **state)
 {
 	static const uint32_t keys[2][2] = { { 1, 2 }, { 1, 3 } };
 	char room[2][16] = { { 0 } };
@@ -321,7 +321,7 @@ of_a_secret_only_the_hash_is_put(void **state)
 }
 
 static void
-an_ipv4_address_is_dotted(void **state)
+an_ipv4_address_is_written_with_dots(void **state)
 {
 	static const struct {
 		uint8_t address[4];
@@ -346,7 +346,7 @@ an_ipv4_address_is_dotted(void **state)
 }
 
 static void
-an_ipv6_address_takes_the_canonical_form(void **state)
+an_ipv6_address_is_written_in_canonical_form(void **state)
 {
 	static const struct {
 		uint16_t groups[8];
@@ -390,7 +390,7 @@ an_ipv6_address_takes_the_canonical_form(void **state)
 enum { DAY = 86400, DAYS_TO_2200 = 84006, ISO_LENGTH = 19, HTTP_LENGTH = 29 };
 
 static void
-known_moments_take_both_forms(void **state)
+known_times_are_written_in_both_formats(void **state)
 {
 	static const struct {
 		uint64_t time;
@@ -429,49 +429,49 @@ known_moments_take_both_forms(void **state)
 	}
 }
 
-/* Compares both forms of a moment with what the C library makes of it. */
+/* Compares both formats of a time with the C library's. */
 static void
-assert_told_alike(uint64_t moment)
+assert_same_as_library(uint64_t seconds)
 {
 	char ours[64], theirs[64];
-	time_t time = (time_t)moment;
+	time_t time = (time_t)seconds;
 	struct tm tm;
 	struct text t;
 
 	assert_non_null(gmtime_r(&time, &tm));
 	text_init(&t, ours, sizeof ours);
-	text_iso_time(&t, moment);
+	text_iso_time(&t, seconds);
 	size_t length = strftime(theirs, sizeof theirs, "%Y-%m-%dT%H:%M:%S", &tm);
 	if (t.length != length || memcmp(ours, theirs, length) != 0)
 		fail_msg("%.*s for %s", (int)t.length, ours, theirs);
 	text_init(&t, ours, sizeof ours);
-	text_http_time(&t, moment);
+	text_http_time(&t, seconds);
 	length = strftime(theirs, sizeof theirs, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	if (t.length != length || memcmp(ours, theirs, length) != 0)
 		fail_msg("%.*s for %s", (int)t.length, ours, theirs);
 }
 
 static void
-every_day_up_to_2199_is_told_as_by_the_c_library(void **state)
+every_day_up_to_2199_is_written_as_by_the_c_library(void **state)
 {
 	(void)state;
 	for (uint64_t day = 0; day < DAYS_TO_2200; day++) {
-		assert_told_alike(day * DAY);
-		assert_told_alike(day * DAY + day * 7919 % DAY);
-		assert_told_alike(day * DAY + DAY - 1);
+		assert_same_as_library(day * DAY);
+		assert_same_as_library(day * DAY + day * 7919 % DAY);
+		assert_same_as_library(day * DAY + DAY - 1);
 	}
 }
 
 static void
-every_second_of_a_day_is_told_as_by_the_c_library(void **state)
+every_second_of_a_day_is_written_as_by_the_c_library(void **state)
 {
 	(void)state;
 	for (uint64_t second = 0; second < DAY; second++)
-		assert_told_alike(951782400 + second);
+		assert_same_as_library(951782400 + second);
 }
 
 static void
-a_moment_that_does_not_fit_overflows(void **state)
+a_time_that_does_not_fit_overflows(void **state)
 {
 	static const struct {
 		void (*put)(struct text *, uint64_t);
@@ -496,11 +496,11 @@ a_moment_that_does_not_fit_overflows(void **state)
 }
 
 static void
-digits_up_to_the_limit_are_a_number(void **state)
+digits_up_to_the_limit_are_accepted_as_a_number(void **state)
 {
 	static const struct {
 		const char *text;
-		uint64_t most, number;
+		uint64_t max, number;
 	} cases[] = {
 		{ "0", 0, 0 },
 		{ "0", UINT64_MAX, 0 },
@@ -519,19 +519,19 @@ digits_up_to_the_limit_are_a_number(void **state)
 		char *p = copy(cases[i].text, length);
 		uint64_t number = 99;
 		assert_true(
-		    text_to_number((struct span){ p, length }, cases[i].most, &number));
+		    text_to_number((struct span){ p, length }, cases[i].max, &number));
 		assert_true(number == cases[i].number);
 		free(p);
 	}
 }
 
 static void
-all_else_is_no_number(void **state)
+any_other_text_is_rejected_as_a_number(void **state)
 {
 	static const struct {
 		const char *text;
 		size_t length;
-		uint64_t most;
+		uint64_t max;
 	} cases[] = {
 		{ BYTES(""), 10 },
 		{ BYTES("+5"), 10 },
@@ -566,29 +566,29 @@ all_else_is_no_number(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char *p = copy(cases[i].text, cases[i].length);
 		uint64_t number;
-		if (text_to_number((struct span){ p, cases[i].length }, cases[i].most,
+		if (text_to_number((struct span){ p, cases[i].length }, cases[i].max,
 				   &number))
 			fail_msg("%s taken for a number", cases[i].text);
 		free(p);
 	}
 }
 
-/* A bad text, and which of its bytes nothing can make good. */
+/* Invalid texts, each with the offset of its first invalid byte. */
 static const struct {
 	const char *data;
-	size_t length, bad;
-} bad_utf8[] = {
-	{ BYTES("\x80"), 0 }, /* continuations alone */
+	size_t length, invalid_at;
+} invalid_utf8[] = {
+	{ BYTES("\x80"), 0 }, /* continuation bytes without a lead byte */
 	{ BYTES("\xbf"), 0 },
 	{ BYTES("a\x80z"), 1 },
 	{ BYTES("\xc3\xa4\xa4"), 2 },
 	{ BYTES("\xe2\x82\xac\x80"), 3 },
 	{ BYTES("\xf0\x9f\x98\x80\x80"), 4 },
-	{ BYTES("\xc0\x80"), 0 }, /* two bytes for one */
+	{ BYTES("\xc0\x80"), 0 }, /* overlong forms of two bytes */
 	{ BYTES("\xc1\xbf"), 0 },
-	{ BYTES("\xe0\x80\x80"), 1 }, /* three for less */
+	{ BYTES("\xe0\x80\x80"), 1 }, /* of three bytes */
 	{ BYTES("\xe0\x9f\xbf"), 1 },
-	{ BYTES("\xf0\x80\x80\x80"), 1 }, /* four for less */
+	{ BYTES("\xf0\x80\x80\x80"), 1 }, /* of four bytes */
 	{ BYTES("\xf0\x8f\xbf\xbf"), 1 },
 	{ BYTES("\xed\xa0\x80"), 1 }, /* surrogates */
 	{ BYTES("\xed\xbf\xbf"), 1 },
@@ -599,7 +599,7 @@ static const struct {
 	{ BYTES("\xfc\x84\x80\x80\x80\x80"), 0 },
 	{ BYTES("\xfe"), 0 },
 	{ BYTES("\xff"), 0 },
-	{ BYTES("\xc3z"), 1 }, /* broken off by another character */
+	{ BYTES("\xc3z"), 1 }, /* incomplete before another character */
 	{ BYTES("\xc3\xc3\xa4"), 1 },
 	{ BYTES("\xe2\x82z"), 2 },
 	{ BYTES("\xe2z"), 1 },
@@ -616,7 +616,7 @@ static const struct {
 static const struct {
 	const char *data;
 	size_t length;
-} good_utf8[] = {
+} valid_utf8[] = {
 	{ BYTES("") },
 	{ BYTES("\0") },
 	{ BYTES("\x7f") },
@@ -633,15 +633,15 @@ static const struct {
 		"e, \xe2\x82\xac 5, \xf0\x9f\x98\x80!") },
 };
 
-/* Checks an exactly sized copy of the text as it stands. */
+/* Checks an exactly sized copy of a text in one piece. */
 static bool
 check(struct utf8 *u, const char *data, size_t length)
 {
 	char *p = copy(data, length);
-	bool good = utf8_check(u, p, length);
+	bool valid = utf8_check(u, p, length);
 
 	free(p);
-	return good;
+	return valid;
 }
 
 /* Checks a text in two pieces. */
@@ -651,7 +651,7 @@ check_split(struct utf8 *u, const char *data, size_t length, size_t split)
 	return check(u, data, split) && check(u, data + split, length - split);
 }
 
-/* Checks a text a byte at a time; returns how many bytes were good. */
+/* Checks a text a byte at a time.  Returns the number of valid bytes. */
 static size_t
 check_bytes(struct utf8 *u, const char *data, size_t length)
 {
@@ -663,53 +663,55 @@ check_bytes(struct utf8 *u, const char *data, size_t length)
 }
 
 static void
-bad_utf8_is_refused_whole_and_at_every_split(void **state)
+invalid_utf8_is_rejected_whole_and_at_every_split(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_utf8); i++)
-		for (size_t split = 0; split <= bad_utf8[i].length; split++) {
+	for (size_t i = 0; i < COUNT(invalid_utf8); i++)
+		for (size_t split = 0; split <= invalid_utf8[i].length; split++) {
 			struct utf8 u = { 0 };
-			if (check_split(&u, bad_utf8[i].data, bad_utf8[i].length, split))
+			if (check_split(&u, invalid_utf8[i].data, invalid_utf8[i].length,
+					split))
 				fail_msg("case %zu split at %zu", i, split);
 		}
 }
 
 static void
-bad_utf8_is_refused_at_the_very_byte(void **state)
+invalid_utf8_is_rejected_at_the_first_invalid_byte(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_utf8); i++) {
+	for (size_t i = 0; i < COUNT(invalid_utf8); i++) {
 		struct utf8 u = { 0 };
-		if (check_bytes(&u, bad_utf8[i].data, bad_utf8[i].length) !=
-		    bad_utf8[i].bad)
+		if (check_bytes(&u, invalid_utf8[i].data, invalid_utf8[i].length) !=
+		    invalid_utf8[i].invalid_at)
 			fail_msg("case %zu", i);
-		for (size_t n = 0; n <= bad_utf8[i].length; n++) {
+		for (size_t n = 0; n <= invalid_utf8[i].length; n++) {
 			u = (struct utf8){ 0 };
-			if (check(&u, bad_utf8[i].data, n) != (n <= bad_utf8[i].bad))
+			if (check(&u, invalid_utf8[i].data, n) !=
+			    (n <= invalid_utf8[i].invalid_at))
 				fail_msg("case %zu cut at %zu", i, n);
 		}
 	}
 }
 
 static void
-good_utf8_is_accepted_whole_and_at_every_split(void **state)
+valid_utf8_is_accepted_whole_and_at_every_split(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(good_utf8); i++) {
+	for (size_t i = 0; i < COUNT(valid_utf8); i++) {
 		struct utf8 u = { 0 };
-		size_t length = good_utf8[i].length;
-		assert_int_equal(check_bytes(&u, good_utf8[i].data, length), length);
+		size_t length = valid_utf8[i].length;
+		assert_int_equal(check_bytes(&u, valid_utf8[i].data, length), length);
 		assert_true(utf8_complete(&u));
 		for (size_t split = 0; split <= length; split++) {
 			u = (struct utf8){ 0 };
-			assert_true(check_split(&u, good_utf8[i].data, length, split));
+			assert_true(check_split(&u, valid_utf8[i].data, length, split));
 			assert_true(utf8_complete(&u));
 		}
 	}
 }
 
 static void
-a_character_cut_off_is_good_but_not_complete(void **state)
+a_truncated_character_is_valid_but_incomplete(void **state)
 {
 	static const char *const characters[] = { "\xc3\xa4", "\xe2\x82\xac",
 						  "\xf0\x9f\x98\x80" };
@@ -724,14 +726,14 @@ a_character_cut_off_is_good_but_not_complete(void **state)
 		}
 }
 
-/* ASCII with one character in it, at every place and every alignment. */
+/* ASCII with one longer character, at every position and every alignment. */
 static void
-utf8_is_checked_alike_at_every_alignment(void **state)
+the_utf8_check_does_not_depend_on_alignment(void **state)
 {
 	static const struct {
 		const char *data;
 		size_t length;
-		bool good;
+		bool valid;
 	} cases[] = {
 		{ BYTES("\xc3\xa4"), true },
 		{ BYTES("\xe2\x82\xac"), true },
@@ -751,19 +753,19 @@ utf8_is_checked_alike_at_every_alignment(void **state)
 				char *p = malloc(align + LENGTH);
 				memset(p, 'a', align + LENGTH);
 				memcpy(p + align + at, cases[i].data, cases[i].length);
-				bool good = utf8_check(&u, p + align, LENGTH);
-				assert_int_equal(good, cases[i].good);
-				assert_true(!good || utf8_complete(&u));
+				bool valid = utf8_check(&u, p + align, LENGTH);
+				assert_int_equal(valid, cases[i].valid);
+				assert_true(!valid || utf8_complete(&u));
 				free(p);
 			}
 }
 
-enum prefix { PREFIX_BAD, PREFIX_PART, PREFIX_WHOLE };
+enum prefix { PREFIX_INVALID, PREFIX_PART, PREFIX_COMPLETE };
 
 /*
- * Can these bytes be a character or the beginning of one?  Works from the code
- * points that can be reached by filling up what lacks with the lowest and the
- * highest continuation bytes.
+ * Classifies bytes as a character, the start of one, or neither.  Fills in the missing
+ * bytes with the lowest and the highest continuation byte, and looks at the code points
+ * in that range.
  */
 static enum prefix
 character_prefix(const unsigned char *p, size_t length, size_t *used)
@@ -777,29 +779,29 @@ character_prefix(const unsigned char *p, size_t length, size_t *used)
 	uint32_t low, high;
 
 	if (n == 0)
-		return PREFIX_BAD;
+		return PREFIX_INVALID;
 	low = high = n == 1 ? p[0] : p[0] & (0x7fu >> n);
 	for (size_t i = 1; i < n; i++) {
 		if (i < length && (p[i] & 0xc0) != 0x80)
-			return PREFIX_BAD;
+			return PREFIX_INVALID;
 		low = low << 6 | (i < length ? p[i] & 0x3fu : 0u);
 		high = high << 6 | (i < length ? p[i] & 0x3fu : 0x3fu);
 	}
 	if (high < least[n] || low > 0x10ffff || (low >= 0xd800 && high <= 0xdfff))
-		return PREFIX_BAD;
+		return PREFIX_INVALID;
 	*used = n < length ? n : length;
-	return n <= length ? PREFIX_WHOLE : PREFIX_PART;
+	return n <= length ? PREFIX_COMPLETE : PREFIX_PART;
 }
 
 static enum prefix
 text_prefix(const unsigned char *p, size_t length)
 {
-	enum prefix found = PREFIX_WHOLE;
+	enum prefix found = PREFIX_COMPLETE;
 
-	for (size_t used = 0; length > 0 && found == PREFIX_WHOLE;
+	for (size_t used = 0; length > 0 && found == PREFIX_COMPLETE;
 	     p += used, length -= used) {
 		found = character_prefix(p, length, &used);
-		if (found == PREFIX_BAD)
+		if (found == PREFIX_INVALID)
 			break;
 	}
 	return found;
@@ -809,9 +811,9 @@ static void
 assert_decoded_alike(const unsigned char *p, size_t length)
 {
 	struct utf8 u = { 0 };
-	bool good = utf8_check(&u, p, length);
-	enum prefix seen = !good	       ? PREFIX_BAD
-			   : utf8_complete(&u) ? PREFIX_WHOLE
+	bool valid = utf8_check(&u, p, length);
+	enum prefix seen = !valid	       ? PREFIX_INVALID
+			   : utf8_complete(&u) ? PREFIX_COMPLETE
 					       : PREFIX_PART;
 
 	if (seen != text_prefix(p, length))
@@ -820,7 +822,7 @@ assert_decoded_alike(const unsigned char *p, size_t length)
 }
 
 static void
-utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder(void **state)
+the_check_of_up_to_three_bytes_agrees_with_a_simple_decoder(void **state)
 {
 	unsigned char p[4] = { 0 };
 
@@ -840,7 +842,7 @@ utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder(void **state)
 }
 
 static void
-utf8_of_four_bytes_agrees_with_a_plain_decoder(void **state)
+the_check_of_four_bytes_agrees_with_a_simple_decoder(void **state)
 {
 	static const unsigned char edges[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90,
 					       0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0,
@@ -862,8 +864,10 @@ utf8_of_four_bytes_agrees_with_a_plain_decoder(void **state)
 
 #define LOST "\xef\xbf\xbd" /* U+FFFD */
 
-/* Texts and what is left of them; most of the first are from the Unicode Standard,
- * section 3.9, which calls it the substitution of maximal subparts. */
+/*
+ * Texts and their repaired forms.  Most of the first ones are from the Unicode Standard,
+ * section 3.9, "U+FFFD Substitution of Maximal Subparts".
+ */
 static const struct {
 	const char *data;
 	size_t length;
@@ -896,17 +900,19 @@ static const struct {
 	{ BYTES("a\x80z"), "a" LOST "z" },
 	{ BYTES("\xc3\xa4\xa4"), "\xc3\xa4" LOST },
 	{ BYTES("\xe2\x82\xac\x80"), "\xe2\x82\xac" LOST },
-	{ BYTES("\xc3\xc3\xa4"), LOST "\xc3\xa4" }, /* spoilt by a lead that is good */
+	{ BYTES("\xc3\xc3\xa4"),
+	  LOST "\xc3\xa4" }, /* incomplete before a valid lead byte */
 	{ BYTES("\xf0\x9f\x98\xe2\x82\xac"), LOST "\xe2\x82\xac" },
 	{ BYTES("\xf0\x9f\x98\xf0\x9f\x98\x80"), LOST "\xf0\x9f\x98\x80" },
 	{ BYTES("\xe2\xe2\x82\xe2\x82\xac"), LOST LOST "\xe2\x82\xac" },
-	{ BYTES("\xe2\x82\xff\xc3\xa4"), LOST LOST "\xc3\xa4" }, /* ... that is not */
+	{ BYTES("\xe2\x82\xff\xc3\xa4"),
+	  LOST LOST "\xc3\xa4" }, /* incomplete before an invalid byte */
 	{ BYTES("\xf0\x9f\xc0\x80"), LOST LOST LOST },
 	{ BYTES("[\"\xff\",\"\xc3\"]"), "[\"" LOST "\",\"" LOST "\"]" },
 };
 
 static void
-each_part_that_is_no_utf8_becomes_one_replacement(void **state)
+each_invalid_sequence_becomes_one_replacement_character(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(repairs); i++) {
@@ -925,12 +931,12 @@ each_part_that_is_no_utf8_becomes_one_replacement(void **state)
 }
 
 static void
-good_utf8_needs_no_repair(void **state)
+valid_utf8_is_not_changed_by_a_repair(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(good_utf8); i++) {
-		size_t length = good_utf8[i].length;
-		char *p = copy(good_utf8[i].data, length), *room = copy(p, length);
+	for (size_t i = 0; i < COUNT(valid_utf8); i++) {
+		size_t length = valid_utf8[i].length;
+		char *p = copy(valid_utf8[i].data, length), *room = copy(p, length);
 		struct text t;
 		text_init(&t, room, length);
 		memset(room, '#', length);
@@ -962,7 +968,10 @@ a_repair_that_does_not_fit_overflows(void **state)
 		}
 }
 
-/* Replaces the longest beginning of a character, or one byte, wherever there is none. */
+/*
+ * Replaces each invalid sequence: the longest start of a character, or a single byte if
+ * there is none.
+ */
 static size_t
 repair_plainly(const unsigned char *p, size_t length, char *out)
 {
@@ -970,15 +979,15 @@ repair_plainly(const unsigned char *p, size_t length, char *out)
 
 	for (size_t at = 0; at < length; at += used) {
 		enum prefix found = character_prefix(p + at, length - at, &used);
-		if (found == PREFIX_WHOLE) {
+		if (found == PREFIX_COMPLETE) {
 			memcpy(out + n, p + at, used);
 			n += used;
 			continue;
 		}
-		size_t most = length - at;
-		while (most > 1 && character_prefix(p + at, most, &used) != PREFIX_PART)
-			most--;
-		used = most;
+		size_t max = length - at;
+		while (max > 1 && character_prefix(p + at, max, &used) != PREFIX_PART)
+			max--;
+		used = max;
 		memcpy(out + n, LOST, 3);
 		n += 3;
 	}
@@ -1002,7 +1011,7 @@ assert_repaired_alike(const unsigned char *p, size_t length)
 }
 
 static void
-repairs_of_up_to_three_bytes_agree_with_a_plain_decoder(void **state)
+repairs_of_up_to_three_bytes_agree_with_a_simple_decoder(void **state)
 {
 	static const unsigned char thirds[] = { 0x41, 0x80, 0x9f, 0xa0, 0xbf,
 						0xc3, 0xe1, 0xf1, 0xff };
@@ -1022,7 +1031,7 @@ repairs_of_up_to_three_bytes_agree_with_a_plain_decoder(void **state)
 }
 
 static void
-repairs_of_five_bytes_agree_with_a_plain_decoder(void **state)
+repairs_of_five_bytes_agree_with_a_simple_decoder(void **state)
 {
 	static const unsigned char edges[] = { 0x41, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
 					       0xbf, 0xc1, 0xc2, 0xe0, 0xe1, 0xed,
@@ -1038,7 +1047,7 @@ repairs_of_five_bytes_agree_with_a_plain_decoder(void **state)
 }
 
 static void
-a_cut_never_splits_a_character_nor_loses_one(void **state)
+a_cut_keeps_as_many_whole_characters_as_fit(void **state)
 {
 	static const char text[] =
 	    "a\xc3\xa4z\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98\x80!";
@@ -1050,8 +1059,8 @@ a_cut_never_splits_a_character_nor_loses_one(void **state)
 
 	(void)state;
 	assert_int_equal(length, COUNT(cuts));
-	for (size_t most = 0; most < length; most++)
-		assert_int_equal(utf8_cut(p, length, most), cuts[most]);
+	for (size_t max = 0; max < length; max++)
+		assert_int_equal(utf8_cut(p, length, max), cuts[max]);
 	assert_int_equal(utf8_cut(p, length, length), length);
 	assert_int_equal(utf8_cut(p, length, length + 1), length);
 	assert_int_equal(utf8_cut(p, length, SIZE_MAX), length);
@@ -1061,7 +1070,7 @@ a_cut_never_splits_a_character_nor_loses_one(void **state)
 
 static const uint32_t published_key[2] = { 0x03020100, 0x07060504 };
 
-/* The hash of 00, 01, 02 ... of a length, from an exactly sized copy. */
+/* Returns the hash of the bytes 00 01 02 ..., `length` of them, exactly sized. */
 static uint32_t
 hash_of_count(const uint32_t key[2], size_t length)
 {
@@ -1076,7 +1085,7 @@ hash_of_count(const uint32_t key[2], size_t length)
 }
 
 static void
-the_hash_gives_the_published_values(void **state)
+the_hash_has_the_published_values(void **state)
 {
 	static const unsigned char published[][4] = {
 		{ 0xa9, 0x35, 0x9f, 0x5b }, { 0x27, 0x47, 0x5a, 0xb8 },
@@ -1098,7 +1107,7 @@ the_hash_gives_the_published_values(void **state)
 }
 
 static void
-another_key_gives_other_hashes(void **state)
+different_keys_give_different_hashes(void **state)
 {
 	static const uint32_t others[][2] = { { 0x03020101, 0x07060504 },
 					      { 0x03020100, 0x87060504 },
@@ -1112,9 +1121,9 @@ another_key_gives_other_hashes(void **state)
 }
 
 static void
-errors_are_told_as_by_the_c_library_or_by_number(void **state)
+errors_have_the_c_librarys_text_or_a_number(void **state)
 {
-	/* Where the library's text is longer. */
+	/* The C library's text is longer for these. */
 	static const struct {
 		int error;
 		const char *text;
@@ -1123,7 +1132,7 @@ errors_are_told_as_by_the_c_library_or_by_number(void **state)
 		{ EADDRNOTAVAIL, "Address not available" },
 		{ EAFNOSUPPORT, "Address family not supported" },
 	};
-	unsigned told = 0;
+	unsigned compared = 0;
 	char number[32];
 
 	(void)state;
@@ -1136,9 +1145,9 @@ errors_are_told_as_by_the_c_library_or_by_number(void **state)
 		if (strcmp(text_error(error), number) == 0)
 			continue;
 		assert_string_equal(text_error(error), strerror(error));
-		told++;
+		compared++;
 	}
-	assert_int_equal(told, 21);
+	assert_int_equal(compared, 21);
 	assert_string_equal(text_error(ENOENT), "No such file or directory");
 	assert_string_equal(text_error(INT_MAX), "error 2147483647");
 	assert_string_equal(text_error(0), "error 0");
@@ -1148,44 +1157,47 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_span_is_its_bytes_and_no_prefix_of_them),
-		cmocka_unit_test(case_is_ignored_for_ascii_letters_only),
-		cmocka_unit_test(puts_follow_one_another_up_to_the_last_byte),
-		cmocka_unit_test(bytes_that_do_not_fit_are_left_out_whole),
-		cmocka_unit_test(a_number_that_does_not_fit_is_left_out_whole),
-		cmocka_unit_test(hexadecimal_that_does_not_fit_is_left_out_whole),
+		cmocka_unit_test(span_is_compares_all_bytes_and_the_length),
+		cmocka_unit_test(
+		    nocase_comparison_ignores_the_case_of_ascii_letters_only),
+		cmocka_unit_test(puts_append_up_to_the_last_byte),
+		cmocka_unit_test(bytes_that_do_not_fit_are_not_added_in_part),
+		cmocka_unit_test(a_number_that_does_not_fit_is_not_added_in_part),
+		cmocka_unit_test(hexadecimal_that_does_not_fit_is_not_added_in_part),
 		cmocka_unit_test(after_an_overflow_nothing_is_added),
 		cmocka_unit_test(a_length_near_the_largest_overflows),
 		cmocka_unit_test(numbers_are_decimal_without_leading_zeros),
-		cmocka_unit_test(hexadecimal_has_just_the_digits_asked_for),
-		cmocka_unit_test(padded_numbers_have_just_the_digits_asked_for),
-		cmocka_unit_test(what_a_log_cannot_hold_is_escaped),
-		cmocka_unit_test(a_quoted_text_has_no_other_quotes),
-		cmocka_unit_test(of_a_secret_only_the_hash_is_put),
-		cmocka_unit_test(an_ipv4_address_is_dotted),
-		cmocka_unit_test(an_ipv6_address_takes_the_canonical_form),
-		cmocka_unit_test(errors_are_told_as_by_the_c_library_or_by_number),
-		cmocka_unit_test(known_moments_take_both_forms),
-		cmocka_unit_test(every_day_up_to_2199_is_told_as_by_the_c_library),
-		cmocka_unit_test(every_second_of_a_day_is_told_as_by_the_c_library),
-		cmocka_unit_test(a_moment_that_does_not_fit_overflows),
-		cmocka_unit_test(digits_up_to_the_limit_are_a_number),
-		cmocka_unit_test(all_else_is_no_number),
-		cmocka_unit_test(bad_utf8_is_refused_whole_and_at_every_split),
-		cmocka_unit_test(bad_utf8_is_refused_at_the_very_byte),
-		cmocka_unit_test(good_utf8_is_accepted_whole_and_at_every_split),
-		cmocka_unit_test(a_character_cut_off_is_good_but_not_complete),
-		cmocka_unit_test(utf8_is_checked_alike_at_every_alignment),
-		cmocka_unit_test(utf8_of_up_to_three_bytes_agrees_with_a_plain_decoder),
-		cmocka_unit_test(utf8_of_four_bytes_agrees_with_a_plain_decoder),
-		cmocka_unit_test(each_part_that_is_no_utf8_becomes_one_replacement),
-		cmocka_unit_test(good_utf8_needs_no_repair),
+		cmocka_unit_test(hexadecimal_has_exactly_the_requested_digits),
+		cmocka_unit_test(padded_numbers_have_exactly_the_requested_digits),
+		cmocka_unit_test(bytes_unsafe_in_a_log_are_escaped),
+		cmocka_unit_test(quotes_in_a_quoted_text_are_escaped),
+		cmocka_unit_test(only_the_hash_of_a_secret_is_added),
+		cmocka_unit_test(an_ipv4_address_is_written_with_dots),
+		cmocka_unit_test(an_ipv6_address_is_written_in_canonical_form),
+		cmocka_unit_test(errors_have_the_c_librarys_text_or_a_number),
+		cmocka_unit_test(known_times_are_written_in_both_formats),
+		cmocka_unit_test(every_day_up_to_2199_is_written_as_by_the_c_library),
+		cmocka_unit_test(every_second_of_a_day_is_written_as_by_the_c_library),
+		cmocka_unit_test(a_time_that_does_not_fit_overflows),
+		cmocka_unit_test(digits_up_to_the_limit_are_accepted_as_a_number),
+		cmocka_unit_test(any_other_text_is_rejected_as_a_number),
+		cmocka_unit_test(invalid_utf8_is_rejected_whole_and_at_every_split),
+		cmocka_unit_test(invalid_utf8_is_rejected_at_the_first_invalid_byte),
+		cmocka_unit_test(valid_utf8_is_accepted_whole_and_at_every_split),
+		cmocka_unit_test(a_truncated_character_is_valid_but_incomplete),
+		cmocka_unit_test(the_utf8_check_does_not_depend_on_alignment),
+		cmocka_unit_test(
+		    the_check_of_up_to_three_bytes_agrees_with_a_simple_decoder),
+		cmocka_unit_test(the_check_of_four_bytes_agrees_with_a_simple_decoder),
+		cmocka_unit_test(each_invalid_sequence_becomes_one_replacement_character),
+		cmocka_unit_test(valid_utf8_is_not_changed_by_a_repair),
 		cmocka_unit_test(a_repair_that_does_not_fit_overflows),
-		cmocka_unit_test(repairs_of_up_to_three_bytes_agree_with_a_plain_decoder),
-		cmocka_unit_test(repairs_of_five_bytes_agree_with_a_plain_decoder),
-		cmocka_unit_test(a_cut_never_splits_a_character_nor_loses_one),
-		cmocka_unit_test(the_hash_gives_the_published_values),
-		cmocka_unit_test(another_key_gives_other_hashes),
+		cmocka_unit_test(
+		    repairs_of_up_to_three_bytes_agree_with_a_simple_decoder),
+		cmocka_unit_test(repairs_of_five_bytes_agree_with_a_simple_decoder),
+		cmocka_unit_test(a_cut_keeps_as_many_whole_characters_as_fit),
+		cmocka_unit_test(the_hash_has_the_published_values),
+		cmocka_unit_test(different_keys_give_different_hashes),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

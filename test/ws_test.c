@@ -1,8 +1,8 @@
-/* The opening handshake, frame headers, masks, and what a client sends. */
+/* The opening handshake, frame headers, masking, and receiving messages. */
 #include "ws.h"
 #include "unit.h"
 
-/* Parses a request of this line and these fields, and judges it as a handshake. */
+/* Parses a request and checks it as a handshake.  Returns the status. */
 static unsigned
 shake(const char *line, const char *fields, char accept[WS_ACCEPT])
 {
@@ -25,7 +25,7 @@ shake(const char *line, const char *fields, char accept[WS_ACCEPT])
 #define KEY	NAME "dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 static void
-a_good_handshake_is_accepted_with_its_key_hashed(void **state)
+a_valid_handshake_is_accepted_with_the_hash_of_its_key(void **state)
 {
 	static const struct {
 		const char *fields, *accept;
@@ -52,7 +52,7 @@ a_good_handshake_is_accepted_with_its_key_hashed(void **state)
 }
 
 static void
-a_bad_handshake_is_refused_with_its_status(void **state)
+an_invalid_handshake_is_rejected_with_a_status(void **state)
 {
 	static const struct {
 		const char *line, *fields;
@@ -93,7 +93,7 @@ a_bad_handshake_is_refused_with_its_status(void **state)
 }
 
 static void
-a_key_is_the_base64_form_of_16_bytes(void **state)
+a_key_must_be_16_bytes_in_base64(void **state)
 {
 	static const struct {
 		const char *key;
@@ -188,7 +188,7 @@ a_frame_header_is_decoded(void **state)
 }
 
 static void
-a_payload_behind_its_header_is_left_alone(void **state)
+decoding_a_header_ignores_the_payload_after_it(void **state)
 {
 	struct ws_frame f;
 
@@ -199,7 +199,7 @@ a_payload_behind_its_header_is_left_alone(void **state)
 }
 
 static void
-a_header_cut_off_anywhere_needs_more(void **state)
+a_truncated_header_needs_more_bytes(void **state)
 {
 	struct ws_frame f;
 
@@ -209,17 +209,17 @@ a_header_cut_off_anywhere_needs_more(void **state)
 			assert_int_equal(decode(headers[i].data, n, &f), WS_MORE);
 }
 
-/* Bad headers, up to the byte that shows it. */
+/* Invalid headers, each up to the byte that makes it invalid. */
 static const struct {
 	const char *data;
 	size_t length;
-} bad_headers[] = {
+} invalid_headers[] = {
 	{ BYTES("\x81\x00") }, /* no mask */
 	{ BYTES("\x81\x05") },
 	{ BYTES("\x89\x00") },
 	{ BYTES("\x81\x7e") },
 	{ BYTES("\x81\x7f") },
-	{ BYTES("\x89\xfe") }, /* long control frames */
+	{ BYTES("\x89\xfe") }, /* control frames that are too long */
 	{ BYTES("\x88\xff") },
 	{ BYTES("\x8a\xfe") },
 	{ BYTES("\x81\xfe\x00\x00") }, /* not the shortest form */
@@ -234,23 +234,24 @@ static const struct {
 };
 
 static void
-a_bad_header_is_refused_without_its_mask(void **state)
+an_invalid_header_is_rejected_before_its_mask(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_headers); i++) {
+	for (size_t i = 0; i < COUNT(invalid_headers); i++) {
 		struct ws_frame f;
-		if (decode(bad_headers[i].data, bad_headers[i].length, &f) != WS_BAD)
+		if (decode(invalid_headers[i].data, invalid_headers[i].length, &f) !=
+		    WS_BAD)
 			fail_msg("case %zu", i);
-		for (size_t n = 0; n < bad_headers[i].length; n++) {
-			int early = decode(bad_headers[i].data, n, &f);
+		for (size_t n = 0; n < invalid_headers[i].length; n++) {
+			int early = decode(invalid_headers[i].data, n, &f);
 			assert_true(early == WS_MORE || early == WS_BAD);
 		}
 	}
 }
 
-/* Is a frame with this first byte allowed at all? */
+/* Returns true if a frame may have this first byte. */
 static bool
-first_byte_is_good(unsigned byte)
+first_byte_is_valid(unsigned byte)
 {
 	unsigned opcode = byte & 0x0f;
 	bool data = opcode <= 2, control = opcode >= 8 && opcode <= 10;
@@ -259,34 +260,34 @@ first_byte_is_good(unsigned byte)
 }
 
 static void
-reserved_bits_and_opcodes_and_fragmented_control_are_refused(void **state)
+reserved_bits_and_opcodes_and_fragmented_control_frames_are_rejected(void **state)
 {
 	(void)state;
 	for (unsigned byte = 0; byte < 0x100; byte++) {
 		struct ws_frame f;
 		unsigned char header[6] = { (unsigned char)byte, 0x80, 1, 2, 3, 4 };
-		bool good = first_byte_is_good(byte);
-		assert_int_equal(decode(header, 6, &f), good ? 6 : WS_BAD);
-		assert_int_equal(decode(header, 2, &f), good ? WS_MORE : WS_BAD);
+		bool valid = first_byte_is_valid(byte);
+		assert_int_equal(decode(header, 6, &f), valid ? 6 : WS_BAD);
+		assert_int_equal(decode(header, 2, &f), valid ? WS_MORE : WS_BAD);
 		header[1] = 0;
 		assert_int_equal(decode(header, 2, &f), WS_BAD);
 	}
 }
 
 static void
-a_bad_first_byte_is_known_without_the_second(void **state)
+an_invalid_first_byte_is_rejected_without_the_second(void **state)
 {
 	(void)state;
 	for (unsigned byte = 0; byte < 0x100; byte++) {
 		struct ws_frame f;
 		unsigned char first = (unsigned char)byte;
 		assert_int_equal(decode(&first, 1, &f),
-				 first_byte_is_good(byte) ? WS_MORE : WS_BAD);
+				 first_byte_is_valid(byte) ? WS_MORE : WS_BAD);
 	}
 }
 
 static void
-a_mask_comes_off_at_any_offset_alignment_and_length(void **state)
+unmasking_works_at_any_offset_alignment_and_length(void **state)
 {
 	static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
 
@@ -310,7 +311,7 @@ a_mask_comes_off_at_any_offset_alignment_and_length(void **state)
 }
 
 static void
-a_mask_put_on_twice_is_none(void **state)
+masking_twice_restores_the_payload(void **state)
 {
 	static const unsigned char mask[4] = { 0xff, 0x00, 0x80, 0x01 };
 	unsigned char p[] = "the quick brown fox jumps over the lazy dog";
@@ -367,12 +368,12 @@ only_codes_that_may_be_sent_are_valid(void **state)
 	}
 }
 
-/* A connection's receiving end: its buffer, and an account of what it got. */
+/* The receiving side of a connection: its buffer, and a record of its events. */
 struct peer {
 	struct ws ws;
-	unsigned char *data; /* what ws_finish left */
+	unsigned char *data; /* the bytes that ws_finish kept */
 	size_t kept;
-	size_t given; /* bytes received before the one that failed it */
+	size_t received; /* bytes received until it failed */
 	size_t messages;
 	size_t last_length; /* of the last payload */
 	bool failed;
@@ -415,7 +416,7 @@ note(struct peer *p, enum ws_event event, struct span payload)
 	text_char(&p->log, ' ');
 }
 
-/* One read: the buffer holds exactly what there is. */
+/* Receives bytes in one read.  The buffer is exactly as large as its contents. */
 static void
 receive(struct peer *p, const unsigned char *bytes, size_t length)
 {
@@ -434,12 +435,12 @@ receive(struct peer *p, const unsigned char *bytes, size_t length)
 		if (p->failed)
 			return;
 	}
-	p->given += length;
+	p->received += length;
 	p->kept = ws_finish(&p->ws, p->data, all);
 	assert_true(p->kept < p->ws.most + WS_ROOM);
 }
 
-/* Reads of at most `step` bytes, and of no more than a connection has room for. */
+/* Receives bytes in reads of at most `step` bytes, and of as many as the buffer takes. */
 static void
 receive_all(struct peer *p, const struct text *sent, size_t from, size_t step)
 {
@@ -473,7 +474,7 @@ put_header(struct text *t, unsigned first, uint64_t length, const unsigned char 
 	text_put(t, mask, 4);
 }
 
-/* Adds a client's frame, under a mask that differs from one to the next. */
+/* Adds a client's frame.  Each frame has another mask. */
 static void
 put_frame(struct text *t, unsigned first, const void *payload, size_t length)
 {
@@ -486,7 +487,7 @@ put_frame(struct text *t, unsigned first, const void *payload, size_t length)
 	assert_false(t->overflow);
 }
 
-/* A frame: its first byte, and its payload.  A NULL payload ends a list of them. */
+/* A frame: its first byte and its payload.  A NULL payload ends a list of frames. */
 struct sent {
 	unsigned first;
 	const char *payload;
@@ -501,10 +502,10 @@ struct stream {
 	const char *log;
 };
 
-/* The largest message is ten bytes in all of them. */
+/* The maximum size of a message in all of these tests, in bytes. */
 enum { MOST = 10 };
 
-static const struct stream good_streams[] = {
+static const struct stream valid_streams[] = {
 	{ { { FIRST_TEXT, BYTES("a") }, { LAST, BYTES("123456789") } },
 	  "text(a123456789) " },
 	{ { { TEXT, BYTES("Hello") } }, "text(Hello) " },
@@ -572,7 +573,7 @@ static const struct stream good_streams[] = {
 	  "text(a) close 1000() " },
 };
 
-static const struct stream bad_streams[] = {
+static const struct stream invalid_streams[] = {
 	{ { { MIDDLE, BYTES("a") } }, "failed 1002 " },
 	{ { { LAST, BYTES("a") } }, "failed 1002 " },
 	{ { { LAST, BYTES("") } }, "failed 1002 " },
@@ -641,7 +642,7 @@ put_frames(struct text *t, const struct sent frames[8])
 		put_frame(t, frames[i].first, frames[i].payload, frames[i].length);
 }
 
-/* Received with a first read of one length and further ones of at most another. */
+/* Receives a stream with a first read of one length and later ones of at most another. */
 static void
 assert_received(const struct text *sent, size_t first, size_t step, const char *log)
 {
@@ -655,7 +656,7 @@ assert_received(const struct text *sent, size_t first, size_t step, const char *
 	peer_free(&p);
 }
 
-/* Whole, at every split, and a few bytes at a time. */
+/* Receives a stream whole, split at every offset, and a few bytes at a time. */
 static void
 assert_stream(const struct stream *s)
 {
@@ -671,45 +672,45 @@ assert_stream(const struct stream *s)
 }
 
 static void
-what_a_client_sends_is_received_at_any_split(void **state)
+messages_are_received_at_any_split(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(good_streams); i++)
-		assert_stream(&good_streams[i]);
+	for (size_t i = 0; i < COUNT(valid_streams); i++)
+		assert_stream(&valid_streams[i]);
 }
 
 static void
-a_client_that_breaks_the_rules_fails_at_any_split(void **state)
+protocol_errors_are_detected_at_any_split(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad_streams); i++)
-		assert_stream(&bad_streams[i]);
+	for (size_t i = 0; i < COUNT(invalid_streams); i++)
+		assert_stream(&invalid_streams[i]);
 }
 
 static void
-streams_cut_off_anywhere_wait_for_more(void **state)
+truncated_streams_wait_for_more(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(good_streams); i++) {
+	for (size_t i = 0; i < COUNT(valid_streams); i++) {
 		char room[256];
 		struct text sent;
 		text_init(&sent, room, sizeof room);
-		put_frames(&sent, good_streams[i].frames);
+		put_frames(&sent, valid_streams[i].frames);
 		for (size_t whole = sent.length; sent.length > 0 && whole > 0; whole--) {
 			struct peer p;
 			sent.length--;
 			peer_init(&p, MOST, false);
 			receive_all(&p, &sent, 0, sent.length);
 			assert_false(p.failed);
-			assert_memory_equal(p.room, good_streams[i].log, p.log.length);
-			assert_true(p.log.length < strlen(good_streams[i].log));
+			assert_memory_equal(p.room, valid_streams[i].log, p.log.length);
+			assert_true(p.log.length < strlen(valid_streams[i].log));
 			peer_free(&p);
 		}
 	}
 }
 
 static void
-many_messages_may_come_in_one_read(void **state)
+many_messages_can_be_received_in_one_read(void **state)
 {
 	char room[2048];
 	struct text sent;
@@ -717,8 +718,8 @@ many_messages_may_come_in_one_read(void **state)
 
 	(void)state;
 	text_init(&sent, room, sizeof room);
-	for (size_t i = 0; i < COUNT(good_streams); i++) {
-		const struct sent *f = good_streams[i].frames;
+	for (size_t i = 0; i < COUNT(valid_streams); i++) {
+		const struct sent *f = valid_streams[i].frames;
 		if (f[0].first == TEXT && f[1].payload == NULL)
 			put_frames(&sent, f);
 		put_frame(&sent, PING, "p", 1);
@@ -731,7 +732,7 @@ many_messages_may_come_in_one_read(void **state)
 	peer_free(&p);
 }
 
-/* RFC 6455 section 5.7, as its bytes stand there. */
+/* The bytes are those in RFC 6455 section 5.7. */
 static void
 the_masked_examples_of_the_rfc_are_received(void **state)
 {
@@ -747,7 +748,7 @@ the_masked_examples_of_the_rfc_are_received(void **state)
 }
 
 static void
-the_unmasked_examples_of_the_rfc_are_refused(void **state)
+the_unmasked_examples_of_the_rfc_are_rejected(void **state)
 {
 	static const char *const examples[] = { "\x81\x05Hello", "\x01\x03Hel",
 						"\x89\x05Hello" };
@@ -762,7 +763,7 @@ the_unmasked_examples_of_the_rfc_are_refused(void **state)
 	}
 }
 
-/* The lengths that change the header's form, and one of 64 KiB as in section 5.7. */
+/* Lengths around the limits of each header form, and 64 KiB as in section 5.7. */
 static void
 long_messages_are_received_in_reads_of_any_size(void **state)
 {
@@ -790,7 +791,7 @@ long_messages_are_received_in_reads_of_any_size(void **state)
 	free(room);
 }
 
-/* Letters in turn, one to a frame; a control frame now and then. */
+/* One letter in each frame, and some control frames between them. */
 static void
 put_letters(struct text *t, size_t count)
 {
@@ -804,7 +805,7 @@ put_letters(struct text *t, size_t count)
 }
 
 static void
-ten_thousand_fragments_of_a_byte_make_a_message(void **state)
+ten_thousand_fragments_of_one_byte_form_a_message(void **state)
 {
 	enum { FRAGMENTS = 10000 };
 	static const size_t steps[] = { 1, 5, 1000, 1000000 };
@@ -850,7 +851,7 @@ fragments_keep_their_order_to_the_last_byte(void **state)
 }
 
 static void
-empty_fragments_without_end_take_no_room(void **state)
+any_number_of_empty_fragments_takes_no_space(void **state)
 {
 	enum { FRAGMENTS = 10000 };
 	char *room = malloc(8 * (size_t)FRAGMENTS);
@@ -874,7 +875,7 @@ empty_fragments_without_end_take_no_room(void **state)
 }
 
 static void
-a_frame_too_big_is_refused_by_its_header_alone(void **state)
+a_frame_that_is_too_big_is_rejected_at_its_header(void **state)
 {
 	static const uint64_t lengths[] = {
 		MOST + 1, 125, 126, 65535, 65536, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
@@ -898,7 +899,7 @@ a_frame_too_big_is_refused_by_its_header_alone(void **state)
 }
 
 static void
-a_fragment_within_the_limit_by_itself_is_too_big_behind_others(void **state)
+fragments_that_exceed_the_limit_together_are_too_big(void **state)
 {
 	static const unsigned char mask[4] = { 1, 2, 3, 4 };
 	char room[64];
@@ -917,7 +918,7 @@ a_fragment_within_the_limit_by_itself_is_too_big_behind_others(void **state)
 }
 
 static void
-a_control_frame_may_be_longer_than_any_message(void **state)
+a_control_frame_may_be_longer_than_the_message_limit(void **state)
 {
 	char room[256], payload[WS_CONTROL];
 	struct text sent;
@@ -936,10 +937,10 @@ a_control_frame_may_be_longer_than_any_message(void **state)
 	peer_free(&p);
 }
 
-/* Texts that go wrong before their end, and the payload byte where they do. */
+/* Invalid texts, each with the offset of its first invalid byte in the payload. */
 static const struct {
 	struct sent frames[8];
-	size_t bad;
+	size_t invalid_at;
 } invalid_texts[] = {
 	{ { { TEXT, BYTES("\xff"
 			  "23456789") } },
@@ -965,7 +966,7 @@ static const struct {
 };
 
 static void
-a_text_fails_at_the_byte_that_makes_it_invalid(void **state)
+a_text_fails_at_its_first_invalid_byte(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(invalid_texts); i++) {
@@ -978,14 +979,14 @@ a_text_fails_at_the_byte_that_makes_it_invalid(void **state)
 		receive_all(&p, &sent, 0, 1);
 		assert_true(p.failed);
 		assert_int_equal(p.ws.code, WS_INVALID_DATA);
-		if (p.given != invalid_texts[i].bad)
-			fail_msg("case %zu at %zu", i, p.given);
+		if (p.received != invalid_texts[i].invalid_at)
+			fail_msg("case %zu at %zu", i, p.received);
 		peer_free(&p);
 	}
 }
 
 static void
-binary_is_checked_if_so_wished(void **state)
+binary_messages_are_checked_if_requested(void **state)
 {
 	static const struct stream cases[] = {
 		{ { { BINARY, BYTES("a\xff") } }, "failed 1007 " },
@@ -1014,7 +1015,7 @@ binary_is_checked_if_so_wished(void **state)
 }
 
 static void
-a_payload_lies_in_the_buffer(void **state)
+a_payload_is_inside_the_buffer(void **state)
 {
 	char room[64];
 	struct ws ws = { .most = MOST };
@@ -1042,37 +1043,36 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_good_handshake_is_accepted_with_its_key_hashed),
-		cmocka_unit_test(a_bad_handshake_is_refused_with_its_status),
-		cmocka_unit_test(a_key_is_the_base64_form_of_16_bytes),
+		cmocka_unit_test(a_valid_handshake_is_accepted_with_the_hash_of_its_key),
+		cmocka_unit_test(an_invalid_handshake_is_rejected_with_a_status),
+		cmocka_unit_test(a_key_must_be_16_bytes_in_base64),
 		cmocka_unit_test(a_frame_header_is_decoded),
-		cmocka_unit_test(a_payload_behind_its_header_is_left_alone),
-		cmocka_unit_test(a_header_cut_off_anywhere_needs_more),
-		cmocka_unit_test(a_bad_header_is_refused_without_its_mask),
+		cmocka_unit_test(decoding_a_header_ignores_the_payload_after_it),
+		cmocka_unit_test(a_truncated_header_needs_more_bytes),
+		cmocka_unit_test(an_invalid_header_is_rejected_before_its_mask),
 		cmocka_unit_test(
-		    reserved_bits_and_opcodes_and_fragmented_control_are_refused),
-		cmocka_unit_test(a_bad_first_byte_is_known_without_the_second),
-		cmocka_unit_test(a_mask_comes_off_at_any_offset_alignment_and_length),
-		cmocka_unit_test(a_mask_put_on_twice_is_none),
+		    reserved_bits_and_opcodes_and_fragmented_control_frames_are_rejected),
+		cmocka_unit_test(an_invalid_first_byte_is_rejected_without_the_second),
+		cmocka_unit_test(unmasking_works_at_any_offset_alignment_and_length),
+		cmocka_unit_test(masking_twice_restores_the_payload),
 		cmocka_unit_test(a_server_header_has_the_shortest_length_and_no_mask),
 		cmocka_unit_test(only_codes_that_may_be_sent_are_valid),
-		cmocka_unit_test(what_a_client_sends_is_received_at_any_split),
-		cmocka_unit_test(a_client_that_breaks_the_rules_fails_at_any_split),
-		cmocka_unit_test(streams_cut_off_anywhere_wait_for_more),
-		cmocka_unit_test(many_messages_may_come_in_one_read),
+		cmocka_unit_test(messages_are_received_at_any_split),
+		cmocka_unit_test(protocol_errors_are_detected_at_any_split),
+		cmocka_unit_test(truncated_streams_wait_for_more),
+		cmocka_unit_test(many_messages_can_be_received_in_one_read),
 		cmocka_unit_test(the_masked_examples_of_the_rfc_are_received),
-		cmocka_unit_test(the_unmasked_examples_of_the_rfc_are_refused),
+		cmocka_unit_test(the_unmasked_examples_of_the_rfc_are_rejected),
 		cmocka_unit_test(long_messages_are_received_in_reads_of_any_size),
-		cmocka_unit_test(ten_thousand_fragments_of_a_byte_make_a_message),
+		cmocka_unit_test(ten_thousand_fragments_of_one_byte_form_a_message),
 		cmocka_unit_test(fragments_keep_their_order_to_the_last_byte),
-		cmocka_unit_test(empty_fragments_without_end_take_no_room),
-		cmocka_unit_test(a_frame_too_big_is_refused_by_its_header_alone),
-		cmocka_unit_test(
-		    a_fragment_within_the_limit_by_itself_is_too_big_behind_others),
-		cmocka_unit_test(a_control_frame_may_be_longer_than_any_message),
-		cmocka_unit_test(a_text_fails_at_the_byte_that_makes_it_invalid),
-		cmocka_unit_test(binary_is_checked_if_so_wished),
-		cmocka_unit_test(a_payload_lies_in_the_buffer),
+		cmocka_unit_test(any_number_of_empty_fragments_takes_no_space),
+		cmocka_unit_test(a_frame_that_is_too_big_is_rejected_at_its_header),
+		cmocka_unit_test(fragments_that_exceed_the_limit_together_are_too_big),
+		cmocka_unit_test(a_control_frame_may_be_longer_than_the_message_limit),
+		cmocka_unit_test(a_text_fails_at_its_first_invalid_byte),
+		cmocka_unit_test(binary_messages_are_checked_if_requested),
+		cmocka_unit_test(a_payload_is_inside_the_buffer),
 	};
 
 	return cmocka_run_group_tests_name("ws", tests, NULL, NULL);
