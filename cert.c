@@ -208,7 +208,9 @@ is_sequence(const unsigned char *der, size_t length)
 	return take_element(&rest, &contents) == DER_SEQUENCE && rest.length == 0;
 }
 
-/* Finds the first element with a tag.  Sets `contents`. */
+/*
+ * Finds the first element with a tag and sets `contents`.  Returns false if none has it.
+ */
 static bool
 find_element(struct span list, int tag, struct span *contents)
 {
@@ -234,7 +236,7 @@ name_matches(struct span pattern, struct span name)
 	return span_same_nocase(pattern, name);
 }
 
-/* Finds the list of names in an extension.  Returns false if it is no subjectAltName. */
+/* Finds the names in an extension.  Returns false if it is not a subjectAltName. */
 static bool
 find_names(struct span extension, struct span *names)
 {

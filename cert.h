@@ -37,9 +37,9 @@ struct cert {
 };
 
 /*
- * Loads a chain, whose certificates must be in the order in which TLS sends them, and its
- * private key.  The key is RSA (PKCS#1 or PKCS#8) or EC with the curve P-256, P-384 or
- * P-521 (SEC1 or PKCS#8), and not encrypted.
+ * Loads a chain, the server's certificate first, and its private key.  The key must not
+ * be encrypted.  It is RSA (PKCS#1 or PKCS#8) or EC with the curve P-256, P-384 or P-521
+ * (SEC1 or PKCS#8).
  *
  * Both files may contain other text and other PEM blocks, and may be the same file.  The
  * first of several keys counts.

@@ -146,11 +146,11 @@ first_special(const char *p, bool ascii)
 enum { STEP = sizeof(size_t) };
 
 /*
- * Subtracting N from each byte of a word sets the top bit of every byte below N.  Bytes
- * that are not ASCII have that bit set anyway: `ascii` decides whether they count.
+ * Subtracting N from each byte of a word marks the ASCII bytes below N with their top
+ * bits.  Bytes that are not ASCII are then all marked or all unmarked, as `ascii` says.
  *
  * A borrow can mark a more significant byte by mistake, but the least significant mark
- * is always right.  On little-endian machines it is the first byte in memory.  Others
+ * is always right.  On little-endian machines that is the first byte in memory.  Others
  * search for the byte.
  */
 static inline size_t

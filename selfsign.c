@@ -258,7 +258,7 @@ find_names(struct names *n)
 	char host[SELFSIGN_NAME + 1] = "";
 	bool full;
 
-	/* Without a host name this may be an invalid one, such as "(none)": ignore it. */
+	/* An unset host name may be an invalid name, such as "(none)": ignore it. */
 	if (gethostname(host, sizeof host - 1) == 0)
 		read_name(n, host, &full);
 	read_name(n, "localhost", &full);

@@ -21,8 +21,9 @@ enum {
  * - Every name is a subjectAltName (RFC 6125).
  * - The certificate is valid for 397 days, starting one day ago.
  * - If the clock is not set (before 2020), it is valid from 2019 to the end of 2049, and
- *   so at the real time too.  Apple limits the validity period only of certificates that
- *   start after June 2019; other clients only that of certificates from public CAs.
+ *   so at any real time in between.  Apple limits the validity period only of
+ * certificates that start after June 2019; other clients only that of certificates from
+ * public CAs.
  * - It is not a CA certificate: a stolen key can impersonate this server only.
  *
  * Returns the exit status of the program.  If it is 0, `output` is the certificate's

@@ -48,7 +48,7 @@ int socket_accept(int listener, struct socket_address *peer, uint32_t timeout_s)
 /*
  * Lists up to `max` addresses of this host's interfaces, loopback included and IPv6
  * link-local addresses excluded.  Does not set the ports.  Returns the number of
- * addresses; 0 on an error and on systems other than Linux.
+ * addresses; 0 if the system can not list them, as on systems other than Linux.
  */
 size_t socket_addresses(struct socket_address *, size_t max);
 
