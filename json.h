@@ -22,7 +22,7 @@ struct json {
 	size_t at;	/* offset of the next byte; after an error, of the invalid byte */
 	unsigned depth; /* number of objects and arrays entered */
 	bool first;	/* no item of the innermost one has been read */
-	bool strict; /* reject trailing commas too; set by the caller after json_init */
+	bool strict;	/* reject trailing commas; the caller sets it after json_init */
 	enum json_error error; /* once set, every further call fails */
 };
 

@@ -22,7 +22,7 @@ struct peer {
 };
 
 struct room {
-	uint32_t first; /* the peer that joined first */
+	uint32_t first; /* the first peer, in the order in which they joined */
 	uint32_t last;
 	uint32_t count;	    /* peers */
 	uint32_t initiator; /* the peer that opened the room; 0 after it has left */
@@ -39,7 +39,7 @@ struct rooms {
 	uint32_t mask;	    /* number of buckets - 1; that number is a power of two */
 	uint32_t ever_used; /* the highest room number used so far */
 	uint32_t free;	    /* the first room in the free list */
-	uint32_t key[2];    /* of the hash: clients can not collide ids on purpose */
+	uint32_t key[2];    /* of the hash; random, to prevent deliberate collisions */
 	uint32_t open;	    /* number of open rooms */
 	uint32_t present;   /* number of peers in rooms */
 };

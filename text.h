@@ -1,6 +1,4 @@
-/*
- * Spans of text, a bounded text builder, text conversions, UTF-8 and hashing.
- */
+/* Spans of text, a bounded text builder, conversions, UTF-8 and hashing. */
 #ifndef TEXT_H
 #define TEXT_H
 
@@ -46,8 +44,8 @@ void text_hex(struct text *, uint32_t, unsigned digits);
 void text_padded(struct text *, uint32_t, unsigned digits);
 /*
  * Adds untrusted bytes in a form that is safe in one line of a log.  Printable ASCII
- * except the backslash is unchanged; any other byte becomes \xHH.  Only the first `max`
- * bytes are added; "..." marks the cut.
+ * except the backslash is unchanged; any other byte becomes \xHH.  A text of more than
+ * `max` bytes is cut there, and "..." added.
  */
 void text_escaped(struct text *, const void *data, size_t length, size_t max);
 /* Like text_escaped, but in double quotes; quotes in the text become \x22. */
@@ -91,8 +89,8 @@ bool utf8_check(struct utf8 *, const void *data, size_t length);
 /* Returns true if the text may end here: not inside a character. */
 bool utf8_complete(const struct utf8 *);
 /*
- * Adds the text with U+FFFD in place of each invalid sequence, as browsers decode it
- * (WHATWG Encoding, "maximal subpart").
+ * Adds a text with U+FFFD in place of each invalid sequence, as browsers decode it
+ * (WHATWG Encoding).
  */
 void utf8_repair(struct text *, const char *data, size_t length);
 /* Returns the largest length of at most `max` that splits no character of valid UTF-8. */

@@ -55,9 +55,9 @@ enum { WS_MORE = -2, WS_BAD = -1 };
  * Decodes a client's frame header (section 5.2).  Returns its length in bytes; WS_MORE if
  * it is incomplete; WS_BAD if it is invalid, as early as the bytes show it.
  *
- * A header is invalid if it has reserved bits, a reserved opcode, no mask, or a length
- * that is not in its shortest form.  So is that of a control frame which is fragmented
- * or has more than WS_CONTROL bytes of payload.
+ * Invalid are reserved bits, a reserved opcode, a frame without a mask, and a length that
+ * is not in its shortest form.  A control frame must also be unfragmented and have at
+ * most WS_CONTROL bytes of payload.
  */
 int ws_header(const unsigned char *data, size_t length, struct ws_frame *);
 

@@ -13,7 +13,7 @@ a_full_bucket_holds_exactly_its_burst(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		assert_true(rate_take(&b, &ten, 1, 5000));
 	assert_false(rate_take(&b, &ten, 1, 5000));
-	/* A refusal takes nothing. */
+	/* A rejected call takes nothing. */
 	for (unsigned i = 0; i < 100; i++)
 		assert_false(rate_take(&b, &ten, 1, 5099));
 	assert_true(rate_take(&b, &ten, 1, 5100));
