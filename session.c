@@ -88,14 +88,14 @@ size_t
 session_block(const struct session_limits *limits)
 {
 	/* The largest message in its largest encoding, or a request that holds it. */
-	return (size_t)limits->reply * FRAME_GROWTH + FRAME_AROUND + HTTP_HEAD_SIZE +
-	       WEB_SLACK;
+	return (size_t)limits->reply * SOCKJS_FRAME_GROWTH + SOCKJS_FRAME_OVERHEAD +
+	       HTTP_HEAD_SIZE + WEB_SLACK;
 }
 
 size_t
 session_payload(const struct session_limits *limits)
 {
-	return (size_t)limits->message * FRAME_GROWTH + FRAME_AROUND;
+	return (size_t)limits->message * SOCKJS_FRAME_GROWTH + SOCKJS_FRAME_OVERHEAD;
 }
 
 void
@@ -313,7 +313,7 @@ send_frame(struct receiver *r, struct span frame)
 	struct text t;
 
 	text_init(&t, block_take(), block_size());
-	frame_put(&t, r->transport, callback_of(r), frame);
+	sockjs_frame_put(&t, r->transport, callback_of(r), frame);
 	bool sent = web_stream_write(r->conn, t.data, t.length);
 	r->sent += t.length;
 	block_give(t.data);
@@ -328,7 +328,7 @@ start_receiver(const struct receiver *r, struct span fields)
 
 	web_stream(r->conn, content_type(r->transport), fields);
 	text_init(&t, block_take(), block_size());
-	frame_put_prelude(&t, r->transport, callback_of(r));
+	sockjs_frame_put_prelude(&t, r->transport, callback_of(r));
 	if (t.length > 0)
 		web_stream_write(r->conn, t.data, t.length);
 	block_give(t.data);
@@ -357,7 +357,7 @@ send_to(uint32_t number, struct span frame)
 
 	if (!send_frame(r, frame))
 		return;
-	if (!frame_is_stream(r->transport) ||
+	if (!sockjs_frame_is_stream(r->transport) ||
 	    r->sent >= (limit > 0 ? limit : RESPONSE_LIMIT))
 		detach(number);
 }
@@ -384,10 +384,11 @@ wrapping(enum transport transport, char c)
 static size_t
 fit_frame(enum transport transport, const char *queue, size_t length)
 {
-	size_t room = block_size() - FRAME_AROUND - WEB_SLACK, wrapped = 0, fits = 0;
+	size_t room = block_size() - SOCKJS_FRAME_OVERHEAD - WEB_SLACK, wrapped = 0,
+	       fits = 0;
 	bool inside = false;
 
-	if (length <= room / (FRAME_GROWTH - 1))
+	if (length <= room / (SOCKJS_FRAME_GROWTH - 1))
 		return length;
 	for (size_t i = 0; i < length && wrapped <= room; i++) {
 		wrapped += 1 + wrapping(transport, queue[i]);
@@ -430,11 +431,11 @@ flush_queue(uint32_t number)
 static void
 send_close(struct receiver *r, unsigned code, const char *reason)
 {
-	char data[FRAME_GROWTH * REASON + FRAME_AROUND];
+	char data[SOCKJS_FRAME_GROWTH * REASON + SOCKJS_FRAME_OVERHEAD];
 	struct text t;
 
 	text_init(&t, data, sizeof data);
-	frame_put_close(&t, code, reason);
+	sockjs_frame_put_close(&t, code, reason);
 	send_frame(r, (struct span){ t.data, t.length });
 	web_stream_end(r->conn);
 }
@@ -470,7 +471,7 @@ enqueue(uint32_t number, const char *data, size_t length)
 	t.length = p->queued;
 	if (p->queued > QUEUE_START)
 		text_char(&t, ',');
-	frame_put_string(&t, data, length);
+	sockjs_frame_put_string(&t, data, length);
 	p->queued = t.length;
 	if (t.overflow) {
 		log_line(LEVEL_WARN, session_peer(number),
@@ -497,7 +498,7 @@ send_framed(uint32_t conn, const char *data, size_t length)
 
 	text_init(&t, block_take(), block_size());
 	text_string(&t, "a[");
-	frame_put_string(&t, data, length);
+	sockjs_frame_put_string(&t, data, length);
 	text_char(&t, ']');
 	web_send(conn, t.data, t.length, false);
 	block_give(t.data);
@@ -546,11 +547,11 @@ session_send(uint32_t number, const char *data, size_t length, bool binary)
 static void
 close_framed(uint32_t conn, unsigned code, const char *reason)
 {
-	char data[FRAME_GROWTH * REASON + FRAME_AROUND];
+	char data[SOCKJS_FRAME_GROWTH * REASON + SOCKJS_FRAME_OVERHEAD];
 	struct text t;
 
 	text_init(&t, data, sizeof data);
-	frame_put_close(&t, code, reason);
+	sockjs_frame_put_close(&t, code, reason);
 	web_send(conn, t.data, t.length, false);
 	web_close(conn, WS_NORMAL, "Normal closure");
 }

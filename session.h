@@ -6,7 +6,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
-#include "frame.h"
+#include "sockjs_frame.h"
 #include "source.h"
 #include "web.h"
 
@@ -101,7 +101,7 @@ struct receiver {
 	enum transport transport;
 	size_t sent; /* bytes of frames in this response */
 	size_t callback_length;
-	char callback[FRAME_CALLBACK];
+	char callback[SOCKJS_FRAME_CALLBACK];
 };
 
 /*

@@ -249,7 +249,7 @@ static const char *
 read_callback(struct span query, struct receiver *to)
 {
 	struct span name = http_parameter(query, "c");
-	char plain_name[3 * FRAME_CALLBACK];
+	char plain_name[3 * SOCKJS_FRAME_CALLBACK];
 
 	if (name.length == 0)
 		name = http_parameter(query, "callback");
@@ -258,7 +258,7 @@ read_callback(struct span query, struct receiver *to)
 	if (name.length > sizeof plain_name)
 		return "invalid \"callback\" parameter";
 	size_t length = http_unescape(name, plain_name, true);
-	if (length > FRAME_CALLBACK)
+	if (length > SOCKJS_FRAME_CALLBACK)
 		return "invalid \"callback\" parameter";
 	for (size_t i = 0; i < length; i++)
 		if (plain_name[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
@@ -293,7 +293,7 @@ receive(const struct exchange *x, enum transport transport)
 	}
 	if (transport == TRANSPORT_JSONP)
 		text_string(&fields, "X-Content-Type-Options: nosniff\r\n");
-	if (frame_is_stream(transport))
+	if (sockjs_frame_is_stream(transport))
 		text_string(&fields, "X-Accel-Buffering: no\r\n");
 	if (!session_attach(x->service, x->id, &receiver,
 			    (struct span){ fields.data, fields.length }))

@@ -86,11 +86,11 @@ check_transports(struct span frame, size_t message)
 {
 	for (enum transport i = TRANSPORT_WEBSOCKET; i <= TRANSPORT_JSONP; i++) {
 		/* As large as a block may have to be for it. */
-		size_t size = message * FRAME_GROWTH + FRAME_AROUND;
+		size_t size = message * SOCKJS_FRAME_GROWTH + SOCKJS_FRAME_OVERHEAD;
 		struct text t;
 		text_init(&t, malloc(size), size);
 		CHECK(t.data != NULL);
-		frame_put(&t, i, callback, frame);
+		sockjs_frame_put(&t, i, callback, frame);
 		CHECK(!t.overflow && span_same(unwrap(i, t.data, t.length), frame));
 		free(t.data);
 	}
@@ -109,7 +109,7 @@ check_message(const char *data, size_t length)
 	text_init(&t, malloc(size), size);
 	CHECK(t.data != NULL);
 	text_string(&t, "a[");
-	frame_put_string(&t, data, length);
+	sockjs_frame_put_string(&t, data, length);
 	text_char(&t, ']');
 	CHECK(!t.overflow && utf8_check(&utf8, t.data, t.length) && utf8_complete(&utf8));
 	check_transports((struct span){ t.data, t.length }, length);
@@ -125,7 +125,8 @@ check_message(const char *data, size_t length)
 static void
 check_close(const char *data, size_t length)
 {
-	char reason[64], frame[FRAME_GROWTH * sizeof reason + FRAME_AROUND];
+	char reason[64],
+	    frame[SOCKJS_FRAME_GROWTH * sizeof reason + SOCKJS_FRAME_OVERHEAD];
 	struct span value;
 	struct text t;
 	struct json j;
@@ -134,7 +135,7 @@ check_close(const char *data, size_t length)
 	memcpy(reason, data, length);
 	reason[length] = '\0';
 	text_init(&t, frame, sizeof frame);
-	frame_put_close(&t, 3000, reason);
+	sockjs_frame_put_close(&t, 3000, reason);
 	CHECK(!t.overflow);
 	check_transports((struct span){ t.data, t.length }, length);
 	json_init(&j, t.data + 1, t.length - 1);

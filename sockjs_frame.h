@@ -2,8 +2,8 @@
  * SockJS frames (https://github.com/sockjs/sockjs-protocol): what a server says to a
  * client, and how each transport wraps it.
  */
-#ifndef FRAME_H
-#define FRAME_H
+#ifndef SOCKJS_FRAME_H
+#define SOCKJS_FRAME_H
 
 #include "text.h"
 
@@ -17,13 +17,13 @@ enum transport {
 };
 
 enum {
-	FRAME_CALLBACK = 32, /* bytes of a callback's name, at most */
+	SOCKJS_FRAME_CALLBACK = 32, /* bytes of a callback's name, at most */
 	/* What a byte of a message may become, quoted twice: \\u0000. */
-	FRAME_GROWTH = 7,
+	SOCKJS_FRAME_GROWTH = 7,
 	/* Bytes around that: brackets, quotes, script tags, the callback. */
-	FRAME_AROUND = 128,
+	SOCKJS_FRAME_OVERHEAD = 128,
 	/* Bytes of the longest prelude. */
-	FRAME_PRELUDE = 2049
+	SOCKJS_FRAME_PRELUDE = 2049
 };
 
 /*
@@ -31,18 +31,19 @@ enum {
  * what old browsers lose or change, with lower-case digits, and characters outside the
  * BMP and lone surrogates (WTF-8) as the halves of pairs.
  */
-void frame_put_string(struct text *, const char *data, size_t length);
+void sockjs_frame_put_string(struct text *, const char *data, size_t length);
 
 /* Puts c[CODE,"REASON"]. */
-void frame_put_close(struct text *, unsigned code, const char *reason);
+void sockjs_frame_put_close(struct text *, unsigned code, const char *reason);
 
 /* Does a response of this transport take many frames, or one? */
-bool frame_is_stream(enum transport);
+bool sockjs_frame_is_stream(enum transport);
 
 /* What goes out first on a stream; nothing for the others. */
-void frame_put_prelude(struct text *, enum transport, struct span callback);
+void sockjs_frame_put_prelude(struct text *, enum transport, struct span callback);
 
 /* Puts a frame as its transport sends it. */
-void frame_put(struct text *, enum transport, struct span callback, struct span frame);
+void sockjs_frame_put(struct text *, enum transport, struct span callback,
+		      struct span frame);
 
 #endif

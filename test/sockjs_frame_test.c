@@ -1,5 +1,5 @@
 /* Messages quoted, close frames, and what each transport wraps around a frame. */
-#include "frame.h"
+#include "sockjs_frame.h"
 #include "http.h"
 #include "json.h"
 #include "unit.h"
@@ -95,7 +95,7 @@ assert_quoted(const uint32_t *characters, size_t count)
 	expected[n++] = '"';
 	char *p = copy(message, length);
 	text_init(&t, seen, n);
-	frame_put_string(&t, p, length);
+	sockjs_frame_put_string(&t, p, length);
 	free(p);
 	assert_false(t.overflow);
 	assert_same((struct span){ seen, t.length }, (struct span){ expected, n });
@@ -180,7 +180,7 @@ known_messages_are_quoted_to_the_byte(void **state)
 		char *p = copy(cases[i].message, cases[i].length), room[128];
 		struct text t;
 		text_init(&t, room, strlen(cases[i].quoted));
-		frame_put_string(&t, p, cases[i].length);
+		sockjs_frame_put_string(&t, p, cases[i].length);
 		assert_text(&t, cases[i].quoted);
 		free(p);
 	}
@@ -207,8 +207,8 @@ a_message_cut_off_within_a_character_is_read_to_its_end_only(void **state)
 					characters[i]);
 				size_t length = strlen(message);
 				char *p = copy(message, length);
-				text_init(&t, room, FRAME_GROWTH * length + 2);
-				frame_put_string(&t, p, length);
+				text_init(&t, room, SOCKJS_FRAME_GROWTH * length + 2);
+				sockjs_frame_put_string(&t, p, length);
 				assert_false(t.overflow);
 				assert_true(t.length >= 2);
 				assert_int_equal(room[0], '"');
@@ -226,15 +226,15 @@ any_bytes_at_all_are_read_within_their_bounds(void **state)
 
 	(void)state;
 	for (uint32_t choice = 0; choice < 14 * 14 * 14 * 14; choice++) {
-		char message[LENGTH], room[FRAME_GROWTH * LENGTH + 2];
+		char message[LENGTH], room[SOCKJS_FRAME_GROWTH * LENGTH + 2];
 		uint32_t left = choice;
 		for (size_t i = 0; i < LENGTH; i++, left /= 14)
 			message[i] = (char)bytes[left % 14];
 		for (size_t n = 1; n <= LENGTH; n += 3) {
 			char *p = copy(message, n);
 			struct text t;
-			text_init(&t, room, FRAME_GROWTH * n + 2);
-			frame_put_string(&t, p, n);
+			text_init(&t, room, SOCKJS_FRAME_GROWTH * n + 2);
+			sockjs_frame_put_string(&t, p, n);
 			assert_false(t.overflow);
 			free(p);
 		}
@@ -266,7 +266,7 @@ a_close_frame_holds_its_code_and_reason(void **state)
 		     room[128];
 		struct text t;
 		text_init(&t, room, strlen(cases[i].frame));
-		frame_put_close(&t, cases[i].code, reason);
+		sockjs_frame_put_close(&t, cases[i].code, reason);
 		assert_text(&t, cases[i].frame);
 		free(reason);
 	}
@@ -276,12 +276,12 @@ static void
 only_polls_end_with_their_frame(void **state)
 {
 	(void)state;
-	assert_true(frame_is_stream(TRANSPORT_WEBSOCKET));
-	assert_true(frame_is_stream(TRANSPORT_XHR_STREAMING));
-	assert_true(frame_is_stream(TRANSPORT_EVENTSOURCE));
-	assert_true(frame_is_stream(TRANSPORT_HTMLFILE));
-	assert_false(frame_is_stream(TRANSPORT_XHR));
-	assert_false(frame_is_stream(TRANSPORT_JSONP));
+	assert_true(sockjs_frame_is_stream(TRANSPORT_WEBSOCKET));
+	assert_true(sockjs_frame_is_stream(TRANSPORT_XHR_STREAMING));
+	assert_true(sockjs_frame_is_stream(TRANSPORT_EVENTSOURCE));
+	assert_true(sockjs_frame_is_stream(TRANSPORT_HTMLFILE));
+	assert_false(sockjs_frame_is_stream(TRANSPORT_XHR));
+	assert_false(sockjs_frame_is_stream(TRANSPORT_JSONP));
 }
 
 static void
@@ -295,7 +295,7 @@ what_has_no_prelude_begins_with_its_frame(void **state)
 		char room[1];
 		struct text t;
 		text_init(&t, room, 0);
-		frame_put_prelude(&t, none[i], span("cb"));
+		sockjs_frame_put_prelude(&t, none[i], span("cb"));
 		assert_text(&t, "");
 	}
 }
@@ -308,7 +308,7 @@ an_event_stream_begins_with_an_empty_line(void **state)
 
 	(void)state;
 	text_init(&t, room, sizeof room);
-	frame_put_prelude(&t, TRANSPORT_EVENTSOURCE, span(""));
+	sockjs_frame_put_prelude(&t, TRANSPORT_EVENTSOURCE, span(""));
 	assert_text(&t, "\r\n");
 }
 
@@ -319,9 +319,9 @@ an_xhr_stream_begins_with_a_line_of_2048_heartbeats(void **state)
 	struct text t;
 
 	(void)state;
-	assert_int_equal(FRAME_PRELUDE, 2049);
+	assert_int_equal(SOCKJS_FRAME_PRELUDE, 2049);
 	text_init(&t, room, 2049);
-	frame_put_prelude(&t, TRANSPORT_XHR_STREAMING, span(""));
+	sockjs_frame_put_prelude(&t, TRANSPORT_XHR_STREAMING, span(""));
 	assert_false(t.overflow);
 	assert_int_equal(t.length, 2049);
 	for (size_t i = 0; i < 2048; i++)
@@ -359,15 +359,16 @@ static void
 an_htmlfile_begins_with_a_page_of_more_than_1024_bytes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof longest - 1, FRAME_CALLBACK);
-	for (size_t n = 1; n <= FRAME_CALLBACK; n++) {
-		char callback[FRAME_CALLBACK + 1], lines[1024];
-		char *room = malloc(FRAME_PRELUDE), *name = copy(longest, n);
+	assert_int_equal(sizeof longest - 1, SOCKJS_FRAME_CALLBACK);
+	for (size_t n = 1; n <= SOCKJS_FRAME_CALLBACK; n++) {
+		char callback[SOCKJS_FRAME_CALLBACK + 1], lines[1024];
+		char *room = malloc(SOCKJS_FRAME_PRELUDE), *name = copy(longest, n);
 		struct text t;
 		sprintf(callback, "%.*s", (int)n, longest);
 		size_t length = page(lines, sizeof lines, callback);
-		text_init(&t, room, FRAME_PRELUDE);
-		frame_put_prelude(&t, TRANSPORT_HTMLFILE, (struct span){ name, n });
+		text_init(&t, room, SOCKJS_FRAME_PRELUDE);
+		sockjs_frame_put_prelude(&t, TRANSPORT_HTMLFILE,
+					 (struct span){ name, n });
 		assert_false(t.overflow);
 		assert_true(t.length > 1024);
 		assert_same((struct span){ room, length },
@@ -389,14 +390,14 @@ a_prelude_does_not_depend_on_what_stands_before_it(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(transports); i++) {
-		char alone[FRAME_PRELUDE], behind[BEFORE + FRAME_PRELUDE];
+		char alone[SOCKJS_FRAME_PRELUDE], behind[BEFORE + SOCKJS_FRAME_PRELUDE];
 		struct text t, u;
 		text_init(&t, alone, sizeof alone);
-		frame_put_prelude(&t, transports[i], span("cb"));
+		sockjs_frame_put_prelude(&t, transports[i], span("cb"));
 		memset(behind, '#', BEFORE);
 		text_init(&u, behind, sizeof behind);
 		u.length = BEFORE;
-		frame_put_prelude(&u, transports[i], span("cb"));
+		sockjs_frame_put_prelude(&u, transports[i], span("cb"));
 		assert_false(t.overflow || u.overflow);
 		assert_same((struct span){ behind + BEFORE, u.length - BEFORE },
 			    (struct span){ alone, t.length });
@@ -455,7 +456,7 @@ each_transport_wraps_a_frame_in_its_own_way(void **state)
 		callback.data = name;
 		frame.data = p;
 		text_init(&t, room, strlen(cases[i].wrapped));
-		frame_put(&t, cases[i].transport, callback, frame);
+		sockjs_frame_put(&t, cases[i].transport, callback, frame);
 		assert_text(&t, cases[i].wrapped);
 		free(p);
 		free(name);
@@ -482,7 +483,7 @@ wrap(enum transport transport, struct span frame, char *room, size_t size)
 	struct text t;
 
 	text_init(&t, room, size);
-	frame_put(&t, transport, span("cb"), (struct span){ p, frame.length });
+	sockjs_frame_put(&t, transport, span("cb"), (struct span){ p, frame.length });
 	free(p);
 	assert_false(t.overflow);
 	assert_true(t.length >= before.length + behind.length);
@@ -540,7 +541,7 @@ put_messages(struct text *t, uint32_t first)
 		if (c < 0xd800 || c > 0xdfff)
 			length += encode(c, message + length);
 	text_string(t, "a[");
-	frame_put_string(t, message, length);
+	sockjs_frame_put_string(t, message, length);
 	text_char(t, ']');
 	assert_false(t->overflow);
 }
@@ -603,10 +604,11 @@ wrapped_length(enum transport transport, const char *message, size_t length)
 
 	text_init(&t, frame, sizeof frame);
 	text_string(&t, "a[");
-	frame_put_string(&t, message, length);
+	sockjs_frame_put_string(&t, message, length);
 	text_char(&t, ']');
 	text_init(&wrapped, room, sizeof room);
-	frame_put(&wrapped, transport, span(longest), (struct span){ frame, t.length });
+	sockjs_frame_put(&wrapped, transport, span(longest),
+			 (struct span){ frame, t.length });
 	assert_false(t.overflow || wrapped.overflow);
 	return wrapped.length;
 }
@@ -621,7 +623,8 @@ assert_bounded(const char *character, size_t length, size_t times)
 	for (size_t i = 0; i < times; i++)
 		memcpy(message + i * length, character, length);
 	for (size_t i = 0; i < COUNT(transports); i++) {
-		size_t most = FRAME_GROWTH * length * times + FRAME_AROUND;
+		size_t most =
+		    SOCKJS_FRAME_GROWTH * length * times + SOCKJS_FRAME_OVERHEAD;
 		size_t seen = wrapped_length(transports[i], message, length * times);
 		if (seen > most)
 			fail_msg("%zu above %zu for %zu times %02x", seen, most, times,
@@ -669,10 +672,10 @@ a_control_character_grows_by_just_the_factor(void **state)
 	(void)state;
 	size_t empty = wrapped_length(TRANSPORT_JSONP, message, 0);
 	assert_int_equal(wrapped_length(TRANSPORT_JSONP, message, sizeof message),
-			 empty + FRAME_GROWTH * sizeof message);
+			 empty + SOCKJS_FRAME_GROWTH * sizeof message);
 	assert_int_equal(wrapped_length(TRANSPORT_HTMLFILE, message, sizeof message) -
 			     wrapped_length(TRANSPORT_HTMLFILE, message, 0),
-			 FRAME_GROWTH * sizeof message);
+			 SOCKJS_FRAME_GROWTH * sizeof message);
 }
 
 static void
@@ -691,13 +694,14 @@ a_close_frame_grows_within_the_bound(void **state)
 				for (size_t n = 0; n < times; n++)
 					strcat(reason, characters[i]);
 				text_init(&t, frame, sizeof frame);
-				frame_put_close(&t, (unsigned)-1, reason);
+				sockjs_frame_put_close(&t, (unsigned)-1, reason);
 				text_init(&wrapped, room, sizeof room);
-				frame_put(&wrapped, transports[k], span(longest),
-					  (struct span){ frame, t.length });
+				sockjs_frame_put(&wrapped, transports[k], span(longest),
+						 (struct span){ frame, t.length });
 				assert_false(t.overflow || wrapped.overflow);
 				assert_true(wrapped.length <=
-					    FRAME_GROWTH * strlen(reason) + FRAME_AROUND);
+					    SOCKJS_FRAME_GROWTH * strlen(reason) +
+						SOCKJS_FRAME_OVERHEAD);
 			}
 }
 
@@ -708,34 +712,35 @@ static void
 put_string(struct text *t, enum transport transport)
 {
 	(void)transport;
-	frame_put_string(t, BYTES("a\"\n\0<%\xc3\xa4\xe2\x82\xac\xe2\x80\xa8\xf0\x9f\x98"
-				  "\x80z"));
+	sockjs_frame_put_string(
+	    t, BYTES("a\"\n\0<%\xc3\xa4\xe2\x82\xac\xe2\x80\xa8\xf0\x9f\x98"
+		     "\x80z"));
 }
 
 static void
 put_close(struct text *t, enum transport transport)
 {
 	(void)transport;
-	frame_put_close(t, 3000, "Go \"away\"!");
+	sockjs_frame_put_close(t, 3000, "Go \"away\"!");
 }
 
 static void
 put_prelude(struct text *t, enum transport transport)
 {
-	frame_put_prelude(t, transport, span("cb"));
+	sockjs_frame_put_prelude(t, transport, span("cb"));
 }
 
 static void
 put_wrapped(struct text *t, enum transport transport)
 {
-	frame_put(t, transport, span("cb"), span("a[\"<%\\n\\\"\xc3\xa4\",\"\"]"));
+	sockjs_frame_put(t, transport, span("cb"), span("a[\"<%\\n\\\"\xc3\xa4\",\"\"]"));
 }
 
 /* Puts it where there is room for each number of bytes up to all of it. */
 static void
 assert_overflows(putter *put, enum transport transport)
 {
-	char whole[FRAME_PRELUDE + 1];
+	char whole[SOCKJS_FRAME_PRELUDE + 1];
 	struct text all;
 
 	text_init(&all, whole, sizeof whole);

@@ -1,4 +1,4 @@
-#include "frame.h"
+#include "sockjs_frame.h"
 
 #include "json.h"
 
@@ -101,7 +101,7 @@ put_escaped(struct text *t, const char *data, size_t length)
 }
 
 void
-frame_put_string(struct text *t, const char *data, size_t length)
+sockjs_frame_put_string(struct text *t, const char *data, size_t length)
 {
 	text_char(t, '"');
 	put_escaped(t, data, length);
@@ -109,17 +109,17 @@ frame_put_string(struct text *t, const char *data, size_t length)
 }
 
 void
-frame_put_close(struct text *t, unsigned code, const char *reason)
+sockjs_frame_put_close(struct text *t, unsigned code, const char *reason)
 {
 	text_string(t, "c[");
 	text_number(t, code);
 	text_char(t, ',');
-	frame_put_string(t, reason, strlen(reason));
+	sockjs_frame_put_string(t, reason, strlen(reason));
 	text_char(t, ']');
 }
 
 bool
-frame_is_stream(enum transport transport)
+sockjs_frame_is_stream(enum transport transport)
 {
 	return transport != TRANSPORT_XHR && transport != TRANSPORT_JSONP;
 }
@@ -162,11 +162,11 @@ put_page(struct text *t, struct span callback)
 }
 
 void
-frame_put_prelude(struct text *t, enum transport transport, struct span callback)
+sockjs_frame_put_prelude(struct text *t, enum transport transport, struct span callback)
 {
 	switch (transport) {
 	case TRANSPORT_XHR_STREAMING:
-		put_times(t, 'h', FRAME_PRELUDE - 1);
+		put_times(t, 'h', SOCKJS_FRAME_PRELUDE - 1);
 		text_char(t, '\n');
 		break;
 	case TRANSPORT_EVENTSOURCE: text_string(t, "\r\n"); break;
@@ -223,8 +223,8 @@ put_quoted(struct text *t, struct span frame, bool on_page)
 }
 
 void
-frame_put(struct text *t, enum transport transport, struct span callback,
-	  struct span frame)
+sockjs_frame_put(struct text *t, enum transport transport, struct span callback,
+		 struct span frame)
 {
 	switch (transport) {
 	case TRANSPORT_WEBSOCKET: text_span(t, frame); break;
