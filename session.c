@@ -9,7 +9,6 @@
 
 enum {
 	DISCONNECT = 5, /* seconds without a receiver until a session over HTTP is over */
-	REASON = 123,	/* bytes of a close reason, at most */
 	PEER = 64,	/* bytes of an address and port */
 	RESPONSE_LIMIT = 131072,
 	QUEUE_START = 2, /* bytes of "a[" */
@@ -48,7 +47,7 @@ struct polled {
 	char *queue;	/* a block, while messages wait: an `a` frame without its end */
 	size_t queued;
 	unsigned code; /* of the Close */
-	char reason[REASON + 1];
+	char reason[SOCKJS_FRAME_REASON + 1];
 	uint8_t id_length;
 	uint8_t peer_length;
 	char id[SESSION_ID];
@@ -362,48 +361,6 @@ send_to(uint32_t number, struct span frame)
 		detach(number);
 }
 
-/* What a byte of a frame adds when its transport wraps it. */
-static size_t
-wrapping(enum transport transport, char c)
-{
-	bool quoted = c == '"' || c == '\\';
-
-	switch (transport) {
-	case TRANSPORT_EVENTSOURCE: return c == '%' ? 2 : 0;
-	case TRANSPORT_HTMLFILE: return c == '<' ? 5 : quoted;
-	case TRANSPORT_JSONP: return quoted;
-	default: return 0;
-	}
-}
-
-/*
- * How much of a queue goes into one frame: all of it, but for many of the largest
- * messages, or such as a transport has to escape most.  Then it ends behind the last one
- * that fits.
- */
-static size_t
-fit_frame(enum transport transport, const char *queue, size_t length)
-{
-	size_t room = block_size() - SOCKJS_FRAME_OVERHEAD - WEB_SLACK, wrapped = 0,
-	       fits = 0;
-	bool inside = false;
-
-	if (length <= room / (SOCKJS_FRAME_GROWTH - 1))
-		return length;
-	for (size_t i = 0; i < length && wrapped <= room; i++) {
-		wrapped += 1 + wrapping(transport, queue[i]);
-		if (queue[i] == '\\') {
-			wrapped += 1 + wrapping(transport, queue[++i]);
-			continue;
-		}
-		inside ^= queue[i] == '"';
-		if (queue[i] == '"' && !inside && wrapped <= room)
-			fits = i + 1;
-	}
-	/* One message always fits. */
-	return fits > 0 ? fits : length;
-}
-
 /* What waits goes out, all in one frame as far as it can. */
 static void
 flush_queue(uint32_t number)
@@ -412,7 +369,9 @@ flush_queue(uint32_t number)
 
 	while (p->queue != NULL && table.sessions[number].conn != 0) {
 		char *queue = p->queue;
-		size_t length = fit_frame(p->receiver.transport, queue, p->queued);
+		size_t length = sockjs_frame_fit(p->receiver.transport,
+						 (struct span){ queue, p->queued },
+						 block_size() - WEB_SLACK);
 		bool all = length == p->queued;
 		if (all)
 			p->queue = NULL;
@@ -431,7 +390,7 @@ flush_queue(uint32_t number)
 static void
 send_close(struct receiver *r, unsigned code, const char *reason)
 {
-	char data[SOCKJS_FRAME_GROWTH * REASON + SOCKJS_FRAME_OVERHEAD];
+	char data[SOCKJS_FRAME_CLOSE];
 	struct text t;
 
 	text_init(&t, data, sizeof data);
@@ -547,7 +506,7 @@ session_send(uint32_t number, const char *data, size_t length, bool binary)
 static void
 close_framed(uint32_t conn, unsigned code, const char *reason)
 {
-	char data[SOCKJS_FRAME_GROWTH * REASON + SOCKJS_FRAME_OVERHEAD];
+	char data[SOCKJS_FRAME_CLOSE];
 	struct text t;
 
 	text_init(&t, data, sizeof data);
@@ -560,7 +519,7 @@ static void
 close_polled(uint32_t number, unsigned code, const char *reason)
 {
 	struct polled *p = &table.polled[number];
-	size_t length = utf8_cut(reason, strlen(reason), REASON);
+	size_t length = utf8_cut(reason, strlen(reason), SOCKJS_FRAME_REASON);
 
 	p->code = code;
 	memcpy(p->reason, reason, length);
@@ -677,32 +636,6 @@ session_open_socket(const struct service *service, uint32_t conn, bool framed)
  * Payloads: what clients send
  */
 
-/*
- * Judges a payload as a whole, before any message of it is handed up.  `single` is the
- * message of one that has no more.
- */
-enum payload
-session_judge(char *data, size_t length, struct span *single)
-{
-	struct span value, last = { 0 };
-	bool end, strings = true;
-	size_t count = 0;
-	struct json j;
-
-	json_init(&j, data, length);
-	j.strict = true;
-	if (json_kind(&j) != '[')
-		return json_value(&j, &value) && json_finish(&j) ? PAYLOAD_NO_ARRAY
-								 : PAYLOAD_BROKEN;
-	json_enter(&j, '[');
-	for (; json_element(&j, &last, &end); count++)
-		strings &= *last.data == '"';
-	if (!json_finish(&j) || !strings)
-		return PAYLOAD_BROKEN;
-	*single = count == 1 ? last : (struct span){ NULL, 0 };
-	return count <= SESSION_MESSAGES ? PAYLOAD_GOOD : PAYLOAD_TOO_MANY;
-}
-
 static void
 note_lone(const char *data, size_t length)
 {
@@ -804,9 +737,10 @@ receive_framed(uint32_t number, uint32_t conn, struct span data, bool again)
 
 	if (data.length == 0)
 		return 0;
-	enum payload judged =
-	    again ? PAYLOAD_GOOD : session_judge((char *)data.data, data.length, &single);
-	if (judged == PAYLOAD_GOOD) {
+	enum sockjs_payload judged =
+	    again ? PAYLOAD_VALID
+		  : sockjs_frame_check_payload((char *)data.data, data.length, &single);
+	if (judged == PAYLOAD_VALID) {
 		session_receive(number, conn, data, single, &rest);
 		return rest.length;
 	}

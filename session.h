@@ -111,15 +111,6 @@ struct receiver {
 bool session_attach(const struct service *, struct span id, const struct receiver *,
 		    struct span fields);
 
-enum { SESSION_MESSAGES = 1024 }; /* in one payload, at most */
-
-enum payload { PAYLOAD_GOOD, PAYLOAD_BROKEN, PAYLOAD_NO_ARRAY, PAYLOAD_TOO_MANY };
-
-/*
- * Is this JSON an array of strings, and not of too many?  If it is good, `single` is the
- * string of an array that has no more; else it has no data.
- */
-enum payload session_judge(char *data, size_t length, struct span *single);
 /*
  * Hands up the messages of a valid payload that came on `conn`, which is changed.  False
  * if one was too big: then the session is closed.  After share_over `rest` is the

@@ -337,17 +337,17 @@ accept_payload(struct exchange *x, const struct text *fields, struct span payloa
 	       unsigned good_status, const char *good_body)
 {
 	uint32_t number = session_find(x->service, x->id);
-	enum payload judged = PAYLOAD_GOOD;
+	enum sockjs_payload judged = PAYLOAD_VALID;
 	struct span single = { NULL, 0 }, rest;
 
 	if (payload.length == 0) {
 		answer(x->conn, 500, plain, fields, "Payload expected.");
-	} else if (!x->again &&
-		   (judged = session_judge((char *)payload.data, payload.length,
-					   &single)) == PAYLOAD_TOO_MANY) {
+	} else if (!x->again && (judged = sockjs_frame_check_payload(
+				     (char *)payload.data, payload.length, &single)) ==
+				    PAYLOAD_TOO_MANY) {
 		session_close(number, WS_TOO_BIG, "too many messages");
 		answer(x->conn, 413, plain, fields, "too many messages");
-	} else if (judged != PAYLOAD_GOOD) {
+	} else if (judged != PAYLOAD_VALID) {
 		answer(x->conn, 500, plain, fields,
 		       judged == PAYLOAD_BROKEN ? "Broken JSON encoding."
 						: "Payload expected.");

@@ -11,8 +11,7 @@ put_unit(struct text *t, uint32_t unit)
 	text_hex(t, unit, 4);
 }
 
-/* A character of three bytes that does not pass every browser as it is, or is half of
- * one. */
+/* True for characters of three bytes that old browsers lose or change, and surrogates. */
 static bool
 is_fragile(uint32_t c)
 {
@@ -21,7 +20,7 @@ is_fragile(uint32_t c)
 	       (c >= 0xd800 && c <= 0xdfff);
 }
 
-/* How many bytes at the front need nothing done to them. */
+/* Returns how many bytes at the front need no escape. */
 static size_t
 plain_run(const unsigned char *p, size_t length)
 {
@@ -37,8 +36,8 @@ plain_run(const unsigned char *p, size_t length)
 }
 
 /*
- * The character that begins with a byte from E2 up, and its length; a text that ends
- * within one, which is none of ours, is taken a byte at a time.
+ * Returns the character that begins with a byte from E2 up; `used` becomes its length.
+ * Of a truncated character, which valid input does not have, it returns 0 for each byte.
  */
 static uint32_t
 read_long(const unsigned char *p, size_t length, size_t *used)
@@ -132,8 +131,8 @@ put_times(struct text *t, char c, size_t times)
 }
 
 /*
- * The page that an htmlfile is; older browsers show nothing of one below 1 KB, so it is
- * as long as that besides its callback.
+ * Puts the start of an htmlfile's page.  Old browsers render nothing below 1 KB, so it is
+ * padded to that length without its callback.
  */
 static void
 put_page(struct text *t, struct span callback)
@@ -177,7 +176,7 @@ sockjs_frame_put_prelude(struct text *t, enum transport transport, struct span c
 	}
 }
 
-/* Of what would end or break an event only the percent sign can stand in a frame. */
+/* A frame holds no line breaks: the percent sign alone needs an escape in an event. */
 static void
 put_event(struct text *t, struct span frame)
 {
@@ -195,8 +194,8 @@ put_event(struct text *t, struct span frame)
 }
 
 /*
- * A frame as a string of a script: there is nothing but its quotes and backslashes left
- * to escape, and on a page a "<", which might end the script.
+ * Puts a frame as a string of a script.  Escapes quotes and backslashes, and on a page
+ * also "<", which could end the script.
  */
 static void
 put_quoted(struct text *t, struct span frame, bool on_page)
@@ -251,4 +250,62 @@ sockjs_frame_put(struct text *t, enum transport transport, struct span callback,
 		text_string(t, ");\r\n");
 		break;
 	}
+}
+
+/* Returns how many bytes the wrapping of a transport adds to a byte of a frame. */
+static size_t
+wrapping_of(enum transport transport, char c)
+{
+	bool quoted = c == '"' || c == '\\';
+
+	switch (transport) {
+	case TRANSPORT_EVENTSOURCE: return c == '%' ? 2 : 0;
+	case TRANSPORT_HTMLFILE: return c == '<' ? 5 : quoted;
+	case TRANSPORT_JSONP: return quoted;
+	default: return 0;
+	}
+}
+
+size_t
+sockjs_frame_fit(enum transport transport, struct span queue, size_t size)
+{
+	enum { WRAPPED = 6 }; /* bytes that a byte of a frame becomes, at most */
+	size_t room = size - SOCKJS_FRAME_OVERHEAD, wrapped = 0, fits = 0;
+	bool in_string = false;
+
+	if (queue.length <= room / WRAPPED)
+		return queue.length;
+	for (size_t i = 0; i < queue.length && wrapped <= room; i++) {
+		wrapped += 1 + wrapping_of(transport, queue.data[i]);
+		if (queue.data[i] == '\\') {
+			wrapped += 1 + wrapping_of(transport, queue.data[++i]);
+			continue;
+		}
+		in_string ^= queue.data[i] == '"';
+		if (queue.data[i] == '"' && !in_string && wrapped <= room)
+			fits = i + 1;
+	}
+	return fits > 0 ? fits : queue.length;
+}
+
+enum sockjs_payload
+sockjs_frame_check_payload(char *data, size_t length, struct span *single)
+{
+	struct span value, last = { 0 };
+	bool end, strings = true;
+	size_t count = 0;
+	struct json j;
+
+	json_init(&j, data, length);
+	j.strict = true;
+	if (json_kind(&j) != '[')
+		return json_value(&j, &value) && json_finish(&j) ? PAYLOAD_NO_ARRAY
+								 : PAYLOAD_BROKEN;
+	json_enter(&j, '[');
+	for (; json_element(&j, &last, &end); count++)
+		strings &= *last.data == '"';
+	if (!json_finish(&j) || !strings)
+		return PAYLOAD_BROKEN;
+	*single = count == 1 ? last : (struct span){ NULL, 0 };
+	return count <= SOCKJS_FRAME_MESSAGES ? PAYLOAD_VALID : PAYLOAD_TOO_MANY;
 }

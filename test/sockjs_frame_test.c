@@ -1,4 +1,4 @@
-/* Messages quoted, close frames, and what each transport wraps around a frame. */
+/* SockJS frames: messages, Close frames, the wrapping of each transport; payloads. */
 #include "sockjs_frame.h"
 #include "http.h"
 #include "json.h"
@@ -770,6 +770,144 @@ what_does_not_fit_overflows_and_is_not_written(void **state)
 			assert_overflows(putters[i], transports[k]);
 }
 
+/* A queue of messages: bytes that no, some or all transports have to wrap. */
+static const char *const queued[] = {
+	"plain",
+	"%%%%%%%%",
+	"<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<",
+	"\"\\\"\\",
+	"",
+	"],[",
+	"\x01\x02",
+	"%<\"\\",
+	"last"
+};
+
+/* Puts them as an `a` frame without its bracket; ends[i] is where message i ends. */
+static void
+put_queue(struct text *t, size_t ends[COUNT(queued)])
+{
+	text_string(t, "a[");
+	for (size_t i = 0; i < COUNT(queued); i++) {
+		if (i > 0)
+			text_char(t, ',');
+		sockjs_frame_put_string(t, queued[i], strlen(queued[i]));
+		ends[i] = t->length;
+	}
+}
+
+/* The length of a part of a queue when wrapped, without what goes around it. */
+static size_t
+wrapped_part(enum transport transport, struct span queue, size_t length)
+{
+	char room[1024];
+	struct text t;
+
+	text_init(&t, room, sizeof room);
+	sockjs_frame_put(&t, transport, span(longest), (struct span){ "", 0 });
+	size_t fixed = t.length;
+	t.length = 0;
+	sockjs_frame_put(&t, transport, span(longest),
+			 (struct span){ queue.data, length });
+	assert_false(t.overflow);
+	return t.length - fixed;
+}
+
+static void
+assert_fits(enum transport transport, struct span queue, const size_t *ends, size_t size)
+{
+	size_t seen = sockjs_frame_fit(transport, queue, size + SOCKJS_FRAME_OVERHEAD);
+	size_t i = 0;
+
+	while (i < COUNT(queued) && ends[i] != seen)
+		i++;
+	assert_in_range(i, 0, COUNT(queued) - 1);
+	if (wrapped_part(transport, queue, ends[0]) > size) {
+		assert_int_equal(seen, queue.length);
+		return;
+	}
+	assert_true(wrapped_part(transport, queue, seen) <= size);
+	if (seen < queue.length)
+		assert_true(wrapped_part(transport, queue, ends[i + 1]) > size);
+}
+
+static void
+a_queue_is_cut_after_the_last_message_that_fits(void **state)
+{
+	char data[256];
+	size_t ends[COUNT(queued)];
+	struct text t;
+
+	(void)state;
+	text_init(&t, data, sizeof data);
+	put_queue(&t, ends);
+	assert_false(t.overflow);
+	char *p = copy(t.data, t.length);
+	for (size_t i = 0; i < COUNT(transports); i++)
+		for (size_t size = 0; size < 1024; size++)
+			assert_fits(transports[i], (struct span){ p, t.length }, ends,
+				    size);
+	free(p);
+}
+
+static void
+a_payload_is_an_array_of_strings(void **state)
+{
+	static const struct {
+		const char *text;
+		enum sockjs_payload expected;
+		const char *single;
+	} cases[] = {
+		{ "[\"a\"]", PAYLOAD_VALID, "\"a\"" },
+		{ " [ \"\\u0000\" ] ", PAYLOAD_VALID, "\"\\u0000\"" },
+		{ "[]", PAYLOAD_VALID, NULL },
+		{ "[\"a\",\"b\"]", PAYLOAD_VALID, NULL },
+		{ "\"a\"", PAYLOAD_NO_ARRAY, NULL },
+		{ "{\"a\":[]}", PAYLOAD_NO_ARRAY, NULL },
+		{ "1", PAYLOAD_NO_ARRAY, NULL },
+		{ "", PAYLOAD_BROKEN, NULL },
+		{ "[", PAYLOAD_BROKEN, NULL },
+		{ "[\"a\"", PAYLOAD_BROKEN, NULL },
+		{ "[\"a\",]", PAYLOAD_BROKEN, NULL },
+		{ "[\"a\"]x", PAYLOAD_BROKEN, NULL },
+		{ "[\"a\",1]", PAYLOAD_BROKEN, NULL },
+		{ "[[\"a\"]]", PAYLOAD_BROKEN, NULL },
+		{ "\"a\" 1", PAYLOAD_BROKEN, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		struct span single = { NULL, 0 };
+		char *p = copy(cases[i].text, length);
+		assert_int_equal(sockjs_frame_check_payload(p, length, &single),
+				 cases[i].expected);
+		assert_span(single, cases[i].single);
+		free(p);
+	}
+}
+
+static void
+a_payload_has_a_greatest_number_of_messages(void **state)
+{
+	static char text[3 * (SOCKJS_FRAME_MESSAGES + 1) + 2];
+
+	(void)state;
+	for (size_t count = SOCKJS_FRAME_MESSAGES; count <= SOCKJS_FRAME_MESSAGES + 1;
+	     count++) {
+		struct span single;
+		struct text t;
+		text_init(&t, text, sizeof text);
+		for (size_t i = 0; i < count; i++)
+			text_string(&t, i == 0 ? "[\"\"" : ",\"\"");
+		text_char(&t, ']');
+		assert_false(t.overflow);
+		assert_int_equal(sockjs_frame_check_payload(t.data, t.length, &single),
+				 count > SOCKJS_FRAME_MESSAGES ? PAYLOAD_TOO_MANY
+							       : PAYLOAD_VALID);
+	}
+}
+
 int
 main(void)
 {
@@ -797,7 +935,10 @@ main(void)
 		cmocka_unit_test(a_control_character_grows_by_just_the_factor),
 		cmocka_unit_test(a_close_frame_grows_within_the_bound),
 		cmocka_unit_test(what_does_not_fit_overflows_and_is_not_written),
+		cmocka_unit_test(a_queue_is_cut_after_the_last_message_that_fits),
+		cmocka_unit_test(a_payload_is_an_array_of_strings),
+		cmocka_unit_test(a_payload_has_a_greatest_number_of_messages),
 	};
 
-	return cmocka_run_group_tests_name("frame", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("sockjs_frame", tests, NULL, NULL);
 }

@@ -4,8 +4,9 @@
  * `d` it is, from a body that is the payload itself.
  */
 #include "fuzz.h"
-#include "session.h"
+#include "http.h"
 #include "json.h"
+#include "sockjs_frame.h"
 
 static const struct span callback = { "parent.jp", 9 };
 
@@ -113,7 +114,8 @@ check_message(const char *data, size_t length)
 	text_char(&t, ']');
 	CHECK(!t.overflow && utf8_check(&utf8, t.data, t.length) && utf8_complete(&utf8));
 	check_transports((struct span){ t.data, t.length }, length);
-	CHECK(session_judge(t.data + 1, t.length - 1, &single) == PAYLOAD_GOOD);
+	CHECK(sockjs_frame_check_payload(t.data + 1, t.length - 1, &single) ==
+	      PAYLOAD_VALID);
 	json_init(&j, t.data + 1, t.length - 1);
 	CHECK(json_enter(&j, '[') && json_element(&j, &value, &end));
 	CHECK(value.data == single.data && span_same(value, single));
@@ -168,7 +170,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	utf8 = (struct utf8){ 0 };
 	CHECK(!t.overflow && utf8_check(&utf8, t.data, t.length) && utf8_complete(&utf8));
 	CHECK(span_same(payload, (struct span){ t.data, t.length }) == good);
-	if (session_judge(t.data, t.length, &single) == PAYLOAD_GOOD) {
+	if (sockjs_frame_check_payload(t.data, t.length, &single) == PAYLOAD_VALID) {
 		size_t count = 0;
 		json_init(&j, t.data, t.length);
 		CHECK(json_enter(&j, '['));
