@@ -2,6 +2,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "receiver.h"
 
 #include <string.h>
 #include <time.h>
@@ -295,8 +296,8 @@ receive(const struct exchange *x, enum transport transport)
 		text_string(&fields, "X-Content-Type-Options: nosniff\r\n");
 	if (sockjs_frame_is_stream(transport))
 		text_string(&fields, "X-Accel-Buffering: no\r\n");
-	if (!session_attach(x->service, x->id, &receiver,
-			    (struct span){ fields.data, fields.length }))
+	if (!receiver_attach(x->service, x->id, &receiver,
+			     (struct span){ fields.data, fields.length }))
 		answer(x->conn, 503, plain, &fields, "Too many sessions");
 }
 
@@ -336,7 +337,7 @@ static void
 accept_payload(struct exchange *x, const struct text *fields, struct span payload,
 	       unsigned good_status, const char *good_body)
 {
-	uint32_t number = session_find(x->service, x->id);
+	uint32_t number = receiver_find(x->service, x->id);
 	enum sockjs_payload judged = PAYLOAD_VALID;
 	struct span single = { NULL, 0 }, rest;
 
@@ -365,7 +366,7 @@ accept_payload(struct exchange *x, const struct text *fields, struct span payloa
 static void
 send(struct exchange *x, bool jsonp)
 {
-	uint32_t number = session_find(x->service, x->id);
+	uint32_t number = receiver_find(x->service, x->id);
 	struct span payload = x->body;
 	char data[WEB_FIELDS];
 	struct text fields;
@@ -425,7 +426,7 @@ find_endpoint(struct span name)
 static bool
 is_id(struct span id)
 {
-	return id.length > 0 && id.length <= SESSION_ID &&
+	return id.length > 0 && id.length <= RECEIVER_SESSION_ID &&
 	       memchr(id.data, '.', id.length) == NULL;
 }
 
@@ -607,7 +608,7 @@ static const struct web_handler web_handler = {
 	.silent = session_silent,
 	.stopping = session_stopping,
 	.closed = session_closed,
-	.second = session_second,
+	.second = receiver_second,
 	.settle = session_settle,
 };
 

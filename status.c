@@ -42,7 +42,7 @@ status_start(const struct socket_network *monitors)
 struct present {
 	uint64_t one;
 	uint64_t uptime; /* seconds */
-	uint64_t connections, sessions, polled, rooms, peers, blocks;
+	uint64_t connections, sessions, over_http, rooms, peers, blocks;
 	uint64_t memory; /* bytes, 0: not known */
 };
 
@@ -99,7 +99,7 @@ static const struct family {
 	{ "connections Connections that are open.", NONE,
 	  AT(PRESENT, present, connections) },
 	{ "sessions Sessions over any transport.", NONE, AT(PRESENT, present, sessions) },
-	{ "sessions_polled Sessions over HTTP.", NONE, AT(PRESENT, present, polled) },
+	{ "sessions_polled Sessions over HTTP.", NONE, AT(PRESENT, present, over_http) },
 	{ "rooms Rooms with somebody in them.", NONE, AT(PRESENT, present, rooms) },
 	{ "peers Peers in rooms.", NONE, AT(PRESENT, present, peers) },
 	{ "blocks Buffers in use.", NONE, AT(PRESENT, present, blocks) },
@@ -188,7 +188,7 @@ look(struct view *v)
 		.uptime = (uint64_t)(monotonic() - status.started),
 		.connections = conn_count()->open,
 		.sessions = session_count()->open,
-		.polled = session_count()->polled,
+		.over_http = session_count()->over_http,
 		.rooms = signaller_rooms()->open,
 		.peers = signaller_rooms()->present,
 		.blocks = block_taken(),

@@ -33,7 +33,7 @@ describe('what waits is bounded', () => {
 	}
 
 	test('for a session without a receiver: it ends, and the room is told', async t => {
-		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+		const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
 		const [other] = await meet(server, 's', ['b', 'xhr']);
@@ -45,7 +45,7 @@ describe('what waits is bounded', () => {
 	});
 
 	test('by bytes, so that many small ones end it too', async t => {
-		const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+		const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		await join(server, 'r', 'a', witness);
 		/* Larger packets, but within the 5 s that such a session has in any case. */
@@ -86,7 +86,7 @@ describe('what waits is bounded', () => {
 
 	for (const kind of streams) {
 		test(`for a receiver by ${kind} that does not read: it ends, the others hear all`, async t => {
-			const server = await serve(t, { expect: [/ warn \S+ closed: it does not/] });
+			const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 			const [witness, reader] = await meet(server, 'r', ['witness', 'plain'], ['reader', 'xhr']);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, kind);

@@ -327,7 +327,7 @@ counts('a session that does not fetch', async server => {
 	while (!await Promise.race([gone, sleep(0, false)]))
 		a.send(packet('broadcast', 'a', 'r', 'x'.repeat(900)));
 	return { sessions_dropped_total: 1 };
-}, { about: /drop/, conf: { MaxPacket: 1024, MaxPeers: 2 }, expect: [/ warn \S+ closed: it does not fetch/] });
+}, { about: /drop/, conf: { MaxPacket: 1024, MaxPeers: 2 }, expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 
 /* Sessions, by what carries them. */
 const label = kind => kind === 'plain' ? 'websocket' : kind === 'websocket' ? 'sockjs-websocket' : kind.replace('_', '-');

@@ -594,7 +594,7 @@ static void
 check_left(uint32_t connections, uint32_t open_rooms)
 {
 	CHECK(conn_count()->open == connections);
-	CHECK(session_count()->open == connections && session_count()->polled == 0);
+	CHECK(session_count()->open == connections && session_count()->over_http == 0);
 	CHECK(signaller_rooms()->present == connections &&
 	      signaller_rooms()->open == open_rooms);
 	CHECK(block_taken() == 0);
@@ -638,7 +638,7 @@ check_places(void)
 		send_post(c, (struct span){ t.data, t.length });
 	}
 	run(0);
-	CHECK(conn_count()->open == 6 && session_count()->polled == 4);
+	CHECK(conn_count()->open == 6 && session_count()->over_http == 4);
 	leave(false);
 	check_left(2, 1);
 }
