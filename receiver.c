@@ -8,11 +8,11 @@
 #include <string.h>
 
 enum {
-	RECEIVER_TIMEOUT_S = 5, /* without a receiver, then the session ends */
-	PEER = 64,		/* bytes of an address and port, at most */
-	RESPONSE_LIMIT = 131072,
-	QUEUE_START = 2, /* bytes of "a[" */
-	STILL_OPEN = 2010
+	RECEIVER_TIMEOUT_S = 5,	 /* without a receiver, then the session ends */
+	PEER = 64,		 /* bytes of an address and port, at most */
+	RESPONSE_LIMIT = 131072, /* bytes of frames in a streaming response */
+	QUEUE_START = 2,	 /* bytes of "a[" */
+	STILL_OPEN = 2010	 /* Close code: another receiver is attached */
 };
 
 /* The part of a session that only sessions over HTTP have. */

@@ -7,24 +7,24 @@
 #include <string.h>
 #include <time.h>
 
-enum { YEAR = 31536000 }; /* seconds */
+enum { YEAR_S = 31536000 };
 
 static struct {
 	struct sockjs_limits limits;
 	const struct service *services;
 	size_t service_count;
-	uint32_t entropy; /* how often it has been asked for */
-} server;
+	uint32_t entropy; /* answers to /info so far */
+} sockjs;
 
-/* A request, and where its URL leads. */
+/* A request, what its URL names, and what is left of its body. */
 struct exchange {
 	uint32_t conn;
 	const struct http_request *r;
 	const struct service *service;
-	struct span id;	  /* the session's */
-	struct span body; /* no data if there was too much of it */
-	bool again;	  /* it is the rest of a body */
-	size_t rest;	  /* bytes at its end that are left for a later turn */
+	struct span id;	  /* of the session */
+	struct span body; /* NULL data: too large */
+	bool again;	  /* `body` is the rest of a body, from an earlier turn */
+	size_t rest;	  /* bytes at the end of `body` for a later turn */
 };
 
 static const char plain[] = "text/plain; charset=UTF-8";
@@ -37,16 +37,17 @@ put_no_cache(struct text *t)
 		    "max-age=0\r\n");
 }
 
+/* Puts the header fields that allow caches to keep an answer for a year. */
 static void
-put_year(struct text *t)
+put_caching(struct text *t)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	text_string(t, "Cache-Control: public, max-age=");
-	text_number(t, YEAR);
+	text_number(t, YEAR_S);
 	text_string(t, "\r\nExpires: ");
-	text_http_time(t, (uint64_t)now.tv_sec + YEAR);
+	text_http_time(t, (uint64_t)now.tv_sec + YEAR_S);
 	text_string(t, "\r\n");
 }
 
@@ -73,18 +74,21 @@ put_cors(struct text *t, const struct http_request *r)
 	text_string(t, "Vary: Origin\r\n");
 }
 
-/* The request's own JSESSIONID, if it is nothing but an ordinary one. */
+/*
+ * Returns the JSESSIONID of the request's cookies.  Returns "dummy" if there is none, or
+ * if its value is too long or no cookie-value of RFC 6265 section 4.1.1.
+ */
 static struct span
 read_cookie(struct span cookies)
 {
-	enum { MOST = 128 };
+	enum { VALUE = 128 }; /* bytes, at most */
 
 	while (cookies.length > 0) {
 		struct span value = http_trim(http_take(&cookies, ';'));
 		struct span name = http_trim(http_take(&value, '='));
 		value = http_trim(value);
 		if (!span_is(name, "JSESSIONID") || value.length == 0 ||
-		    value.length > MOST)
+		    value.length > VALUE)
 			continue;
 		size_t i = 0;
 		while (i < value.length && value.data[i] > ' ' && value.data[i] < 0x7f &&
@@ -118,9 +122,9 @@ answer(uint32_t conn, unsigned status, const char *type, const struct text *fiel
 	web_answer(conn, &a);
 }
 
-/* Without header fields of its own. */
+/* Answers with plain text and without further header fields. */
 static void
-answer_plainly(uint32_t conn, unsigned status, const char *body)
+answer_text(uint32_t conn, unsigned status, const char *body)
 {
 	char none[1];
 	struct text fields;
@@ -132,18 +136,18 @@ answer_plainly(uint32_t conn, unsigned status, const char *body)
 static void
 not_found(uint32_t conn)
 {
-	answer_plainly(conn, 404, "Not Found");
+	answer_text(conn, 404, "Not Found");
 }
 
-/* What no service has. */
+/* Answers a request that is for no service, or for no URL of one. */
 static void
-serve_elsewhere(uint32_t conn, const struct http_request *r)
+answer_unmatched(uint32_t conn, const struct http_request *r)
 {
-	if (server.limits.elsewhere == NULL || !server.limits.elsewhere(conn, r))
+	if (sockjs.limits.unmatched == NULL || !sockjs.limits.unmatched(conn, r))
 		not_found(conn);
 }
 
-/* The fields of answers to scripts; CORS only where a script of another site may ask. */
+/* Puts the header fields of answers to scripts; `cors` if other origins may read them. */
 static void
 put_fields(struct text *t, const struct exchange *x, bool cors)
 {
@@ -161,12 +165,12 @@ answer_options(const struct exchange *x, const char *methods)
 
 	text_init(&fields, data, sizeof data);
 	put_cookie(&fields, x);
-	put_year(&fields);
+	put_caching(&fields);
 	put_cors(&fields, x->r);
 	text_string(&fields, "Access-Control-Allow-Methods: ");
 	text_string(&fields, methods);
 	text_string(&fields, "\r\nAccess-Control-Max-Age: ");
-	text_number(&fields, YEAR);
+	text_number(&fields, YEAR_S);
 	text_string(&fields, "\r\n");
 	answer(x->conn, 204, NULL, &fields, "");
 }
@@ -181,15 +185,15 @@ answer_info(const struct exchange *x)
 	text_init(&fields, data, sizeof data);
 	put_no_cache(&fields);
 	put_cors(&fields, x->r);
-	server.entropy++;
+	sockjs.entropy++;
 	text_init(&t, json, sizeof json);
 	text_string(&t, "{\"websocket\":");
 	text_string(&t, x->service->no_websocket ? "false" : "true");
 	text_string(&t, ",\"origins\":[\"*:*\"],\"cookie_needed\":");
 	text_string(&t, x->service->cookie ? "true" : "false");
 	text_string(&t, ",\"entropy\":");
-	text_number(&t, text_hash(server.limits.session.key, &server.entropy,
-				  sizeof server.entropy));
+	text_number(&t, text_hash(sockjs.limits.session.key, &sockjs.entropy,
+				  sizeof sockjs.entropy));
 	text_char(&t, '}');
 	text_char(&t, '\0');
 	answer(x->conn, 200, type, &fields, json);
@@ -211,10 +215,10 @@ answer_iframe(const struct exchange *x)
 		    "  <meta http-equiv=\"Content-Type\" content=\"text/html; "
 		    "charset=UTF-8\" />\n"
 		    "  <script src=\"");
-	text_string(&page, server.limits.script);
-	if (server.limits.integrity != NULL) {
+	text_string(&page, sockjs.limits.script);
+	if (sockjs.limits.integrity != NULL) {
 		text_string(&page, "\" integrity=\"");
-		text_string(&page, server.limits.integrity);
+		text_string(&page, sockjs.limits.integrity);
 		text_string(&page, "\" crossorigin=\"anonymous");
 	}
 	text_string(
@@ -235,7 +239,7 @@ answer_iframe(const struct exchange *x)
 	text_hex(&tag, text_hash(key, page.data, page.length), 8);
 	text_char(&tag, '"');
 	text_init(&fields, data, sizeof data);
-	put_year(&fields);
+	put_caching(&fields);
 	put_field(&fields, "ETag", (struct span){ tag.data, tag.length });
 	text_char(&tag, '\0');
 	text_char(&page, '\0');
@@ -245,34 +249,35 @@ answer_iframe(const struct exchange *x)
 		answer(x->conn, 200, "text/html; charset=UTF-8", &fields, html);
 }
 
-/* Reads the name of a callback from the query; NULL, or what is wrong with it. */
+/* Reads the callback's name from the query.  Returns NULL, or the text of an error. */
 static const char *
-read_callback(struct span query, struct receiver *to)
+read_callback(struct span query, struct receiver *receiver)
 {
 	struct span name = http_parameter(query, "c");
-	char plain_name[3 * SOCKJS_FRAME_CALLBACK];
+	char decoded[3 * SOCKJS_FRAME_CALLBACK];
 
 	if (name.length == 0)
 		name = http_parameter(query, "callback");
 	if (name.length == 0)
 		return "\"callback\" parameter required";
-	if (name.length > sizeof plain_name)
+	if (name.length > sizeof decoded)
 		return "invalid \"callback\" parameter";
-	size_t length = http_unescape(name, plain_name, true);
+	size_t length = http_unescape(name, decoded, true);
 	if (length > SOCKJS_FRAME_CALLBACK)
 		return "invalid \"callback\" parameter";
 	for (size_t i = 0; i < length; i++)
-		if (plain_name[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
-						    "klmnopqrstuvwxyz0123456789-_.",
-						    plain_name[i]) == NULL)
+		if (decoded[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
+						 "klmnopqrstuvwxyz0123456789-_.",
+						 decoded[i]) == NULL)
 			return "invalid \"callback\" parameter";
-	memcpy(to->callback, plain_name, length);
-	to->callback_length = length;
+	memcpy(receiver->callback, decoded, length);
+	receiver->callback_length = length;
 	return NULL;
 }
 
+/* Answers a receiver: a response that carries frames. */
 static void
-receive(const struct exchange *x, enum transport transport)
+serve_receiver(const struct exchange *x, enum transport transport)
 {
 	bool with_callback =
 	    transport == TRANSPORT_HTMLFILE || transport == TRANSPORT_JSONP;
@@ -301,7 +306,10 @@ receive(const struct exchange *x, enum transport transport)
 		answer(x->conn, 503, plain, &fields, "Too many sessions");
 }
 
-/* The payload of a form is its field `d`; of text it is the body itself. */
+/*
+ * Finds the payload of a jsonp_send: the field `d` of a form, which is decoded in place,
+ * or the whole body if that is text.  Returns false for other types, or without `d`.
+ */
 static bool
 read_form(const struct exchange *x, struct span *payload)
 {
@@ -314,12 +322,11 @@ read_form(const struct exchange *x, struct span *payload)
 	if (payload->data == NULL ||
 	    !span_is_nocase(type, "application/x-www-form-urlencoded"))
 		return false;
-	/* Unescaped where it lies. */
 	payload->length = http_unescape(*payload, (char *)payload->data, true);
 	return true;
 }
 
-/* Moves the rest of a payload to the end of the body that it is in. */
+/* Moves the rest of a payload to the end of its body, as struct web_handler asks. */
 static void
 keep_rest(struct exchange *x, struct span rest)
 {
@@ -330,28 +337,28 @@ keep_rest(struct exchange *x, struct span rest)
 }
 
 /*
- * Answers a sender: judges the payload first and looks for the session then.  There is no
- * answer while a rest is left.
+ * Delivers a payload and answers its request.  Checks the payload before it looks for the
+ * session.  While a rest is left, there is no answer.
  */
 static void
 accept_payload(struct exchange *x, const struct text *fields, struct span payload,
-	       unsigned good_status, const char *good_body)
+	       unsigned status, const char *body)
 {
 	uint32_t number = receiver_find(x->service, x->id);
-	enum sockjs_payload judged = PAYLOAD_VALID;
+	enum sockjs_payload checked = PAYLOAD_VALID;
 	struct span single = { NULL, 0 }, rest;
 
 	if (payload.length == 0) {
 		answer(x->conn, 500, plain, fields, "Payload expected.");
-	} else if (!x->again && (judged = sockjs_frame_check_payload(
+	} else if (!x->again && (checked = sockjs_frame_check_payload(
 				     (char *)payload.data, payload.length, &single)) ==
 				    PAYLOAD_TOO_MANY) {
 		session_close(number, WS_TOO_BIG, "too many messages");
 		answer(x->conn, 413, plain, fields, "too many messages");
-	} else if (judged != PAYLOAD_VALID) {
+	} else if (checked != PAYLOAD_VALID) {
 		answer(x->conn, 500, plain, fields,
-		       judged == PAYLOAD_BROKEN ? "Broken JSON encoding."
-						: "Payload expected.");
+		       checked == PAYLOAD_BROKEN ? "Broken JSON encoding."
+						 : "Payload expected.");
 	} else if (number == 0) {
 		answer(x->conn, 404, plain, fields, "Not Found");
 	} else if (!session_receive(number, x->conn, payload, single, &rest)) {
@@ -359,12 +366,13 @@ accept_payload(struct exchange *x, const struct text *fields, struct span payloa
 	} else if (rest.length > 0) {
 		keep_rest(x, rest);
 	} else {
-		answer(x->conn, good_status, plain, fields, good_body);
+		answer(x->conn, status, plain, fields, body);
 	}
 }
 
+/* Answers a sender: a request that carries a payload. */
 static void
-send(struct exchange *x, bool jsonp)
+serve_sender(struct exchange *x, bool jsonp)
 {
 	uint32_t number = receiver_find(x->service, x->id);
 	struct span payload = x->body;
@@ -387,21 +395,21 @@ send(struct exchange *x, bool jsonp)
 static void
 open_socket(const struct exchange *x, bool framed)
 {
-	size_t most = framed ? session_payload(&server.limits.session)
-			     : server.limits.session.message;
+	size_t limit = framed ? session_payload(&sockjs.limits.session)
+			      : sockjs.limits.session.message;
 
 	if (x->service->no_websocket)
 		not_found(x->conn);
-	else if (web_upgrade(x->conn, x->r, !framed && x->service->binary, most))
+	else if (web_upgrade(x->conn, x->r, !framed && x->service->binary, limit))
 		session_open_socket(x->service, x->conn, framed);
 }
 
-/* An endpoint of a session, and the methods that it has. */
+/* The endpoints of a session, with their method. */
 static const struct endpoint {
 	const char *name;
 	enum http_method method;
-	bool options;
-	enum transport transport; /* of a receiver */
+	bool options;		  /* it also has OPTIONS (CORS) */
+	enum transport transport; /* of a WebSocket or receiver */
 } endpoints[] = {
 	{ "websocket", HTTP_GET, false, TRANSPORT_WEBSOCKET },
 	{ "xhr", HTTP_POST, true, TRANSPORT_XHR },
@@ -422,7 +430,7 @@ find_endpoint(struct span name)
 	return NULL;
 }
 
-/* SERVER and SESSION: anything but nothing, without a dot. */
+/* SERVER and SESSION are not empty, and have no dot. */
 static bool
 is_id(struct span id)
 {
@@ -430,7 +438,7 @@ is_id(struct span id)
 	       memchr(id.data, '.', id.length) == NULL;
 }
 
-/* /SERVER/SESSION/ENDPOINT */
+/* Serves /SERVER/SESSION/ENDPOINT. */
 static void
 serve_session(struct exchange *x, struct span path)
 {
@@ -441,7 +449,7 @@ serve_session(struct exchange *x, struct span path)
 
 	if (e == NULL || host.length == 0 ||
 	    memchr(host.data, '.', host.length) != NULL || !is_id(x->id))
-		serve_elsewhere(x->conn, x->r);
+		answer_unmatched(x->conn, x->r);
 	else if (e->transport == TRANSPORT_WEBSOCKET && e->method == HTTP_GET)
 		open_socket(x, true);
 	else if (e->options && x->r->method == HTTP_OPTIONS)
@@ -451,14 +459,14 @@ serve_session(struct exchange *x, struct span path)
 					 : e->method == HTTP_GET ? "GET"
 								 : "POST");
 	else if (span_is(path, "xhr_send") || span_is(path, "jsonp_send"))
-		send(x, span_is(path, "jsonp_send"));
+		serve_sender(x, span_is(path, "jsonp_send"));
 	else if (x->body.data == NULL)
-		answer_plainly(x->conn, 413, "Content Too Large");
+		answer_text(x->conn, 413, "Content Too Large");
 	else
-		receive(x, e->transport);
+		serve_receiver(x, e->transport);
 }
 
-/* iframe, any run of these characters, .html */
+/* True for /iframe*.html, where * is any run of digits, a to z, and "-._". */
 static bool
 is_iframe(struct span path)
 {
@@ -475,7 +483,7 @@ is_iframe(struct span path)
 	return true;
 }
 
-/* What lies below the prefix; nothing is cleaned up but one slash at the end. */
+/* Serves a path below the prefix.  Ignores one slash at its end, and decodes nothing. */
 static void
 serve(struct exchange *x, struct span path)
 {
@@ -484,11 +492,11 @@ serve(struct exchange *x, struct span path)
 
 	if (path.length > 0 && path.data[path.length - 1] == '/')
 		path.length--;
-	if (root || (*server.limits.script != '\0' && is_iframe(path))) {
+	if (root || (*sockjs.limits.script != '\0' && is_iframe(path))) {
 		if (method != HTTP_GET)
 			web_not_allowed(x->conn, "GET");
 		else if (root)
-			answer_plainly(x->conn, 200, "Welcome to SockJS!\n");
+			answer_text(x->conn, 200, "Welcome to SockJS!\n");
 		else
 			answer_iframe(x);
 	} else if (span_is(path, "/info")) {
@@ -505,14 +513,15 @@ serve(struct exchange *x, struct span path)
 	}
 }
 
+/* Returns the service with the longest matching prefix; `rest` is the path below it. */
 static const struct service *
 find_service(struct span path, struct span *rest)
 {
 	const struct service *best = NULL;
 	size_t longest = 0;
 
-	for (size_t i = 0; i < server.service_count; i++) {
-		const struct service *s = &server.services[i];
+	for (size_t i = 0; i < sockjs.service_count; i++) {
+		const struct service *s = &sockjs.services[i];
 		size_t length = strlen(s->prefix);
 		if ((best == NULL || length > longest) && path.length >= length &&
 		    memcmp(path.data, s->prefix, length) == 0 &&
@@ -526,10 +535,11 @@ find_service(struct span path, struct span *rest)
 	return best;
 }
 
+/* True if a request has no Origin (RFC 6454) or an allowed one. */
 static bool
-is_welcome(struct span origin)
+origin_allowed(struct span origin)
 {
-	const char *const *o = server.limits.origins;
+	const char *const *o = sockjs.limits.origins;
 
 	if (origin.data == NULL || *o == NULL)
 		return true;
@@ -539,25 +549,25 @@ is_welcome(struct span origin)
 }
 
 /*
- * Puts the path of a request, without the id of a session: the one who knows it can take
- * the session over, so only its hash is logged below level trace.
+ * Puts the path of a request.  Below level trace it has the hash of a session's id in its
+ * place, because the id is enough to take a session over.
  */
 static void
 put_path(struct text *t, struct span path, struct span below)
 {
-	enum { MOST = 100 }; /* bytes of either part */
+	enum { PART = 100 }; /* bytes of either part, at most */
 
 	http_take(&below, '/');
 	http_take(&below, '/');
 	struct span id = http_take(&below, '/');
 	if (below.length == 0 || id.length == 0 || log_wants(LEVEL_TRACE)) {
-		text_escaped(t, path.data, path.length, MOST);
+		text_escaped(t, path.data, path.length, PART);
 		return;
 	}
-	text_escaped(t, path.data, (size_t)(id.data - path.data), MOST);
-	text_hashed(t, server.limits.session.key, id);
+	text_escaped(t, path.data, (size_t)(id.data - path.data), PART);
+	text_hashed(t, sockjs.limits.session.key, id);
 	text_char(t, '/');
-	text_escaped(t, below.data, below.length, MOST);
+	text_escaped(t, below.data, below.length, PART);
 }
 
 static void
@@ -577,9 +587,9 @@ wants(const struct http_request *r)
 {
 	struct span rest;
 
-	if (find_service(r->path, &rest) == NULL || !is_welcome(r->origin))
+	if (find_service(r->path, &rest) == NULL || !origin_allowed(r->origin))
 		return 0;
-	return session_payload(&server.limits.session);
+	return session_payload(&sockjs.limits.session);
 }
 
 static size_t
@@ -591,12 +601,12 @@ request(uint32_t conn, const struct http_request *r, struct span body, bool agai
 	x.service = find_service(r->path, &rest);
 	if (!again)
 		log_request(conn, r, rest);
-	if (!is_welcome(r->origin))
-		answer_plainly(conn, 403, "Origin not allowed");
+	if (!origin_allowed(r->origin))
+		answer_text(conn, 403, "Origin not allowed");
 	else if (x.service != NULL)
 		serve(&x, rest);
 	else
-		serve_elsewhere(conn, r);
+		answer_unmatched(conn, r);
 	return x.rest;
 }
 
@@ -620,9 +630,9 @@ sockjs_place(struct memory *m, const struct sockjs_limits *limits,
 					limits->session.message,
 					limits->session.heartbeat, limits->handshake };
 
-	server.limits = *limits;
-	server.services = services;
-	server.service_count = count;
+	sockjs.limits = *limits;
+	sockjs.services = services;
+	sockjs.service_count = count;
 	web_place(m, &web, &web_handler);
 	session_place(m, &limits->session);
 }

@@ -469,7 +469,7 @@ map_memory(void)
 		.script = conf.sockjs,
 		.integrity =
 		    strcmp(conf.sockjs, CONF_SOCKJS) == 0 ? CONF_SOCKJS_HASH : NULL,
-		.elsewhere = serve_elsewhere,
+		.unmatched = serve_elsewhere,
 	};
 	struct signaller_limits signaller = {
 		.sessions = session_most(&sockjs.session),

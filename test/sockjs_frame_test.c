@@ -9,10 +9,10 @@ static const enum transport transports[] = {
 	TRANSPORT_EVENTSOURCE, TRANSPORT_HTMLFILE, TRANSPORT_JSONP,
 };
 
-/* A callback's name of the greatest length. */
+/* A callback's name of SOCKJS_FRAME_CALLBACK bytes. */
 static const char longest[] = "_jp.abcdefghijklmnopqrstuvwxyz-0";
 
-/* A character as UTF-8, surrogates in the same manner; returns its length. */
+/* Encodes a character as UTF-8, or a surrogate as WTF-8.  Returns the length. */
 static size_t
 encode(uint32_t c, char *out)
 {
@@ -38,7 +38,7 @@ encode(uint32_t c, char *out)
 	return 4;
 }
 
-/* What must be written as \u and four digits, if there is no shorter escape. */
+/* True for characters that need an escape: \u and four digits, or a shorter one. */
 static bool
 must_be_escaped(uint32_t c)
 {
@@ -53,7 +53,7 @@ must_be_escaped(uint32_t c)
 	return false;
 }
 
-/* A character as a message shows it; returns its length. */
+/* Quotes a character as a message contains it.  Returns the length. */
 static size_t
 quote(uint32_t c, char out[13])
 {
@@ -75,7 +75,8 @@ quote(uint32_t c, char out[13])
 	return encode(c, out);
 }
 
-/* Asserts how a text of these characters is quoted, and that it can be read back. */
+/* Asserts how a message of these characters is quoted, and that a JSON reader restores
+ * it. */
 static void
 assert_quoted(const uint32_t *characters, size_t count)
 {
@@ -107,7 +108,7 @@ assert_quoted(const uint32_t *characters, size_t count)
 	assert_memory_equal(back, message, length);
 }
 
-/* Alone, between others, beside its like. */
+/* Asserts it alone, between other characters, and next to itself. */
 static void
 assert_quoted_anywhere(uint32_t c)
 {
@@ -117,7 +118,7 @@ assert_quoted_anywhere(uint32_t c)
 	assert_quoted(&c, 1);
 	for (size_t i = 0; i < COUNT(cases); i++)
 		assert_quoted(cases[i], i < 3 ? 3 : 2);
-	/* A surrogate beside another would be a pair, which is another text. */
+	/* Two surrogates may be a pair, which is a different text. */
 	if (c < 0xd800 || c > 0xdfff)
 		assert_quoted((uint32_t[]){ c, c, c }, 3);
 }
@@ -186,7 +187,7 @@ known_messages_are_quoted_to_the_byte(void **state)
 	}
 }
 
-/* None of ours ends so, but whatever it becomes, it comes from its own bytes. */
+/* The server has no such message; only its bytes may determine the output. */
 static void
 a_message_cut_off_within_a_character_is_read_to_its_end_only(void **state)
 {
@@ -330,7 +331,7 @@ an_xhr_stream_begins_with_a_line_of_2048_heartbeats(void **state)
 	free(room);
 }
 
-/* Its twelve lines for this callback; returns their length. */
+/* Writes the page's twelve lines for this callback.  Returns their length. */
 static size_t
 page(char *out, size_t size, const char *callback)
 {
@@ -382,7 +383,7 @@ an_htmlfile_begins_with_a_page_of_more_than_1024_bytes(void **state)
 	}
 }
 
-/* As where a response's head stands in front of it. */
+/* The text already holds something, as a response's head. */
 static void
 a_prelude_does_not_depend_on_what_stands_before_it(void **state)
 {
@@ -463,7 +464,7 @@ each_transport_wraps_a_frame_in_its_own_way(void **state)
 	}
 }
 
-/* What stands before a frame with the callback cb, and what behind it. */
+/* The bytes before and after a frame, for the callback cb. */
 static const char *const around[][2] = {
 	[TRANSPORT_WEBSOCKET] = { "", "" },
 	[TRANSPORT_XHR] = { "", "\n" },
@@ -473,7 +474,7 @@ static const char *const around[][2] = {
 	[TRANSPORT_JSONP] = { "/**/cb(\"", "\");\r\n" },
 };
 
-/* Wraps a frame; returns what stands between the transport's own bytes. */
+/* Wraps a frame.  Returns the part between the bytes that `around` has. */
 static struct span
 wrap(enum transport transport, struct span frame, char *room, size_t size)
 {
@@ -493,7 +494,7 @@ wrap(enum transport transport, struct span frame, char *room, size_t size)
 			      t.length - before.length - behind.length };
 }
 
-/* What a byte of a frame becomes, if not itself. */
+/* The bytes that replace a byte of a frame, for each transport. */
 static const char *
 changed(enum transport transport, int byte)
 {
@@ -530,7 +531,7 @@ a_wrapping_changes_only_the_bytes_it_must(void **state)
 		}
 }
 
-/* A frame of one message of 16 characters from this one on, but for surrogates. */
+/* Puts a frame with a message of 16 characters from `first` on, without surrogates. */
 static void
 put_messages(struct text *t, uint32_t first)
 {
@@ -565,7 +566,7 @@ a_quoted_frame_is_a_string_of_json_that_gives_it_back(void **state)
 				 sizeof room);
 			if (quoting[i] == TRANSPORT_HTMLFILE)
 				assert_null(memchr(seen.data, '<', seen.length));
-			/* With the quotes beside it. */
+			/* Together with its quotes. */
 			json_init(&j, room + (seen.data - room) - 1, seen.length + 2);
 			assert_true(json_value(&j, &value) && json_finish(&j));
 			assert_int_equal(
@@ -595,7 +596,7 @@ an_event_is_one_line_that_gives_its_frame_back(void **state)
 	}
 }
 
-/* The length of a frame of one message, as the transport sends it. */
+/* Returns the length of a frame with one message, as its transport wraps it. */
 static size_t
 wrapped_length(enum transport transport, const char *message, size_t length)
 {
@@ -613,7 +614,7 @@ wrapped_length(enum transport transport, const char *message, size_t length)
 	return wrapped.length;
 }
 
-/* Asserts the bound for a message of one character over and over. */
+/* Asserts the bound for a message of one character, repeated. */
 static void
 assert_bounded(const char *character, size_t length, size_t times)
 {
@@ -663,7 +664,7 @@ a_message_of_one_character_repeated_grows_within_the_bound(void **state)
 	}
 }
 
-/* It is the quoted escape that reaches it: there is no slack in the factor. */
+/* A quoted escape reaches SOCKJS_FRAME_GROWTH: a lower factor would not do. */
 static void
 a_control_character_grows_by_just_the_factor(void **state)
 {
@@ -705,7 +706,7 @@ a_close_frame_grows_within_the_bound(void **state)
 			}
 }
 
-/* Something put as a transport needs it. */
+/* Puts something for a transport. */
 typedef void putter(struct text *, enum transport);
 
 static void
@@ -736,7 +737,7 @@ put_wrapped(struct text *t, enum transport transport)
 	sockjs_frame_put(t, transport, span("cb"), span("a[\"<%\\n\\\"\xc3\xa4\",\"\"]"));
 }
 
-/* Puts it where there is room for each number of bytes up to all of it. */
+/* Puts it into texts of every size up to its length. */
 static void
 assert_overflows(putter *put, enum transport transport)
 {
@@ -770,7 +771,7 @@ what_does_not_fit_overflows_and_is_not_written(void **state)
 			assert_overflows(putters[i], transports[k]);
 }
 
-/* A queue of messages: bytes that no, some or all transports have to wrap. */
+/* Messages with bytes that no, some or all transports wrap. */
 static const char *const queued[] = {
 	"plain",
 	"%%%%%%%%",
@@ -783,7 +784,7 @@ static const char *const queued[] = {
 	"last"
 };
 
-/* Puts them as an `a` frame without its bracket; ends[i] is where message i ends. */
+/* Puts them as an `a` frame without its final bracket.  Message i ends at ends[i]. */
 static void
 put_queue(struct text *t, size_t ends[COUNT(queued)])
 {
@@ -796,7 +797,7 @@ put_queue(struct text *t, size_t ends[COUNT(queued)])
 	}
 }
 
-/* The length of a part of a queue when wrapped, without what goes around it. */
+/* Returns the wrapped length of the queue's first bytes, without the transport's own. */
 static size_t
 wrapped_part(enum transport transport, struct span queue, size_t length)
 {

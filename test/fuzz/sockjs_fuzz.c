@@ -1,7 +1,7 @@
 /*
- * SockJS: the way of messages from a request's body to the frames of every transport,
- * which a client must read as they were sent.  The first byte tells a form, whose field
- * `d` it is, from a body that is the payload itself.
+ * SockJS: decodes a request's body, and puts its messages into frames of every transport.
+ * A client must read them unchanged.  First byte `d`: the body is a form, with the
+ * payload in its field `d`; any other: the body is the payload.
  */
 #include "fuzz.h"
 #include "http.h"
@@ -10,7 +10,7 @@
 
 static const struct span callback = { "parent.jp", 9 };
 
-/* What a script's string of a frame says. */
+/* Decodes a frame that is a string of a script. */
 static size_t
 unquote(char *text, size_t length)
 {
@@ -22,7 +22,7 @@ unquote(char *text, size_t length)
 	return (size_t)n;
 }
 
-/* Takes this off the front of a text. */
+/* Checks the text's first bytes, and cuts them off. */
 static void
 take(struct span *text, const char *expected)
 {
@@ -33,7 +33,7 @@ take(struct span *text, const char *expected)
 	text->length -= length;
 }
 
-/* And off its end. */
+/* Checks the text's last bytes, and cuts them off. */
 static void
 take_end(struct span *text, const char *expected)
 {
@@ -44,7 +44,7 @@ take_end(struct span *text, const char *expected)
 	CHECK(memcmp(text->data + text->length, expected, length) == 0);
 }
 
-/* What a client takes for the frame. */
+/* Unwraps a frame as a client does. */
 static struct span
 unwrap(enum transport transport, char *text, size_t length)
 {
@@ -81,12 +81,12 @@ unwrap(enum transport transport, char *text, size_t length)
 	return s;
 }
 
-/* A frame that goes out and comes in by each transport. */
+/* Wraps and unwraps a frame for each transport. */
 static void
 check_transports(struct span frame, size_t message)
 {
 	for (enum transport i = TRANSPORT_WEBSOCKET; i <= TRANSPORT_JSONP; i++) {
-		/* As large as a block may have to be for it. */
+		/* The bound that the size of a block relies on. */
 		size_t size = message * SOCKJS_FRAME_GROWTH + SOCKJS_FRAME_OVERHEAD;
 		struct text t;
 		text_init(&t, malloc(size), size);
@@ -175,7 +175,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		json_init(&j, t.data, t.length);
 		CHECK(json_enter(&j, '['));
 		for (; json_element(&j, &value, &end); count++) {
-			/* Unescaped where it stands, which the reading has passed. */
+			/* In place: the parser has passed it. */
 			struct span contents = json_contents(value);
 			long n = json_unescape(contents, (char *)contents.data,
 					       contents.length, true);
