@@ -160,7 +160,8 @@ free(void *memory)
 }
 
 int
-ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+      const sigset_t *mask)
 {
 	resolve_all();
 	if (!armed)
