@@ -1,26 +1,31 @@
-# videre: see README.md.  What can be set: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), TLS,
-# BEARSSL (its source tree, built there if it is not yet; else the compiler's own libbearssl.a).
+# videre: see README.md.  Each variable that is set with ?= can be set in the environment or on the
+# command line: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), CPPFLAGS, TLS, BEARSSL (its
+# source tree, built there if it is not yet; else the compiler's own libbearssl.a), DESTDIR, PREFIX.
 
 VERSION = 0.1.0
-CROSS_COMPILE =
+CROSS_COMPILE ?=
+# `CC ?=` would have no effect: make has a CC of its own.
+ifeq ($(origin CC),default)
 CC = $(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,cc)
-CFLAGS = -O2 -g $(if $(CROSS_COMPILE),,$(HARDENED))
-LDFLAGS = $(if $(CROSS_COMPILE),,$(HARDENED_LINK))
+endif
+CPPFLAGS ?=
+CFLAGS ?= -O2 -g $(if $(CROSS_COMPILE),,$(HARDENED))
+LDFLAGS ?= $(if $(CROSS_COMPILE),,$(HARDENED_LINK))
 # A defect is to end the program rather than to be of use to somebody.  Not every cross compiler
 # has all of it; those who have one say themselves what it can.
 HARDENED = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
 HARDENED_LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
-BEARSSL =
+BEARSSL ?=
 # 0 leaves TLS out.
-TLS = 1
-# Where `make install` puts it, below DESTDIR.
-DESTDIR =
-PREFIX = /usr/local
+TLS ?= 1
+# `make install` writes below $(DESTDIR)$(PREFIX).
+DESTDIR ?=
+PREFIX ?= /usr/local
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. -I$(B) \
-	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CFLAGS)
+	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CPPFLAGS) $(CFLAGS)
 LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0

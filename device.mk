@@ -85,7 +85,7 @@ MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-opti
 	--target=$(MUSL_$*) CC=$(CC_$*)-gcc CROSS_COMPILE=$(CC_$*)- \
 	CFLAGS='$(SMALL) $(FLAGS_$*) -w' LIBCC=-lgcc
 DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchain/$*/bearssl \
-	LDFLAGS='$(LINK)' \
+	CPPFLAGS= LDFLAGS='$(LINK)' \
 	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
 
 # The start of a static PIE does not know packed relocations in this musl yet.

@@ -5,15 +5,16 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { environment } from './make.mjs';
 import { scratch, test } from './server.mjs';
 
 const execute = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /* As a packager's shell would run it, with a umask that must not matter; a compiler would fail. */
-const { MAKEFLAGS, MAKELEVEL, MFLAGS, ...env } = process.env;
-const make = (...args) => execute('sh', ['-c', 'umask 077; exec make --silent "$@"', 'make',
-	'CC=false', ...args], { cwd: root, env });
+const makeWith = (env, ...args) => execute('sh', ['-c', 'umask 077; exec make --silent "$@"', 'make',
+	'CC=false', ...args], { cwd: root, env: { ...environment, ...env } });
+const make = (...args) => makeWith({}, ...args);
 
 /* Every file there, or directory, with its mode. */
 async function tree(directory) {
@@ -48,6 +49,27 @@ for (const [where, args, prefix] of [['/usr/local', [], 'usr/local'], ['any PREF
 		const { stdout } = await execute(path.join(destination, prefix, 'sbin/videre'), ['-V']);
 		assert.match(stdout, /^videre /);
 	});
+
+/*
+ * Where DESTDIR or PREFIX is not read from the environment, the files still arrive below the scratch
+ * directory, because the other variable leads there.
+ */
+test('DESTDIR and PREFIX can stand in the environment', async t => {
+	const destination = await scratch(t);
+	const prefix = path.join(destination, 'prefix');
+	const below = path.join(destination, 'DESTDIR', prefix);
+	const PREFIX = `PREFIX=${prefix}`, DESTDIR = path.join(destination, 'DESTDIR');
+	await makeWith({ DESTDIR }, 'install', PREFIX);
+	assert.deepEqual(await tree(below), [...DIRECTORIES, ...INSTALLED].sort());
+	assert.deepEqual(await readdir(destination), ['DESTDIR']);
+	await makeWith({ DESTDIR }, 'uninstall', PREFIX);
+	assert(!(await tree(below)).some(name => name.startsWith('sbin/')), 'uninstalled');
+
+	await makeWith({ PREFIX: '/opt/v' }, 'install', `DESTDIR=${DESTDIR}`);
+	assert.deepEqual(await tree(path.join(DESTDIR, 'opt/v')), [...DIRECTORIES, ...INSTALLED].sort());
+	await makeWith({ DESTDIR: path.join(destination, 'both'), PREFIX: '/opt/v' }, 'install', `DESTDIR=${DESTDIR}`);
+	assert.deepEqual(await readdir(destination), ['DESTDIR'], 'the command line overrides the environment');
+});
 
 test('what is uninstalled leaves everything else', async t => {
 	const destination = await scratch(t);

@@ -7,6 +7,7 @@ import { test as nodeTest } from 'node:test';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
 import { gather } from '../client.mjs';
+import { environment } from '../make.mjs';
 import { scratch, serve } from '../server.mjs';
 import { emulate, root, targets } from './targets.mjs';
 
@@ -14,8 +15,7 @@ const execute = promisify(execFile);
 const test = (name, body) => nodeTest(name, { timeout: 300_000 }, body);
 
 /* As a user's shell would run it: nothing that this make was told goes on. */
-const { MAKEFLAGS, MAKELEVEL, MFLAGS, ...env } = process.env;
-const make = (cwd, ...args) => execute('make', ['--silent', ...args], { cwd, env });
+const make = (cwd, ...args) => execute('make', ['--silent', ...args], { cwd, env: environment });
 
 /* What git has of the project, somewhere else. */
 async function copy(t) {
@@ -177,7 +177,7 @@ test('an image has all that it needs, and answers as nobody', async t => {
 	let user, program;
 	for (const [, step, what] of steps) {
 		if (step === 'RUN' && what !== './deps.sh') {
-			await execute('sh', ['-c', what], { cwd: there, env });
+			await execute('sh', ['-c', what], { cwd: there, env: environment });
 		} else if (step.startsWith('COPY')) {
 			const [from, to] = what.split(' ');
 			await cp(from.replace('/build', there), path.join(image, to));
