@@ -34,7 +34,6 @@ TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
 FILES = text json http ws memory entropy rate source rooms packet logfile log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web sockjs_frame session_table receiver session sockjs signaller page status
 UNITS = text json http ws memory rate source rooms packet log conf cert guard sockjs_frame signaller share
-HEADERS = $(filter-out notls.h,$(FILES:%=%.h)) cert.h selfsign.h guard.h tls.h test/unit.h $(FUZZ_HEADERS)
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
@@ -66,9 +65,19 @@ $(B)/share_test: $(addprefix $(B)/,$(addsuffix .o,test/share_test share memory))
 $(B)/%_test: $(B)/test/%_test.o $(FILES:%=$(B)/%.o) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/%.o: %.c $(HEADERS) Makefile device.mk
+# -MMD writes which headers an object includes, -MP keeps a removed header from stopping make.
+$(B)/%.o: %.c $(B)/settings Makefile device.mk
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(wildcard $(addprefix $(B)/,*.d test/*.d test/fuzz/*.d))
+
+# The settings of the last build: others rebuild everything.  `make install` alone does not compare
+# them, because packagers name the compiler and its flags only to the `make` that comes before it.
+$(B)/settings: export SETTINGS := $(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIBS)
+$(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$SETTINGS" | cmp -s - $@ || printf '%s\n' "$$SETTINGS" >$@
 
 # The page, packed into an array for page.c, with its tag, and the hashes of its script and style, which
 # are what lies between two lines of their own.
@@ -93,7 +102,7 @@ $(B)/page.o: $(B)/page_data.h
 run: videre
 	./videre
 
-# What was built with the same settings; a configuration is there to be copied, and none is overwritten.
+# Installs what was built, or builds it first.  A configuration is there to be copied, and none is overwritten.
 
 TO = $(DESTDIR)$(PREFIX)
 
@@ -146,7 +155,6 @@ soak: sanitized
 
 FUZZ_SECONDS = 60
 FUZZ = cert conf http packet server sockjs tls ws
-FUZZ_HEADERS = $(addprefix test/fuzz/,fuzz.h network.h state.h)
 # Without a look at each comparison they run twice as fast, and find what they find sooner.
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
 	-fno-sanitize-coverage=trace-cmp
@@ -170,8 +178,6 @@ $(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
 
 # Keys and signatures that take no time.
 $(B)/tls_fuzz: FUZZ_WRAPPED += br_ec_get_default br_ecdsa_sign_asn1_get_default
-
-$(B)/test/fuzz/server_fuzz.o $(B)/test/fuzz/tls_fuzz.o: videre.c
 
 # Measuring: videre beside its peers, and the instructions that a packet costs.
 
