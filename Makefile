@@ -37,7 +37,7 @@ UNITS = text json http ws memory rate source rooms packet log conf cert guard so
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
-all: videre
+all: videre ## builds videre, optimised, with debug information
 
 videre: $(B)/videre
 	cp $(B)/videre $@
@@ -99,20 +99,25 @@ $(B)/page_data.h: $(B)/index.html.gz Makefile
 
 $(B)/page.o: $(B)/page_data.h
 
-run: videre
+# The text behind ## in a rule is what `make help` prints.
+help: ## lists these targets
+	@sed -n 's/^\([a-z-]*\):.* ## /\1 /p' Makefile device.mk | while read -r target text; do \
+		printf '%-13s %s\n' "$$target" "$$text"; done
+
+run: videre ## builds and starts videre with conf.json
 	./videre
 
 # Installs what was built, or builds it first.  A configuration is there to be copied, and none is overwritten.
 
 TO = $(DESTDIR)$(PREFIX)
 
-install: $(B)/videre
+install: $(B)/videre ## installs below $(DESTDIR)$(PREFIX)
 	install -d $(TO)/sbin $(TO)/share/man/man8 $(TO)/share/doc/videre
 	install -m 755 $(B)/videre $(TO)/sbin
 	install -m 644 videre.8 $(TO)/share/man/man8
 	install -m 644 README.md SECURITY.md LICENSE conf.json $(TO)/share/doc/videre
 
-uninstall:
+uninstall: ## removes what install has installed
 	rm -f $(TO)/sbin/videre $(TO)/share/man/man8/videre.8
 	rm -rf $(TO)/share/doc/videre
 
@@ -124,16 +129,36 @@ build/noalloc.so build/forbidden.so build/faults.so build/seed.so: build/%.so: t
 	@mkdir -p build
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
-sanitized:
-	$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
+sanitized: ## builds what most tests run, with the address and undefined behaviour sanitizers
+	+$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
 
-without-tls:
+without-tls: ## builds videre without TLS
 	$(MAKE) --silent TLS=0 B=build/notls build/notls/videre
 
-unit-test: sanitized
-	@for unit in $(UNITS); do build/san/$${unit}_test || exit 1; done
+debug: ## builds build/debug/videre for a debugger, not optimised
+	$(MAKE) --silent B=build/debug CFLAGS='-O0 -g3' LDFLAGS= build/debug/videre
 
-test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so
+unit-test: sanitized ## runs the unit tests; UNITS="json ws" runs two of them
+	@for unit in $(UNITS); do \
+		build/san/$${unit}_test >build/san/$$unit.log 2>&1 || { cat build/san/$$unit.log; exit 1; }; \
+		echo "$$unit: $$(tail -n 1 build/san/$$unit.log)"; \
+	done
+
+# The gate before a commit.  The build is the one of .ci/run: a warning is an error.
+CHECKED = signalling websocket
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+check: ## builds, runs unit and signalling tests, checks format and lint, in under a minute
+	@$(MAKE) --silent $(JOBS) -Otarget check-format lint sanitized strict
+	@$(MAKE) --silent $(JOBS) -Otarget unit-test signalling-test
+
+strict: ## builds with gcc, with a warning as an error
+	$(MAKE) --silent B=build/gcc CC=gcc CFLAGS='-O2 -Werror' build/gcc/videre build/gcc/echo
+
+signalling-test: sanitized ## runs the tests of packets and of WebSocket
+	cd test && node --test --test-reporter=dot $(CHECKED:%=%.test.mjs)
+
+test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so ## runs all tests on this machine, in some 6 minutes
 	cd test && node --test *.test.mjs
 	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
@@ -144,16 +169,16 @@ OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
 
 # And while one of five system calls is cut short or fails, which ones after this number.
 OVER_FAULTS = signalling sockjs-signalling tls
-FAULTS_SEED = 1
+FAULTS_SEED ?= 1
 
 # Everything at once, for so many minutes.
-MINUTES = 10
-soak: sanitized
+MINUTES ?= 10
+soak: sanitized ## runs all kinds of clients against one server for MINUTES=10
 	cd test && MINUTES=$(MINUTES) node --test soak.mjs
 
 # Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
 
-FUZZ_SECONDS = 60
+FUZZ_SECONDS ?= 60
 FUZZ = cert conf http packet server sockjs tls ws
 # Without a look at each comparison they run twice as fast, and find what they find sooner.
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
@@ -161,13 +186,13 @@ FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link
 # What test/fuzz/network.c does in place of others.
 FUZZ_WRAPPED = clock_gettime close getrandom open poll ppoll recv send shutdown socket_accept socket_listen
 
-fuzzers:
+fuzzers: ## builds the fuzz targets with clang
 	$(MAKE) --silent B=build/fuzz CC=clang CFLAGS='$(FUZZ_CFLAGS)' $(FUZZ:%=build/fuzz/%_fuzz)
 
-fuzz: fuzzers
+fuzz: fuzzers ## fuzzes each target for FUZZ_SECONDS=60; FUZZ="http ws" fuzzes two of them
 	test/fuzz/run.sh fuzz $(FUZZ_SECONDS) $(FUZZ)
 
-fuzz-replay: fuzzers
+fuzz-replay: fuzzers ## runs the fuzz targets on the committed inputs
 	@test/fuzz/run.sh replay $(FUZZ)
 
 $(B)/server_fuzz $(B)/tls_fuzz: $(B)/%: $(addprefix $(B)/,test/fuzz/%.o $(filter-out memory.o,$(FILES:%=%.o)) test/fuzz/network.o test/fuzz/memory.o)
@@ -193,21 +218,29 @@ build/bench/%: bench/%.c
 	@mkdir -p build/bench
 	$(CC) -std=c11 -O2 -g $(WARNINGS) -o $@ $(filter %.c,$^) $(LIBS_$*)
 
-bench: videre $(BENCH:%=build/bench/%)
+bench: videre $(BENCH:%=build/bench/%) ## measures videre next to its peers, in 10 minutes
 	node bench/run.mjs
 	node bench/report.mjs
 
-instructions: videre build/bench/load
+instructions: videre build/bench/load ## counts the instructions that a relayed packet costs
 	node bench/instructions.mjs
 
-attacks: videre build/bench/flood
+attacks: videre build/bench/flood ## measures how long floods make other clients wait, in 10 minutes
 	node bench/attacks.mjs
 
 # Proofs: see test/proof/proof.h.
-prove:
+prove: ## proves the scanners and decoders with CBMC
 	test/proof/run.sh
 
-lint:
+C_FILES = $(wildcard $(foreach directory,. test test/fuzz test/proof bench,$(directory)/*.[ch]))
+
+format: ## lays out all C files
+	clang-format -i $(C_FILES)
+
+check-format: ## reports C files that `make format` would change
+	@clang-format --dry-run --Werror $(C_FILES)
+
+lint: ## runs cppcheck
 	cppcheck --force --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--suppress=missingIncludeSystem -I. *.c test/echo.c
 
@@ -215,10 +248,11 @@ lint:
 $(LIBBEARSSL):
 	$(MAKE) --silent -C $(BEARSSL) lib CC='$(CC)' AR=$(CROSS_COMPILE)ar CFLAGS='$(CFLAGS)' BUILD=build
 
-clean:
+clean: ## removes everything that was built, except toolchain/
 	rm -rf build dist videre test/echo
 
 include device.mk
 
 .DELETE_ON_ERROR:
-.PHONY: all run install uninstall sanitized without-tls unit-test fuzzers fuzz fuzz-replay test soak bench instructions attacks lint prove clean
+.PHONY: all help run install uninstall sanitized without-tls debug unit-test check strict signalling-test fuzzers fuzz fuzz-replay test soak bench \
+	instructions attacks prove format check-format lint clean

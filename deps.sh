@@ -45,6 +45,7 @@ need_test() {
 	need clang clang
 	need node nodejs
 	need npm npm
+	need clang-format clang-format
 	need cppcheck cppcheck
 	# Where this Debian has it; see fetch_cbmc.
 	! apt-cache show cbmc >/dev/null 2>&1 || need cbmc cbmc

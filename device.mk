@@ -108,7 +108,7 @@ toolchain/%/built: toolchain/source/musl/patched toolchain/%.flags
 	$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
 	touch $@
 
-toolchains: $(TARGETS:%=toolchain/%/built)
+toolchains: $(TARGETS:%=toolchain/%/built) ## builds musl and BearSSL for the devices (after ./deps.sh device)
 
 # The binaries, with and without TLS, with their symbols, for the tests to look at.
 
@@ -148,14 +148,14 @@ dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENS
 	tar -C build/dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar \
 		-cf - $(PACKED) | gzip -9n >$@
 
-dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz)
+dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz) ## packs videre for the devices; TARGETS="mips armel" for two of them
 	cd dist && sha256sum $(^F) >SHA256SUMS
 
 # For the tests: each target with what runs it.
-list-targets:
+list-targets: ## lists the devices, with the compiler and the emulator of each
 	@$(foreach t,$(TARGETS),echo $(t) $(CC_$(t)) $(RUN_$(t));)
 
-device-test: videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
+device-test: videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped) ## runs the tests on emulated devices
 	cd test/device && node --test *.test.mjs
 
 .SECONDARY:

@@ -1,4 +1,4 @@
-/* Which objects `make` compiles again after a change. */
+/* Which objects `make` compiles again after a change, and what `make help` lists. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
@@ -98,4 +98,12 @@ test('make install compares no settings, and compiles a changed file', async t =
 	await touch('rate.c');
 	await assert.rejects(install({ CC: 'false' }), /rate\.o/);
 	assert.deepEqual(await install(), ['rate']);
+});
+
+test('make help lists every target that is not a file', async () => {
+	const rules = await Promise.all(['Makefile', 'device.mk'].map(name => readFile(path.join(root, name), 'utf8')));
+	const phony = rules.flatMap(text => /^\.PHONY: ((?:.*\\\n)*.*)/m.exec(text)[1].match(/[\w-]+/g));
+	const { stdout } = await execute('make', ['help'], { cwd: root, env: environment });
+	const listed = [...stdout.matchAll(/^([\w-]+) +\S.*$/gm)].map(([, name]) => name);
+	assert.deepEqual(listed.sort(), phony.filter(name => name !== 'FORCE').sort());
 });
