@@ -67,12 +67,18 @@ class Proxy {
 		await this.lines.match(/Loading success/, from);
 	}
 
-	/* What HAProxy answers to a command. */
-	async command(text) {
-		const socket = net.connect(path.join(this.dir, 'admin.sock'), () => socket.end(`${text}\n`));
+	/* What HAProxy answers to a command; on a busy machine it may close before it reads one. */
+	async command(text, tries = 5) {
 		const answer = [];
-		for await (const data of socket)
-			answer.push(data);
+		try {
+			const socket = net.connect(path.join(this.dir, 'admin.sock'), () => socket.end(`${text}\n`));
+			for await (const data of socket)
+				answer.push(data);
+		} catch (error) {
+			if (tries === 1 || !['EPIPE', 'ECONNRESET'].includes(error.code))
+				throw error;
+			return this.command(text, tries - 1);
+		}
 		return Buffer.concat(answer).toString();
 	}
 
