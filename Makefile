@@ -32,7 +32,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory entropy rate source rooms packet logfile log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web sockjs_frame session_table receiver session sockjs signaller page status
+FILES = text json http ws memory entropy rate source rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web sockjs_frame session_table receiver session sockjs signaller page status
 UNITS = text json http ws memory rate source rooms packet log conf cert guard sockjs_frame session_table signaller share
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
@@ -55,7 +55,7 @@ $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # With sessions of the test's own.
-$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log logfile))
+$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log lograte logfile))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
 # With connections and a clock of the test's own.

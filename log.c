@@ -1,6 +1,6 @@
 #define _GNU_SOURCE /* SOCK_CLOEXEC and SOCK_NONBLOCK in socket() */
 #include "log.h"
-#include "rate.h"
+#include "lograte.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,20 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * What clients can have logged, in bytes: the burst holds a busy minute, and at the rate
- * of one address a log of the default LogSize reaches back half an hour.  The rate of all
- * is 350 MB a day: flash of 128 MB is erased three times.
- */
-static const struct rate_limit per_address = {
-	.per_second = 1024, .burst = 32000, /* 32 KB */
-};
-static const struct rate_limit in_all = {
-	.per_second = 4096, .burst = 64000, /* 256 KB */
-};
-
 enum {
-	REPORT_MS = 1000, /* between reports of lines that were left out */
 	LINE = 1024,
 	GATHERED = 16 * LINE,
 	SYSLOG_DAEMON = 3 << 3,
@@ -42,112 +29,12 @@ static struct {
 	bool held;    /* nothing is open yet: lines wait */
 	time_t tried; /* when syslog was last looked for */
 	enum log_level line_level;
+	bool charged;	     /* the line in progress, to the rates */
 	size_t line_message; /* where the line goes on behind its time */
 	struct text line;
 	struct text gathered, console;
 	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
 } to;
-
-enum reason { ADDRESS_RATE, COMMON_RATE, SLOW_STORAGE, REASONS };
-
-static struct {
-	bool enabled;
-	uint32_t key[2];
-	struct rate_table addresses;
-	struct rate_bucket common;
-	/* of the line in progress: its address, and the buckets before it was charged */
-	struct rate_bucket *address, address_before, common_before;
-	uint64_t now;	   /* milliseconds, monotonic, at the begin of that line */
-	uint64_t reported; /* when lines were last reported as left out */
-	struct {
-		uint32_t lines;
-		enum log_level level; /* the most severe of them */
-	} left_out[REASONS];
-	char first[64]; /* the first address that exceeded its rate */
-	size_t first_length;
-	bool several;
-} rate;
-
-void
-log_seed(const uint32_t key[2])
-{
-	memcpy(rate.key, key, sizeof rate.key);
-	rate.enabled = true;
-}
-
-static uint64_t
-read_milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void
-leave_out(enum reason reason, enum log_level level)
-{
-	if (rate.left_out[reason].lines++ == 0 || level < rate.left_out[reason].level)
-		rate.left_out[reason].level = level;
-}
-
-static void
-note_address(struct span address)
-{
-	if (rate.left_out[ADDRESS_RATE].lines == 0) {
-		rate.first_length = address.length < sizeof rate.first
-					? address.length
-					: sizeof rate.first;
-		memcpy(rate.first, address.data, rate.first_length);
-		rate.several = false;
-	} else if (!span_same(address, (struct span){ rate.first, rate.first_length })) {
-		rate.several = true;
-	}
-}
-
-/*
- * Charges the longest line, whose length is not known yet; see settle_charge.  False if
- * a rate is exceeded.
- */
-static bool
-charge(enum log_level level, struct span peer)
-{
-	struct span address = peer;
-
-	/* Without the port. */
-	while (address.length > 0 && address.data[--address.length] != ':')
-		continue;
-	rate.now = read_milliseconds();
-	rate.address =
-	    rate_find(&rate.addresses, text_hash(rate.key, address.data, address.length));
-	rate.address_before = *rate.address;
-	rate.common_before = rate.common;
-	if (!rate_take(rate.address, &per_address, LINE, rate.now)) {
-		note_address(address);
-		leave_out(ADDRESS_RATE, level);
-		return false;
-	}
-	if (!rate_take(&rate.common, &in_all, LINE, rate.now)) {
-		*rate.address = rate.address_before;
-		leave_out(COMMON_RATE, level);
-		return false;
-	}
-	return true;
-}
-
-/* Charges the length of the finished line instead. */
-static void
-settle_charge(void)
-{
-	uint32_t length = (uint32_t)to.line.length;
-
-	if (rate.address == NULL)
-		return;
-	*rate.address = rate.address_before;
-	rate.common = rate.common_before;
-	rate_take(rate.address, &per_address, length, rate.now);
-	rate_take(&rate.common, &in_all, length, rate.now);
-}
 
 static void
 put_time(struct text *t)
@@ -263,6 +150,12 @@ log_set(const char *target, enum log_level level, size_t most)
 }
 
 void
+log_seed(const uint32_t key[2])
+{
+	lograte_start(key);
+}
+
+void
 log_open(const char *target, enum log_level level, size_t most)
 {
 	log_set(target, level, most);
@@ -307,9 +200,8 @@ log_begin(enum log_level level, struct span peer)
 {
 	if (!log_wants(level))
 		return NULL;
-	rate.address = NULL;
-	if (peer.length > 0 && rate.enabled && to.level < LEVEL_TRACE &&
-	    !charge(level, peer))
+	to.charged = peer.length > 0 && to.level < LEVEL_TRACE;
+	if (to.charged && !lograte_charge(peer, level, LINE))
 		return NULL;
 	to.line_level = level;
 	text_init(&to.line, to.line_data, sizeof to.line_data - 1);
@@ -334,7 +226,7 @@ gather(struct text *into, void (*empty)(void))
 	if (into->size - into->length >= to.line.length)
 		text_put(into, to.line.data, to.line.length);
 	else
-		leave_out(SLOW_STORAGE, to.line_level);
+		lograte_discard(SLOW_STORAGE, to.line_level);
 }
 
 /* As RFC 3164 has it, but for the time, which syslogd knows. */
@@ -362,7 +254,8 @@ log_end(void)
 	bool console_only = !to.file && !to.syslog;
 
 	to.line.data[to.line.length++] = '\n';
-	settle_charge();
+	if (to.charged)
+		lograte_settle((uint32_t)to.line.length);
 	if (to.line_level <= LEVEL_INFO || console_only)
 		gather(&to.console, flush_console);
 	if (to.syslog)
@@ -419,49 +312,21 @@ write_syslog(void)
 	}
 }
 
-static bool
-has_left_out(void)
-{
-	uint32_t lines = 0;
-
-	for (unsigned reason = 0; reason < REASONS; reason++)
-		lines |= rate.left_out[reason].lines;
-	return lines > 0;
-}
-
 static void
-put_reason(struct text *t, enum reason reason)
+report_discarded(void)
 {
-	if (reason == SLOW_STORAGE) {
-		text_string(t, "the log cannot be written as fast");
-		return;
-	}
-	if (reason == COMMON_RATE)
-		text_string(t, "all addresses together exceed ");
-	else {
-		text_put(t, rate.first, rate.first_length);
-		text_string(t, rate.several ? " and others exceed " : " exceeds ");
-	}
-	text_number(t,
-		    reason == COMMON_RATE ? in_all.per_second : per_address.per_second);
-	text_string(t, " bytes/s (LogLevel \"trace\" has no limit)");
-}
-
-static void
-report_left_out(void)
-{
-	for (unsigned reason = 0; reason < REASONS; reason++) {
-		uint32_t lines = rate.left_out[reason].lines;
-		if (lines == 0)
+	for (unsigned reason = 0; reason < LOGRATE_REASONS; reason++) {
+		struct lograte_discarded discarded =
+		    lograte_take_discarded((enum lograte_reason)reason);
+		if (discarded.lines == 0)
 			continue;
 		struct text *t =
-		    log_begin(rate.left_out[reason].level, (struct span){ 0 });
-		rate.left_out[reason].lines = 0;
+		    log_begin((enum log_level)discarded.level, (struct span){ 0 });
 		if (t == NULL)
 			continue;
-		text_number(t, lines);
-		text_string(t, " lines left out: ");
-		put_reason(t, (enum reason)reason);
+		text_number(t, discarded.lines);
+		text_string(t, " lines discarded: ");
+		lograte_put_reason(t, (enum lograte_reason)reason);
 		log_end();
 	}
 }
@@ -486,20 +351,16 @@ void
 log_flush(void)
 {
 	flush();
-	if (!has_left_out() || to.gathered.length > 0)
+	if (to.gathered.length > 0 || !lograte_report_due())
 		return;
-	uint64_t now = read_milliseconds();
-	if (now - rate.reported < REPORT_MS)
-		return;
-	rate.reported = now;
-	report_left_out();
+	report_discarded();
 	flush();
 }
 
 bool
 log_pending(void)
 {
-	return has_left_out() || to.gathered.length > 0;
+	return lograte_has_discarded() || to.gathered.length > 0;
 }
 
 void
@@ -519,7 +380,7 @@ void
 log_close(void)
 {
 	flush();
-	report_left_out();
+	report_discarded();
 	flush();
 	if (to.file)
 		logfile_finish(&to.gathered);

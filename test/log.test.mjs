@@ -136,7 +136,7 @@ async function ask(server, count, options) {
 
 describe('what clients can have logged', () => {
 	const ADDRESS = { rate: 1024, burst: 32_768 }; /* bytes a second, and bytes */
-	const left = / debug - (\d+) lines left out: 127\.0\.0\.1 exceeds 1024 bytes\/s /;
+	const left = / debug - (\d+) lines discarded: 127\.0\.0\.1 exceeds 1024 bytes\/s /;
 
 	test('has a rate for an address, and others are logged meanwhile', async t => {
 		const REQUESTS = 3000, ROUNDS = 4;
@@ -249,7 +249,7 @@ describe('storage that is slow', () => {
 		await set({ delay: DELAY });
 		await ask(server, REQUESTS);
 		await set({});
-		const pattern = / (?:debug|info) - (\d+) lines left out: the log cannot be written as fast$/gm;
+		const pattern = / (?:debug|info) - (\d+) lines discarded: the log cannot be written fast enough \(LogLevel /gm;
 		const counted = text => [...text.matchAll(pattern)].reduce((sum, [, n]) => sum + Number(n), 0);
 		const logged = text => count(text, ' requests /flood$');
 		const text = await until('each line is there, or in a count', async () => {

@@ -845,7 +845,7 @@ what_is_left_out_is_counted_once_a_second(void **state)
 	(void)state;
 	log_flush();
 	snprintf(expected, sizeof expected,
-		 " debug - %u lines left out: 192.0.2.1 exceeds 1024 bytes/s (LogLevel "
+		 " debug - %u lines discarded: 192.0.2.1 exceeds 1024 bytes/s (LogLevel "
 		 "\"trace\" has no limit)\n",
 		 1000 - logged);
 	text = read_file(path);
@@ -862,17 +862,17 @@ what_is_left_out_is_counted_once_a_second(void **state)
 	assert_string_equal(read_stderr(), "");
 	now.tv_nsec = 789999999;
 	log_flush();
-	assert_non_null(strstr(read_stderr(), " warn - 6 lines left out: 192.0.2.1 "));
-	assert_int_equal(occurrences(read_file(path), " left out: "), 2);
+	assert_non_null(strstr(read_stderr(), " warn - 6 lines discarded: 192.0.2.1 "));
+	assert_int_equal(occurrences(read_file(path), " discarded: "), 2);
 	/* All of them is said, and that they were several. */
 	log_peer(A, 30);
 	log_peer(B, 1000);
 	log_close();
 	text = read_file(path);
 	assert_int_equal(
-	    occurrences(text, " left out: 192.0.2.1 and others exceed 1024 bytes/s"), 1);
+	    occurrences(text, " discarded: 192.0.2.1 and others exceed 1024 bytes/s"), 1);
 	log_close();
-	assert_int_equal(occurrences(read_file(path), " left out: "), 3);
+	assert_int_equal(occurrences(read_file(path), " discarded: "), 3);
 }
 
 static void
@@ -888,8 +888,8 @@ all_addresses_together_are_reported_apart(void **state)
 	}
 	log_flush();
 	const char *text = read_file(path);
-	assert_int_equal(occurrences(text, " left out: "), 1);
-	assert_int_equal(occurrences(text, " debug - 1449 lines left out: all addresses "
+	assert_int_equal(occurrences(text, " discarded: "), 1);
+	assert_int_equal(occurrences(text, " debug - 1449 lines discarded: all addresses "
 					   "together exceed 4096 bytes/s ("),
 			 1);
 }
