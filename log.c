@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 enum {
-	LINE = 1024,
-	GATHERED = 16 * LINE,
-	SYSLOG_DAEMON = 3 << 3,
-	SYSLOG_HEAD = 32 /* bytes, at most */
+	LINE_SIZE = 1024, /* bytes, with the line feed */
+	UNWRITTEN_SIZE = 16 * LINE_SIZE,
+	CONSOLE_SIZE = 4 * LINE_SIZE,
+	SYSLOG_DAEMON = 3 << 3, /* the facility */
+	SYSLOG_HEADER_SIZE = 32
 };
 
 const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
@@ -23,18 +24,24 @@ const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NU
 static struct {
 	const char *target;
 	enum log_level level;
-	int fd;	     /* the syslog socket, -1 if there is none */
-	bool failed; /* syslog, reported on stderr */
-	bool file, syslog;
-	bool held;    /* nothing is open yet: lines wait */
-	time_t tried; /* when syslog was last looked for */
-	enum log_level line_level;
-	bool charged;	     /* the line in progress, to the rates */
-	size_t line_message; /* where the line goes on behind its time */
+	bool to_file, to_syslog;
+	bool deferred; /* lines wait for log_reopen, which opens the target */
+
+	int syslog_fd;		 /* -1: not open */
+	bool syslog_failed;	 /* reported on stderr */
+	time_t syslog_next_open; /* monotonic seconds */
+
+	/* The line in progress. */
 	struct text line;
-	struct text gathered, console;
-	char line_data[LINE], gathered_data[GATHERED], console_data[4 * LINE];
-} to;
+	enum log_level line_level;
+	size_t line_level_at; /* offset of the level, after the time */
+	bool line_charged;    /* to the rates of its address */
+
+	struct text unwritten; /* lines for the file or for syslog */
+	struct text console;   /* lines for stderr */
+	char line_data[LINE_SIZE], unwritten_data[UNWRITTEN_SIZE],
+	    console_data[CONSOLE_SIZE];
+} logger;
 
 static void
 put_time(struct text *t)
@@ -49,8 +56,8 @@ put_time(struct text *t)
 }
 
 /*
- * What stderr is cannot be known, and it must not hold the service up: a pipe that poll
- * finds writable takes PIPE_BUF bytes without waiting.
+ * Writes to stderr without blocking: if poll() reports a pipe as writable, PIPE_BUF bytes
+ * fit.  stderr is shared with other processes, so O_NONBLOCK must not be set on it.
  */
 static void
 write_console(const char *data, size_t length)
@@ -76,21 +83,21 @@ write_console(const char *data, size_t length)
 static void
 flush_console(void)
 {
-	write_console(to.console.data, to.console.length);
-	to.console.length = 0;
+	write_console(logger.console.data, logger.console.length);
+	logger.console.length = 0;
 }
 
-/* Reports a failure of the log on stderr, with errno as its reason if that is not 0. */
+/* Reports on stderr that the log failed.  errno is the reason; 0: there is none. */
 static void
-complain(const char *what)
+report_failure(const char *what)
 {
 	int error = errno;
-	char data[LINE + LOG_PATH];
+	char data[LINE_SIZE + LOG_PATH];
 	struct text t;
 	text_init(&t, data, sizeof data);
 	put_time(&t);
-	text_string(&t, " warn - the log ");
-	text_string(&t, to.target);
+	text_string(&t, " warn - Log ");
+	text_string(&t, logger.target);
 	text_string(&t, what);
 	if (error != 0)
 		text_string(&t, text_error(error));
@@ -99,7 +106,7 @@ complain(const char *what)
 	write_console(t.data, t.length);
 }
 
-/* Constant, so that the system call filter can tell it by its place. */
+/* In read-only memory: the system call filter compares the pointer. */
 static const struct sockaddr_un syslog_address = { .sun_family = AF_UNIX,
 						   .sun_path = "/dev/log" };
 
@@ -110,11 +117,11 @@ log_syslog_address(void)
 }
 
 static void
-complain_once(const char *what)
+report_syslog_failure(const char *what)
 {
-	if (!to.failed)
-		complain(what);
-	to.failed = true;
+	if (!logger.syslog_failed)
+		report_failure(what);
+	logger.syslog_failed = true;
 }
 
 static void
@@ -122,77 +129,79 @@ open_syslog(void)
 {
 	struct timespec now;
 
-	/* syslogd may start later than the server: tried once a second. */
+	/* syslogd may start later than the server, so retry once a second. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (to.tried == now.tv_sec + 1)
+	if (now.tv_sec < logger.syslog_next_open)
 		return;
-	to.tried = now.tv_sec + 1;
-	to.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (to.fd < 0)
-		complain_once(" (/dev/log) cannot be reached: ");
+	logger.syslog_next_open = now.tv_sec + 1;
+	logger.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (logger.syslog_fd < 0)
+		report_syslog_failure(" (/dev/log) cannot be reached: ");
 }
 
 static void flush(void);
 
 void
-log_set(const char *target, enum log_level level, size_t most)
+log_configure(const char *target, enum log_level level, size_t max_size)
 {
-	if (to.target == NULL)
-		to.fd = -1; /* nothing is open yet */
-	text_init(&to.gathered, to.gathered_data, sizeof to.gathered_data);
-	text_init(&to.console, to.console_data, sizeof to.console_data);
-	to.target = target;
-	to.level = level;
-	to.syslog = strcmp(target, "syslog") == 0;
-	to.file = !to.syslog && strcmp(target, "") != 0 && strcmp(target, "-") != 0;
-	to.held = true;
-	logfile_set(target, most, complain);
+	if (logger.target == NULL)
+		logger.syslog_fd = -1;
+	text_init(&logger.unwritten, logger.unwritten_data, sizeof logger.unwritten_data);
+	text_init(&logger.console, logger.console_data, sizeof logger.console_data);
+	logger.target = target;
+	logger.level = level;
+	logger.to_syslog = strcmp(target, "syslog") == 0;
+	logger.to_file =
+	    !logger.to_syslog && strcmp(target, "") != 0 && strcmp(target, "-") != 0;
+	logger.deferred = true;
+	logfile_set(target, max_size, report_failure);
 }
 
 void
-log_seed(const uint32_t key[2])
+log_limit_rates(const uint32_t key[2])
 {
 	lograte_start(key);
 }
 
 void
-log_open(const char *target, enum log_level level, size_t most)
+log_open(const char *target, enum log_level level, size_t max_size)
 {
-	log_set(target, level, most);
+	log_configure(target, level, max_size);
 	log_reopen();
 }
 
 void
-log_make(uint32_t user, uint32_t group)
+log_create_for(uint32_t user, uint32_t group)
 {
-	if (to.file)
+	if (logger.to_file)
 		logfile_make(user, group);
 }
 
 void
 log_reopen(void)
 {
-	if (!to.held)
+	if (!logger.deferred)
 		flush();
-	if (to.fd >= 0)
-		close(to.fd);
-	to.fd = -1;
-	to.failed = false;
-	to.held = false;
-	to.tried = 0;
-	if (to.file)
-		logfile_reopen(&to.gathered);
-	else if (to.syslog)
+	if (logger.syslog_fd >= 0)
+		close(logger.syslog_fd);
+	logger.syslog_fd = -1;
+	logger.syslog_failed = false;
+	logger.deferred = false;
+	logger.syslog_next_open = 0;
+	if (logger.to_file)
+		logfile_reopen(&logger.unwritten);
+	else if (logger.to_syslog)
 		open_syslog();
 }
 
 bool
 log_wants(enum log_level level)
 {
-	/* Without a target of its own only stderr is left. */
-	bool elsewhere = to.file || to.syslog || strcmp(to.target, "-") == 0;
+	/* With target "", lines below info have no destination. */
+	bool wants_all =
+	    logger.to_file || logger.to_syslog || strcmp(logger.target, "-") == 0;
 
-	return level <= to.level && (elsewhere || level <= LEVEL_INFO);
+	return level <= logger.level && (wants_all || level <= LEVEL_INFO);
 }
 
 struct text *
@@ -200,68 +209,71 @@ log_begin(enum log_level level, struct span peer)
 {
 	if (!log_wants(level))
 		return NULL;
-	to.charged = peer.length > 0 && to.level < LEVEL_TRACE;
-	if (to.charged && !lograte_charge(peer, level, LINE))
+	logger.line_charged = peer.length > 0 && logger.level < LEVEL_TRACE;
+	if (logger.line_charged && !lograte_charge(peer, level, LINE_SIZE))
 		return NULL;
-	to.line_level = level;
-	text_init(&to.line, to.line_data, sizeof to.line_data - 1);
-	put_time(&to.line);
-	text_char(&to.line, ' ');
-	to.line_message = to.line.length;
-	text_string(&to.line, log_levels[level]);
-	text_char(&to.line, ' ');
+	logger.line_level = level;
+	text_init(&logger.line, logger.line_data, sizeof logger.line_data - 1);
+	put_time(&logger.line);
+	text_char(&logger.line, ' ');
+	logger.line_level_at = logger.line.length;
+	text_string(&logger.line, log_levels[level]);
+	text_char(&logger.line, ' ');
 	if (peer.length > 0)
-		text_span(&to.line, peer);
+		text_span(&logger.line, peer);
 	else
-		text_char(&to.line, '-');
-	text_char(&to.line, ' ');
-	return &to.line;
+		text_char(&logger.line, '-');
+	text_char(&logger.line, ' ');
+	return &logger.line;
 }
 
 static void
-gather(struct text *into, void (*empty)(void))
+append_line(struct text *lines, void (*flush_lines)(void))
 {
-	if (into->size - into->length < to.line.length)
-		empty();
-	if (into->size - into->length >= to.line.length)
-		text_put(into, to.line.data, to.line.length);
+	if (lines->size - lines->length < logger.line.length)
+		flush_lines();
+	if (lines->size - lines->length >= logger.line.length)
+		text_put(lines, logger.line.data, logger.line.length);
 	else
-		lograte_discard(SLOW_STORAGE, to.line_level);
+		lograte_discard(SLOW_STORAGE, logger.line_level);
 }
 
-/* As RFC 3164 has it, but for the time, which syslogd knows. */
+/* In the format of RFC 3164, except for the time, which syslogd adds. */
 static void
-gather_datagram(void)
+append_datagram(void)
 {
 	static const char severity[] = { 3, 4, 6, 7, 7 };
 
-	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
+	if (logger.unwritten.size - logger.unwritten.length <
+	    LINE_SIZE + SYSLOG_HEADER_SIZE)
 		flush();
-	if (to.gathered.size - to.gathered.length < LINE + SYSLOG_HEAD)
+	if (logger.unwritten.size - logger.unwritten.length <
+	    LINE_SIZE + SYSLOG_HEADER_SIZE)
 		return;
-	text_char(&to.gathered, '<');
-	text_number(&to.gathered, (uint64_t)(SYSLOG_DAEMON | severity[to.line_level]));
-	text_string(&to.gathered, ">videre[");
-	text_number(&to.gathered, (uint64_t)getpid());
-	text_string(&to.gathered, "]: ");
-	text_put(&to.gathered, to.line.data + to.line_message,
-		 to.line.length - to.line_message);
+	text_char(&logger.unwritten, '<');
+	text_number(&logger.unwritten,
+		    (uint64_t)(SYSLOG_DAEMON | severity[logger.line_level]));
+	text_string(&logger.unwritten, ">videre[");
+	text_number(&logger.unwritten, (uint64_t)getpid());
+	text_string(&logger.unwritten, "]: ");
+	text_put(&logger.unwritten, logger.line.data + logger.line_level_at,
+		 logger.line.length - logger.line_level_at);
 }
 
 void
 log_end(void)
 {
-	bool console_only = !to.file && !to.syslog;
+	bool console_only = !logger.to_file && !logger.to_syslog;
 
-	to.line.data[to.line.length++] = '\n';
-	if (to.charged)
-		lograte_settle((uint32_t)to.line.length);
-	if (to.line_level <= LEVEL_INFO || console_only)
-		gather(&to.console, flush_console);
-	if (to.syslog)
-		gather_datagram();
-	else if (to.file)
-		gather(&to.gathered, flush);
+	logger.line.data[logger.line.length++] = '\n';
+	if (logger.line_charged)
+		lograte_settle((uint32_t)logger.line.length);
+	if (logger.line_level <= LEVEL_INFO || console_only)
+		append_line(&logger.console, flush_console);
+	if (logger.to_syslog)
+		append_datagram();
+	else if (logger.to_file)
+		append_line(&logger.unwritten, flush);
 }
 
 void
@@ -275,38 +287,38 @@ log_line(enum log_level level, struct span peer, const char *message)
 	log_end();
 }
 
-/* False if there is no syslogd; one that does not keep up misses lines. */
+/* Returns false if syslogd does not run.  Discards the line if its queue is full. */
 static bool
 send_syslog(const char *line, size_t length)
 {
-	if (sendto(to.fd, line, length, MSG_NOSIGNAL,
+	if (sendto(logger.syslog_fd, line, length, MSG_NOSIGNAL,
 		   (const struct sockaddr *)&syslog_address,
 		   sizeof syslog_address) >= 0 ||
 	    errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
 		return true;
-	complain_once(" (/dev/log) cannot be reached: ");
+	report_syslog_failure(" (/dev/log) cannot be reached: ");
 	return false;
 }
 
-/* A datagram a line, without its line feed. */
+/* Sends one datagram per line, without the line feed. */
 static void
 write_syslog(void)
 {
-	const char *line = to.gathered.data, *end = line + to.gathered.length;
+	const char *line = logger.unwritten.data, *end = line + logger.unwritten.length;
 
-	if (to.fd < 0)
+	if (logger.syslog_fd < 0)
 		open_syslog();
-	while (line < end && to.fd >= 0) {
+	while (line < end && logger.syslog_fd >= 0) {
 		size_t length =
 		    (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) -
 			     line);
 		if (!send_syslog(line, length)) {
-			/* Started anew, it has another socket of that name. */
-			close(to.fd);
-			to.fd = -1;
+			/* A restarted syslogd has bound another socket to the path. */
+			close(logger.syslog_fd);
+			logger.syslog_fd = -1;
 			open_syslog();
-			if (to.fd >= 0 && !send_syslog(line, length))
-				complain_once(" (/dev/log) cannot be written: ");
+			if (logger.syslog_fd >= 0 && !send_syslog(line, length))
+				report_syslog_failure(" (/dev/log) cannot be written: ");
 		}
 		line += length + 1;
 	}
@@ -331,19 +343,19 @@ report_discarded(void)
 	}
 }
 
-/* Writes what is gathered, as far as the target takes it without waiting. */
+/* Writes the lines, as many as fit without blocking. */
 static void
 flush(void)
 {
-	if (to.console.length > 0)
+	if (logger.console.length > 0)
 		flush_console();
-	if (to.gathered.length == 0 || to.held)
+	if (logger.unwritten.length == 0 || logger.deferred)
 		return;
-	if (to.syslog) {
+	if (logger.to_syslog) {
 		write_syslog();
-		to.gathered.length = 0;
+		logger.unwritten.length = 0;
 	} else {
-		logfile_write(&to.gathered);
+		logfile_write(&logger.unwritten);
 	}
 }
 
@@ -351,7 +363,7 @@ void
 log_flush(void)
 {
 	flush();
-	if (to.gathered.length > 0 || !lograte_report_due())
+	if (logger.unwritten.length > 0 || !lograte_report_due())
 		return;
 	report_discarded();
 	flush();
@@ -360,20 +372,20 @@ log_flush(void)
 bool
 log_pending(void)
 {
-	return lograte_has_discarded() || to.gathered.length > 0;
+	return lograte_has_discarded() || logger.unwritten.length > 0;
 }
 
 void
-log_detach(bool (*confine)(void))
+log_start_writer(bool (*confine)(void))
 {
-	if (!to.file || !logfile_detach())
+	if (!logger.to_file || !logfile_detach())
 		return;
-	/* The lines so far are the server's to write. */
-	to.console.length = 0;
-	to.gathered.length = 0;
+	/* The server writes the lines that exist already. */
+	logger.console.length = 0;
+	logger.unwritten.length = 0;
 	if (confine != NULL)
 		confine();
-	logfile_serve(&to.gathered);
+	logfile_serve(&logger.unwritten);
 }
 
 void
@@ -382,6 +394,6 @@ log_close(void)
 	flush();
 	report_discarded();
 	flush();
-	if (to.file)
-		logfile_finish(&to.gathered);
+	if (logger.to_file)
+		logfile_finish(&logger.unwritten);
 }

@@ -1,65 +1,72 @@
 /*
- * The log: one line an event, `TIME LEVEL ADDRESS MESSAGE`, into a file, to syslog, and
- * from level info up also on stderr.  Lines are gathered and written by log_flush,
- * once per turn of the loop.  A log that cannot be written is said once on stderr
- * and stops nothing.
+ * The log: one line per event, `TIME LEVEL ADDRESS MESSAGE`, in a file or to syslog.
+ * Lines of level info and above also go to stderr.  Lines are collected, and log_flush
+ * writes them once per turn of the loop.  If the log can not be written, one line on
+ * stderr reports it, and the server continues.
  */
 #ifndef LOG_H
 #define LOG_H
 
 #include "logfile.h"
 
+/* The most severe first. */
 enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_TRACE };
 
-extern const char *const log_levels[]; /* their names, NULL behind the last */
+extern const char *const log_levels[]; /* their names, with a NULL after the last */
 
 /*
- * Where to: a file, created with its directory if missing; "" nowhere; "-" stderr only,
- * then all of it; "syslog" the datagram socket /dev/log.  A file of more than `most`
- * bytes moves to NAME.1 (0: never).  `target` stays the caller's, and must stay.
+ * Chooses the target and opens it:
+ *   "syslog"        the datagram socket /dev/log
+ *   "-"             stderr only, with lines of all levels
+ *   ""              stderr only
+ *   anything else   a file, created with its directories if missing
+ * A file that would exceed `max_size` bytes moves to NAME.1 (0: never).  Lines above
+ * `level` are ignored.  `target` must stay valid; the caller owns it.
  */
-void log_open(const char *target, enum log_level, size_t most);
-/* The same, but opens nothing: the first lines, 16 KB of them, wait for log_reopen. */
-void log_set(const char *target, enum log_level, size_t most);
+void log_open(const char *target, enum log_level level, size_t max_size);
+/* The same, but opens nothing: the first 16 KB of lines wait for log_reopen. */
+void log_configure(const char *target, enum log_level level, size_t max_size);
 /*
- * For root, between log_set and becoming that user: see logfile_make.  After it
- * log_reopen opens the target as the user.
+ * Called by root between log_configure and the change to `user`: see logfile_create_for.
+ * log_reopen then opens the target with the rights of that user.
  */
-void log_make(uint32_t user, uint32_t group);
-/* Opens the target again: a file that was moved stays as it is, and a new one begins. */
+void log_create_for(uint32_t user, uint32_t group);
+/* Opens the target again: if its file has been moved, a new file begins. */
 void log_reopen(void);
 
 /*
- * Limits from here on the bytes per second of lines that have a peer, for each address
- * and in all, unless the level is trace.  `key` is random, so that no client can choose
- * which addresses share a limit.
+ * Limits, unless the level is trace, the bytes per second of lines that have a peer: per
+ * address and in total.  `key` is random, so that clients can not choose which addresses
+ * share a limit.
  */
-void log_seed(const uint32_t key[2]);
+void log_limit_rates(const uint32_t key[2]);
 
 /*
- * Starts a process that writes the log from here on if its target is a file: see
- * logfile_detach.
+ * If the target is a file, starts a process that writes it: see logfile_start_writer.
+ * That process calls `confine`, if not NULL, and does not return.
  */
-void log_detach(bool (*confine)(void));
+void log_start_writer(bool (*confine)(void));
 
 /*
- * Begins a line; NULL if the level is not wanted or the peer has exceeded its rate, else
- * the caller puts the message into the text, and ends the line.  `peer` is an address
- * with a port, or empty.
+ * Begins a line.  `peer` is an address with a port, or empty.  Returns the text to which
+ * the caller appends the message before it calls log_end.  Returns NULL if the level is
+ * ignored or a rate is exceeded; then there is no log_end.
  */
 struct text *log_begin(enum log_level, struct span peer);
 void log_end(void);
-/* A line of just these words. */
+/* Logs a line with a constant message. */
 void log_line(enum log_level, struct span peer, const char *message);
-/* Is this level logged at all? */
+/* Is this level logged? */
 bool log_wants(enum log_level);
 
-/* Writes the lines; at most once a second it adds how many were left out, and why. */
+/* Writes the lines.  Reports once a second how many were discarded, and why. */
 void log_flush(void);
-/* Are there lines for a next log_flush: a report of lines that were left out, or lines
- * that the file's writer has not taken? */
+/*
+ * Must log_flush be called again?  Lines are not written yet, or discarded lines are not
+ * reported yet.
+ */
 bool log_pending(void);
-/* The last flush, which waits at most 100 ms for the process that writes the log. */
+/* Flushes for the last time; waits at most 100 ms for the process that writes the log. */
 void log_close(void);
 
 /* The address (sockaddr_un, in read-only memory) that the log sends datagrams to. */

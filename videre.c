@@ -176,7 +176,7 @@ become_user(void)
 	}
 	if (geteuid() == user && getuid() == user)
 		return true;
-	log_make(user, group);
+	log_create_for(user, group);
 	size_t count = conf_find_groups(conf.user, group, groups);
 	if (count > CONF_GROUPS) {
 		log_line(LEVEL_WARN, (struct span){ 0 },
@@ -484,7 +484,7 @@ map_memory(void)
 	uint8_t seed[TLS_SEED];
 	get_random(keys, sizeof keys);
 	get_random(seed, sizeof seed);
-	log_seed(keys);
+	log_limit_rates(keys);
 	memcpy(limits.key, keys, sizeof limits.key);
 	memcpy(sockjs.session.key, keys, sizeof sockjs.session.key);
 	memcpy(signaller.key, keys + 2, sizeof signaller.key);
@@ -556,7 +556,7 @@ main(int argc, char **argv)
 	load_cert();
 	if (options.check)
 		print_and_exit("the configuration is good");
-	log_set(conf.log, (enum log_level)conf.log_level, conf.log_size);
+	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
 	if (!found)
 		log_line(LEVEL_INFO, (struct span){ 0 },
@@ -569,7 +569,7 @@ main(int argc, char **argv)
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();
-	log_detach(conf.sandbox ? enter_sandbox : NULL);
+	log_start_writer(conf.sandbox ? enter_sandbox : NULL);
 	confine();
 	log_flush();
 	loop_run(&web_conn_handler, &waiting, woken);

@@ -73,7 +73,7 @@ const reopened = async server => {
 
 for (const [name, error] of Object.entries({ ENOSPC, EIO })) {
 	test(`a log that cannot be written for ${name} is said once, and goes on after it`, async t => {
-		const expect = [/ warn - the log log\/videre\.log cannot be written: /];
+		const expect = [/ warn - Log log\/videre\.log cannot be written: /];
 		const { server, set } = await serveFaulty(t, { conf: logging, expect });
 		const log = path.join(server.dir, 'log/videre.log');
 		await beside(t, server, async call => {

@@ -28,7 +28,7 @@ describe("links in the log's directory", () => {
 	/* The leak checker cannot look into a process that has changed its user. */
 	const env = { ASAN_OPTIONS: 'detect_leaks=0' };
 	const CONTENTS = 'for root only\n';
-	const refused = / warn - the log \S+ cannot be opened: (Permission denied|No such file or directory)$/;
+	const refused = / warn - Log \S+ cannot be opened: (Permission denied|No such file or directory)$/;
 
 	async function place(t) {
 		const dir = await scratch(t);
@@ -116,7 +116,7 @@ describe("links in the log's directory", () => {
 	whenRoot('root itself follows no link to its log', async t => {
 		const at = await place(t);
 		await symlink(at.secret, at.log);
-		const expect = [/ warn - the log \S+ cannot be opened \(root follows no link\): /];
+		const expect = [/ warn - Log \S+ cannot be opened \(root follows no link\): /];
 		const server = await at.start({ conf: { User: '' }, expect });
 		await server.counters();
 		await server.stop();
@@ -299,7 +299,7 @@ describe('the process that writes the log', () => {
 	});
 
 	test('may be killed: the server says so once, and writes itself', async t => {
-		const expect = [/ warn - the log debug\.log is written by the server from here on: its process has ended$/];
+		const expect = [/ warn - Log debug\.log is written by the server from here on: its process has ended$/];
 		const server = await serve(t, { conf: { Log, LogSize: 4000 }, expect });
 		const log = path.join(server.dir, Log);
 		const pid = await writerOf(server);

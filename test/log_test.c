@@ -543,7 +543,7 @@ a_name_may_have_1000_bytes(void **state)
 	assert_int_equal(size_of(path), 90);
 	assert_int_equal(size_of(aside), 90);
 	unlink(path);
-	log_make((uint32_t)getuid(), (uint32_t)getgid());
+	log_create_for((uint32_t)getuid(), (uint32_t)getgid());
 	assert_int_equal(exists(path), geteuid() == 0);
 	assert_string_equal(read_stderr(), "");
 	log_open("", LEVEL_ERROR, 0);
@@ -598,9 +598,9 @@ become_nobody(void)
 static int
 open_as_nobody(const char *path)
 {
-	log_set(path, LEVEL_DEBUG, 0);
+	log_configure(path, LEVEL_DEBUG, 0);
 	log_line(LEVEL_DEBUG, nobody, "early");
-	log_make(NOBODY, NOBODY);
+	log_create_for(NOBODY, NOBODY);
 	if (!become_nobody())
 		return NOT_DROPPED;
 	log_reopen();
@@ -763,7 +763,7 @@ open_limited(enum log_level level)
 	stop_clock();
 	now.tv_sec += 3600 * ++hours; /* all is full again */
 	log_open(path, level, 0);
-	log_seed(key);
+	log_limit_rates(key);
 	return path;
 }
 
@@ -1124,7 +1124,7 @@ a_log_that_cannot_be_opened_is_said_once(void **state)
 	stop_clock();
 	log_open(path, LEVEL_DEBUG, 100);
 	snprintf(expected, sizeof expected,
-		 NOW " warn - the log %s cannot be opened: Not a directory\n", path);
+		 NOW " warn - Log %s cannot be opened: Not a directory\n", path);
 	assert_string_equal(read_stderr(), expected);
 	for (unsigned i = 0; i < 1000; i++) {
 		assert_true(log_wants(LEVEL_DEBUG));
@@ -1178,7 +1178,7 @@ a_log_that_cannot_be_written_is_said_once(void **state)
 	assert_int_equal(occurrences(text, "\n"), 1);
 	assert_non_null(strstr(
 	    text,
-	    " warn - the log /dev/full cannot be written: No space left on device\n"));
+	    " warn - Log /dev/full cannot be written: No space left on device\n"));
 }
 
 static void
@@ -1378,7 +1378,7 @@ syslog_that_comes_later_is_found_within_a_second(void **state)
 	log_open("syslog", LEVEL_DEBUG, 0);
 	log_debug("lost");
 	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
-	assert_int_equal(occurrences(read_stderr(), " warn - the log syslog (/dev/log) "),
+	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "),
 			 1);
 	start_syslogd();
 	log_debug("lost");
@@ -1423,7 +1423,7 @@ syslog_that_ends_is_said_once(void **state)
 		log_debug("lost");
 	}
 	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
-	assert_int_equal(occurrences(read_stderr(), " warn - the log syslog (/dev/log) "),
+	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "),
 			 1);
 }
 

@@ -57,7 +57,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 		const server = await serve(t, {
 			binary: await wrapped(t, `strace -D -o ${calls}`), tls,
 			conf: { Log: log, LogLevel: 'debug', LogSize: 20_000, MaxConnections: 20 },
-			expect: [/ warn - the log .* cannot be moved aside: Is a directory/],
+			expect: [/ warn - Log .* cannot be moved aside: Is a directory/],
 			allow: [/ warn - refused connections: \d+$/], /* once a second */
 		});
 		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
@@ -214,7 +214,7 @@ test('it logs to a syslogd that comes later', async t => {
 	const server = await serve(t, {
 		binary: await wrapped(t, `unshare --mount sh -c '${devices}'`),
 		conf: { Log: 'syslog', LogLevel: 'debug' },
-		expect: [/ warn - the log syslog \(\/dev\/log\) cannot be reached: No such file/],
+		expect: [/ warn - Log syslog \(\/dev\/log\) cannot be reached: No such file/],
 		allow: [/^<\d+>videre/],
 	});
 	const at = `/proc/${server.pid}/root/dev/log`;

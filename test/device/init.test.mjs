@@ -257,7 +257,7 @@ describe('by inittab', { concurrency: true }, () => {
 			'exec syslogd -n -O /var/log/messages"';
 		const device = await boot(t, { inittab: [INITTAB, later], conf: { User: 'videre' } });
 		await device.answers();
-		const missing = / warn - the log syslog \(\/dev\/log\) cannot be reached: /;
+		const missing = / warn - Log syslog \(\/dev\/log\) cannot be reached: /;
 		await device.console.match(missing);
 		const pid = await device.server();
 		process.kill(pid, 'SIGUSR1');

@@ -51,7 +51,7 @@ test('the server asks for nothing that the unit forbids', async t => {
 	const calls = path.join(directory, 'calls'), traced = path.join(directory, 'videre');
 	await writeFile(traced, `#!/bin/sh\nexec strace -D -o ${calls} ${binary} "$@"\n`, { mode: 0o755 });
 	const server = await serve(t, { binary: traced, tls: await pair('P-256'),
-		conf: { Log: 'syslog', MaxConnections: 2000 }, allow: [/ warn - the log syslog /] });
+		conf: { Log: 'syslog', MaxConnections: 2000 }, allow: [/ warn - Log syslog /] });
 	await gather(server, 'r', 'a', 'b');
 	server.signal('SIGHUP');
 	await server.lines.match(/ info - certificate loaded/);
