@@ -6,7 +6,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* All of `length`, unless it would wait (EAGAIN) or there is no such call. */
+/* Returns false if getrandom would wait (EAGAIN) or does not exist. */
 static bool
 get(void *data, size_t length, unsigned flags)
 {
@@ -18,19 +18,19 @@ get(void *data, size_t length, unsigned flags)
 	return n == (ssize_t)length;
 }
 
-/* Waits until /dev/random is readable: the generator has a seed.  False: not in time. */
+/* Waits at most `timeout_ms` (-1: no limit) until the generator has a seed. */
 static bool
-wait_for_seed(int timeout)
+wait_for_seed(int timeout_ms)
 {
 	struct pollfd random = { .fd = open("/dev/random", O_RDONLY | O_CLOEXEC),
 				 .events = POLLIN };
 	int ready = 1;
 
-	/* Without the file, there is nothing to wait for. */
+	/* Without the file the seed can not be waited for. */
 	if (random.fd < 0)
 		return true;
 	do
-		ready = poll(&random, 1, timeout);
+		ready = poll(&random, 1, timeout_ms);
 	while (ready < 0 && errno == EINTR);
 	close(random.fd);
 	return ready != 0;

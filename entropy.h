@@ -1,24 +1,23 @@
-/* Random bytes of the kernel's generator, which has no seed for a while after some boots.
- */
+/* Random bytes of the kernel's generator, which has no seed yet shortly after a boot. */
 #ifndef ENTROPY_H
 #define ENTROPY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ENTROPY_MOST = 256 }; /* bytes in one call */
+enum { ENTROPY_MAX = 256 }; /* bytes in one call */
 
 /* Would entropy_get return without waiting for the generator's seed? */
 bool entropy_ready(void);
 
 /*
- * Fills `data` with at most ENTROPY_MOST bytes; waits until the generator has its seed.
- * Kernels before Linux 3.17, and sandboxes without getrandom, have /dev/random to wait
- * for and /dev/urandom to read.  False with errno set.
+ * Fills `data` with at most ENTROPY_MAX bytes; waits until the generator has its seed.
+ * Where getrandom does not work (Linux before 3.17, some sandboxes), it waits for
+ * /dev/random and reads /dev/urandom.  Returns false, with errno set, if that fails.
  */
 bool entropy_get(void *data, size_t length);
 
-/* The same, but false where it would wait. */
+/* The same, but returns false instead of waiting. */
 bool entropy_try(void *data, size_t length);
 
 #endif

@@ -7,12 +7,12 @@
  */
 
 enum alpn {
-	ALPN_NONE, /* no such extension */
-	ALPN_OURS, /* its list has our protocol */
-	ALPN_OTHER /* anything else, such as a ClientHello that continues elsewhere */
+	ALPN_NONE, /* no ALPN extension */
+	ALPN_OURS, /* one that lists GUARD_PROTOCOL */
+	ALPN_OTHER /* anything else, such as a ClientHello that is not complete */
 };
 
-/* Takes `length` bytes off the front of `rest`; false: it has fewer. */
+/* Takes `length` bytes off the front of `rest`.  Returns false if it has fewer. */
 static bool
 take(struct span *rest, size_t length, struct span *taken)
 {
@@ -23,7 +23,7 @@ take(struct span *rest, size_t length, struct span *taken)
 	return true;
 }
 
-/* Takes a vector (RFC 5246 section 4.3) with a length field of 1 or 2 bytes. */
+/* Takes a vector (RFC 5246 section 4.3), whose length field has `field` bytes: 1 or 2. */
 static bool
 take_vector(struct span *rest, size_t field, struct span *taken)
 {
@@ -55,8 +55,7 @@ search_protocols(struct span contents)
 	return found;
 }
 
-/* Searches a ClientHello, from after its session ID to its end, for one ALPN extension.
- */
+/* Searches the part of a ClientHello after the session ID for one ALPN extension. */
 static enum alpn
 search_hello(struct span hello)
 {
@@ -83,7 +82,7 @@ search_hello(struct span hello)
 	return found;
 }
 
-/* BearSSL passes the cache by its first member. */
+/* BearSSL passes a pointer to the cache's first member. */
 static br_ssl_session_cache_lru *
 lru_of(const br_ssl_session_cache_class **vtable)
 {
@@ -100,9 +99,9 @@ save_session(const br_ssl_session_cache_class **cache, br_ssl_server_context *co
 }
 
 /*
- * BearSSL calls this while it reads a ClientHello, after the session ID, with the rest of
- * the record in hbuf_in.  From here on it ignores an ALPN extension, so that what was
- * found here is what holds.
+ * BearSSL calls this while it reads a ClientHello, after the session ID.  hbuf_in holds
+ * the rest of the record.  With protocol_names_num set to 0 BearSSL ignores the ALPN
+ * extension, so the protocol selected here stays.
  */
 static int
 load_session(const br_ssl_session_cache_class **cache, br_ssl_server_context *context,
@@ -134,7 +133,7 @@ guard_cache_init(struct guard_cache *cache, unsigned char *store, size_t length)
  * Key exchange
  */
 
-/* The encodings that RFC 8422 section 5.4 leaves: uncompressed, or X25519's. */
+/* Is the encoding one of RFC 8422 section 5.4: uncompressed, or X25519? */
 static bool
 is_point(const unsigned char *point, size_t length, int curve)
 {
@@ -149,7 +148,7 @@ is_point(const unsigned char *point, size_t length, int curve)
 	}
 }
 
-/* As the members of br_ec_impl, with mul checked: 0 leads to a random secret. */
+/* The members of br_ec_impl.  If mul returns 0, BearSSL uses a random secret. */
 
 static const unsigned char *
 generator(int curve, size_t *length)
@@ -173,15 +172,15 @@ static uint32_t
 multiply(unsigned char *point, size_t length, const unsigned char *factor,
 	 size_t factor_length, int curve)
 {
-	unsigned char any = 0;
+	unsigned char any_bits = 0;
 
 	if (!is_point(point, length, curve))
 		return 0;
 	uint32_t valid =
 	    br_ec_get_default()->mul(point, length, factor, factor_length, curve);
 	for (size_t i = 0; i < length; i++)
-		any |= point[i];
-	return any != 0 ? valid : 0;
+		any_bits |= point[i];
+	return any_bits != 0 ? valid : 0;
 }
 
 static size_t

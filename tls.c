@@ -12,58 +12,56 @@
 #include <time.h>
 
 enum {
-	/* Bytes of records on their way out: a turn's worth of small packets, and short
-	 * certificate chains in one. */
-	OUTPUT = 4096 + 85,
-	SESSIONS = 16384, /* bytes of the cache for resumption: 100 a session */
-	SMALL = 3584,	  /* bytes of `input` that stay: to the end of its first page */
-	RECORD = 16384,	  /* bytes in one, at most */
-	RECORDS = BR_SSL_BUFSIZE_INPUT, /* bytes received at once */
-	PULLS = 64, /* of the socket, in one read: a handshake's record takes two */
-	RECORD_HEADER = 5,
-	HANDSHAKE_RECORD = 22, /* the first byte of whoever speaks TLS */
-	/* The random generator is given new entropy after so many ... */
+	/* Bytes of output records: a turn's small packets, or a short chain. */
+	OUTPUT_SIZE = 4096 + 85,
+	CACHE_SIZE = 16384,  /* bytes, some 100 for each session that can be resumed */
+	KEPT_SIZE = 3584,    /* bytes of `input` that stay: to its first page's end */
+	RECORD_SIZE = 16384, /* bytes of plaintext in the largest record */
+	RECORD_HEADER_SIZE = 5,
+	RECEIVE_SIZE = BR_SSL_BUFSIZE_INPUT, /* bytes in one recv */
+	MAX_RECEIVES = 64,     /* in one tls_read; a handshake record takes two */
+	HANDSHAKE_RECORD = 22, /* content type, the first byte of every TLS client */
+	/* When a new connection reseeds the random generator. */
 	RESEED_CONNECTIONS = 1000,
-	RESEED_S = 3600, /* ... and by the first connection after so many seconds. */
-	SWEPT = 500	 /* engines whose memory is given back in one sweep */
+	RESEED_S = 3600,
+	SWEPT_ENGINES = 500 /* engines whose memory one sweep returns */
 };
 
-/* Whether an engine is in use, and if not, since when. */
 enum state {
-	UNTOUCHED, /* it has no memory */
-	OPEN,	   /* a connection has it */
-	CLOSED,	   /* ... had it since the last sweep */
-	STALE	   /* ... had it before that */
+	UNBACKED, /* no connection uses the engine, and it has no memory */
+	IN_USE,
+	RECENTLY_USED, /* a connection has closed since the last sweep */
+	UNUSED /* no connection since the last sweep: the next returns its memory */
 };
 
 struct engine {
 	br_ssl_server_context context;
-	const struct cert *cert; /* what its handshake uses; NULL once that is over */
-	bool begun;		 /* a first byte has come */
-	bool established;
-	bool reported; /* its failure has been counted */
-	bool large;    /* a record has filled more of `input` than one page */
-	bool moved;    /* records have gone out since this was asked */
-	size_t held;   /* bytes in `input` that the engine has not been told of */
-	unsigned char output[OUTPUT];
+	const struct cert *cert; /* of the handshake; NULL after it */
+	bool has_input;		 /* the first byte has been received */
+	bool established;	 /* the handshake is complete */
+	bool failure_counted;
+	bool input_is_large; /* a record has reached past KEPT_SIZE of `input` */
+	bool has_sent;	     /* since the last tls_moved */
+	size_t withheld;     /* bytes in `input` that the engine does not know of yet */
+	unsigned char output[OUTPUT_SIZE];
 	unsigned char input[BR_SSL_BUFSIZE_INPUT];
 };
 
 static struct {
-	unsigned char *engines; /* by connection; NULL: plain sockets */
+	unsigned char *engines; /* by connection; NULL: TLS is not in use */
 	size_t stride;		/* bytes from one engine to the next */
-	uint8_t *states;	/* of each, an enum state */
-	uint32_t count;
-	uint32_t closed; /* how many are CLOSED or STALE */
+	uint8_t *states;	/* of the engines: enum state */
+	uint32_t count;		/* of the engines, with the unused number 0 */
+	uint32_t unswept;	/* engines that are RECENTLY_USED or UNUSED */
 	const struct cert *cert;
 	br_hmac_drbg_context random;
-	uint64_t opened;      /* connections, ever */
-	uint64_t next_reseed; /* as `opened` ... */
-	time_t reseed_at;     /* ... and as seconds of CLOCK_MONOTONIC */
+	uint64_t opened;      /* connections since the start */
+	uint64_t next_reseed; /* a value of `opened` */
+	time_t reseed_at;     /* monotonic seconds */
 	struct guard_cache cache;
-	unsigned char *sessions;
-	uint32_t handshakes; /* under way, ... */
-	uint32_t outdated;   /* ... and of these with a certificate that was renewed */
+	unsigned char *sessions; /* the memory of `cache` */
+	uint32_t handshakes;	 /* in progress */
+	uint32_t outdated; /* of `handshakes`: those with the previous certificate */
 	struct tls_counters counters;
 } tls;
 
@@ -79,7 +77,7 @@ tls_place(struct memory *m, uint32_t connections)
 	tls.count = connections + 1;
 	tls.states = memory_take(m, tls.count, sizeof *tls.states);
 	tls.engines = memory_take_pages(m, tls.count, sizeof(struct engine), &tls.stride);
-	tls.sessions = memory_take(m, 1, SESSIONS);
+	tls.sessions = memory_take(m, 1, CACHE_SIZE);
 }
 
 void
@@ -91,7 +89,7 @@ tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	tls.next_reseed = RESEED_CONNECTIONS;
 	tls.reseed_at = now.tv_sec + RESEED_S;
-	guard_cache_init(&tls.cache, tls.sessions, SESSIONS);
+	guard_cache_init(&tls.cache, tls.sessions, CACHE_SIZE);
 	tls.cert = cert;
 }
 
@@ -114,16 +112,16 @@ engine_at(uint32_t conn)
 	return (struct engine *)(void *)(tls.engines + conn * tls.stride);
 }
 
-/* NULL: a plain socket. */
+/* Returns NULL for a plain socket. */
 static struct engine *
 engine_of(uint32_t conn)
 {
-	return tls.engines != NULL && tls.states[conn] == OPEN ? engine_at(conn) : NULL;
+	return tls.engines != NULL && tls.states[conn] == IN_USE ? engine_at(conn) : NULL;
 }
 
-/* A handshake is over, in whatever way: it needs its certificate no more. */
+/* Called when a handshake has completed or failed: it no longer uses its certificate. */
 static void
-drop_cert(struct engine *e)
+release_cert(struct engine *e)
 {
 	if (e->cert == NULL)
 		return;
@@ -132,7 +130,7 @@ drop_cert(struct engine *e)
 	e->cert = NULL;
 }
 
-/* AES goes first where the processor has it; elsewhere ChaCha20 costs a sixth. */
+/* Without AES instructions, ChaCha20 costs a sixth of AES. */
 static void
 set_suites(br_ssl_engine_context *engine)
 {
@@ -168,8 +166,8 @@ set_suites(br_ssl_engine_context *engine)
 }
 
 /*
- * BearSSL's defaults find out as the program runs which of its implementations to take,
- * so that all are linked.  Here it is known as the program is built.
+ * BearSSL's defaults select an implementation at run time, which links all of them.  The
+ * ones below are selected at compile time.
  */
 #ifdef __x86_64__
 #define CHACHA20 br_chacha20_sse2_run
@@ -177,7 +175,10 @@ set_suites(br_ssl_engine_context *engine)
 #define CHACHA20 br_chacha20_ct_run
 #endif
 
+/* AES-CCM clients are small devices that send little, so portable AES is enough. */
 #ifdef __SIZEOF_INT128__
+#define AES_CCM br_aes_ct64_ctrcbc_vtable
+
 static void
 set_chacha(br_ssl_engine_context *engine)
 {
@@ -187,18 +188,13 @@ set_chacha(br_ssl_engine_context *engine)
 	br_ssl_engine_set_poly1305(engine, br_poly1305_ctmulq_run);
 }
 #else
+#define AES_CCM br_aes_ct_ctrcbc_vtable
+
 static void
 set_chacha(br_ssl_engine_context *engine)
 {
 	br_ssl_engine_set_default_chapol(engine);
 }
-#endif
-
-/* Who speaks AES-CCM is a small device that sends little: AES instructions are spared. */
-#ifdef __SIZEOF_INT128__
-#define AES_CCM br_aes_ct64_ctrcbc_vtable
-#else
-#define AES_CCM br_aes_ct_ctrcbc_vtable
 #endif
 
 static void
@@ -232,9 +228,9 @@ reseed(time_t now)
 }
 
 /*
- * Seeds an engine.  Time and numbers make it differ from that of another start whose
- * kernel had the same random bytes.  The bytes are from our own generator: the system's
- * would be opened for each handshake, which fails when no file can be.
+ * Seeds an engine from the server's own generator: the system's generator may need a file
+ * descriptor, and none may be left.  Times and numbers make the seed unique even if the
+ * kernel had the same random bytes at an earlier start.
  */
 static void
 seed_engine(br_ssl_engine_context *engine, uint32_t conn)
@@ -267,13 +263,14 @@ tls_open(uint32_t conn)
 	if (tls.engines == NULL)
 		return;
 	e = engine_at(conn);
-	tls.closed -= tls.states[conn] != UNTOUCHED;
-	tls.states[conn] = OPEN;
+	tls.unswept -= tls.states[conn] != UNBACKED;
+	tls.states[conn] = IN_USE;
 	br_ssl_server_context *c = &e->context;
 	e->cert = tls.cert;
 	tls.handshakes++;
-	e->begun = e->established = e->reported = e->large = e->moved = false;
-	e->held = 0;
+	e->has_input = e->established = e->failure_counted = e->input_is_large =
+	    e->has_sent = false;
+	e->withheld = 0;
 	br_ssl_server_zero(c);
 	br_ssl_engine_set_versions(&c->eng, BR_TLS12, BR_TLS12);
 	set_suites(&c->eng);
@@ -297,7 +294,7 @@ tls_open(uint32_t conn)
 				       sizeof e->output);
 	seed_engine(&c->eng, conn);
 	br_ssl_server_reset(c);
-	/* An alert that comes before a version is agreed on would bear none. */
+	/* The version in an alert that is sent before a version is negotiated. */
 	c->eng.version_out = BR_TLS12;
 }
 
@@ -308,37 +305,37 @@ tls_close(uint32_t conn)
 
 	if (e == NULL)
 		return;
-	drop_cert(e);
-	tls.states[conn] = CLOSED;
-	tls.closed++;
+	release_cert(e);
+	tls.states[conn] = RECENTLY_USED;
+	tls.unswept++;
 }
 
 bool
 tls_sweep(void)
 {
-	uint32_t left = tls.closed, dropped = 0;
+	uint32_t left = tls.unswept, dropped = 0;
 
-	for (uint32_t conn = 1; left > 0 && dropped < SWEPT; conn++) {
+	for (uint32_t conn = 1; left > 0 && dropped < SWEPT_ENGINES; conn++) {
 		uint8_t *state = &tls.states[conn];
-		if (*state != CLOSED && *state != STALE)
+		if (*state != RECENTLY_USED && *state != UNUSED)
 			continue;
 		left--;
-		if (*state == STALE) {
+		if (*state == UNUSED) {
 			memory_drop(engine_at(conn), tls.stride);
-			tls.closed--;
+			tls.unswept--;
 			dropped++;
 		}
-		*state = *state == CLOSED ? STALE : UNTOUCHED;
+		*state = *state == RECENTLY_USED ? UNUSED : UNBACKED;
 	}
-	return tls.closed > 0;
+	return tls.unswept > 0;
 }
 
 /*
- * Sends what records there are, before others perhaps (MSG_MORE).  False if the socket
- * failed; what it did not take stays.
+ * Sends the engine's records; `more` is 0 or MSG_MORE.  Returns false if the socket
+ * failed.  Records that the socket does not take stay in the engine.
  */
 static bool
-push_records(struct engine *e, int fd, int more)
+send_records(struct engine *e, int fd, int more)
 {
 	br_ssl_engine_context *engine = &e->context.eng;
 
@@ -349,97 +346,96 @@ push_records(struct engine *e, int fd, int more)
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 		br_ssl_engine_sendrec_ack(engine, (size_t)n);
-		e->moved = true;
+		e->has_sent = true;
 	}
 	return true;
 }
 
-/* Where the next bytes of a record go, and how many the engine wants. */
+/* Returns where the next bytes of a record go, and how many the engine wants. */
 static unsigned char *
 record_buffer(const struct engine *e, size_t *wanted)
 {
 	unsigned char *to = br_ssl_engine_recvrec_buf(&e->context.eng, wanted);
 
-	*wanted -= e->held;
-	return to + e->held;
+	*wanted -= e->withheld;
+	return to + e->withheld;
 }
 
 /*
- * Gives the engine part of what it wants now, a record's header or its rest: how much.
- * During the handshake it gets a record only whole, for guard_cache looks ahead.
+ * Copies at most one part of a record, its header or its body, into the engine. Returns
+ * the number of bytes.  During the handshake the engine learns of a part only when it is
+ * complete, because guard_cache reads ahead in it.
  */
 static size_t
-feed(struct engine *e, const unsigned char *data, size_t length)
+pass_record_bytes(struct engine *e, const unsigned char *data, size_t length)
 {
 	size_t wanted;
 	unsigned char *to = record_buffer(e, &wanted);
 	size_t n = length < wanted ? length : wanted;
 
 	memcpy(to, data, n);
-	e->large |= to + n > e->input + SMALL;
-	e->held += n;
+	e->input_is_large |= to + n > e->input + KEPT_SIZE;
+	e->withheld += n;
 	if (n == wanted || e->established) {
-		br_ssl_engine_recvrec_ack(&e->context.eng, e->held);
-		e->held = 0;
+		br_ssl_engine_recvrec_ack(&e->context.eng, e->withheld);
+		e->withheld = 0;
 	}
 	return n;
 }
 
 /*
- * How much to receive.  While hands are shaken no more than the engine wants now, so that
- * the rest stays; later whatever has come, if there is `room` for all of its text and
- * that of a record begun before.
+ * Returns how many bytes to receive.  During the handshake, and if `room` may not fit all
+ * plaintext, that is the next part of one record, so that the rest stays in the socket.
  */
 static size_t
-wanted_input(const struct engine *e, size_t room)
+receive_length(const struct engine *e, size_t room)
 {
 	size_t wanted;
 
-	if (e->established && room >= RECORD + RECORDS)
-		return RECORDS;
+	if (e->established && room >= RECORD_SIZE + RECEIVE_SIZE)
+		return RECEIVE_SIZE;
 	record_buffer(e, &wanted);
 	return wanted;
 }
 
 static ssize_t
-pull_records(struct engine *e, int fd, unsigned char *data, size_t length)
+receive_records(struct engine *e, int fd, unsigned char *data, size_t length)
 {
 	ssize_t n = recv(fd, data, length, 0);
 
-	if (n > 0 && !e->begun && data[0] != HANDSHAKE_RECORD) {
+	if (n > 0 && !e->has_input && data[0] != HANDSHAKE_RECORD) {
 		errno = EPROTO;
 		return -1;
 	}
-	e->begun |= n > 0;
+	e->has_input |= n > 0;
 	return n;
 }
 
-/* The handshake is done as soon as the engine would take our bytes. */
+/* The handshake is complete as soon as the engine accepts plaintext. */
 static void
-note_handshake(struct engine *e)
+check_established(struct engine *e)
 {
 	if (e->established ||
 	    (br_ssl_engine_current_state(&e->context.eng) & BR_SSL_SENDAPP) == 0)
 		return;
 	e->established = true;
-	drop_cert(e);
+	release_cert(e);
 	tls.counters.handshakes++;
-	/* An earlier session's key needs no exchange, for which there would be a point.
-	 */
+	/* A resumed session has no key exchange, and so no point. */
 	tls.counters.resumed += e->context.eng.ecdhe_point_len == 0;
 }
 
-/* Why an engine has closed: 0 for close_notify; else a failure, which is said once. */
+/* Returns 0 after close_notify; otherwise fails, and counts and logs the failure once. */
 static ssize_t
-end_of(uint32_t conn, struct engine *e)
+read_end(uint32_t conn, struct engine *e)
 {
 	int error = br_ssl_engine_last_error(&e->context.eng);
 	struct text *t;
 
 	if (error == BR_ERR_OK)
 		return 0;
-	if (!e->reported) {
-		e->reported = true;
+	if (!e->failure_counted) {
+		e->failure_counted = true;
 		tls.counters.failures++;
 		if ((t = log_begin(LEVEL_DEBUG, client_name(conn))) != NULL) {
 			text_string(t, "TLS failed: BearSSL error ");
@@ -452,7 +448,7 @@ end_of(uint32_t conn, struct engine *e)
 }
 
 static size_t
-take_plain(struct engine *e, unsigned char *data, size_t length)
+read_plaintext(struct engine *e, unsigned char *data, size_t length)
 {
 	br_ssl_engine_context *engine = &e->context.eng;
 	size_t available;
@@ -467,53 +463,56 @@ take_plain(struct engine *e, unsigned char *data, size_t length)
 ssize_t
 tls_read(uint32_t conn, int fd, void *data, size_t length)
 {
-	static unsigned char records[RECORDS];
+	static unsigned char records[RECEIVE_SIZE];
 	struct engine *e = engine_of(conn);
 	unsigned char *to = data;
 	size_t taken = 0, at = 0, received = 0;
-	bool all = false; /* once all that has come is received, that is enough */
+	bool drained = false; /* the socket is empty, or has had its share */
 
 	if (e == NULL)
 		return recv(fd, data, length, 0);
-	/* Not without end: records may hold nothing, and others wait. */
-	for (unsigned pulls = 0;;) {
-		if (!push_records(e, fd, 0))
+	/* Records may be empty, so MAX_RECEIVES bounds how long other connections wait.
+	 */
+	for (unsigned receives = 0;;) {
+		if (!send_records(e, fd, 0))
 			return taken > 0 ? (ssize_t)taken : -1;
-		note_handshake(e);
+		check_established(e);
 		unsigned state = br_ssl_engine_current_state(&e->context.eng);
 		if (state == BR_SSL_CLOSED)
-			return taken > 0 ? (ssize_t)taken : end_of(conn, e);
+			return taken > 0 ? (ssize_t)taken : read_end(conn, e);
 		if (taken == length)
 			break;
 		if (state & BR_SSL_RECVAPP) {
-			taken += take_plain(e, to + taken, length - taken);
+			taken += read_plaintext(e, to + taken, length - taken);
 			continue;
 		}
 		if ((state & BR_SSL_RECVREC) == 0)
 			break;
 		if (at < received) {
-			at += feed(e, records + at, received - at);
+			at += pass_record_bytes(e, records + at, received - at);
 			continue;
 		}
-		/* A record more than there is room for would stay where poll() does
-		 * not know of it. */
-		if (all || ++pulls > PULLS || (taken > 0 && length - taken < RECORD))
+		/* A record that does not fit would stay in the engine, where poll() does
+		 * not see it. */
+		if (drained || ++receives > MAX_RECEIVES ||
+		    (taken > 0 && length - taken < RECORD_SIZE))
 			break;
-		size_t most = wanted_input(e, length - taken);
-		ssize_t n = pull_records(e, fd, records, most);
+		size_t wanted = receive_length(e, length - taken);
+		ssize_t n = receive_records(e, fd, records, wanted);
 		if (n > 0) {
 			at = 0;
 			received = (size_t)n;
-			all = most == RECORDS;
+			drained = wanted == RECEIVE_SIZE;
 			continue;
 		}
 		if (taken > 0)
 			return (ssize_t)taken;
 		if (n == 0)
-			errno = ECONNRESET; /* cut off: no close_notify */
+			errno = ECONNRESET; /* no close_notify */
 		return -1;
 	}
-	/* It would answer something first, such as a renegotiation, but nobody reads. */
+	/* The engine must answer first, as to a renegotiation, but the client does not
+	 * read. */
 	if (at < received) {
 		errno = ECONNABORTED;
 		return -1;
@@ -538,7 +537,7 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 		size_t room;
 		if (br_ssl_engine_current_state(engine) == BR_SSL_CLOSED)
 			return taken > 0 ? (ssize_t)taken : (errno = ECONNRESET, -1);
-		if (!push_records(e, fd, taken < length ? MSG_MORE : 0))
+		if (!send_records(e, fd, taken < length ? MSG_MORE : 0))
 			return taken > 0 ? (ssize_t)taken : -1;
 		unsigned char *to = br_ssl_engine_sendapp_buf(engine, &room);
 		if (taken == length || to == NULL ||
@@ -558,7 +557,7 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 }
 
 static bool
-is_in(uint32_t conn, unsigned state)
+has_state(uint32_t conn, unsigned state)
 {
 	const struct engine *e = engine_of(conn);
 
@@ -568,33 +567,31 @@ is_in(uint32_t conn, unsigned state)
 bool
 tls_over(uint32_t conn)
 {
-	const struct engine *e = engine_of(conn);
-
-	return e != NULL && br_ssl_engine_current_state(&e->context.eng) == BR_SSL_CLOSED;
+	return has_state(conn, BR_SSL_CLOSED);
 }
 
 bool
 tls_readable(uint32_t conn)
 {
-	return is_in(conn, BR_SSL_RECVAPP) || tls_over(conn);
+	return has_state(conn, BR_SSL_RECVAPP) || tls_over(conn);
 }
 
 bool
 tls_takes_input(uint32_t conn)
 {
 	return engine_of(conn) == NULL || tls_readable(conn) ||
-	       is_in(conn, BR_SSL_RECVREC);
+	       has_state(conn, BR_SSL_RECVREC);
 }
 
 bool
 tls_moved(uint32_t conn)
 {
 	struct engine *e = engine_of(conn);
-	bool moved = e != NULL && e->moved;
+	bool has_sent = e != NULL && e->has_sent;
 
-	if (moved)
-		e->moved = false;
-	return moved;
+	if (has_sent)
+		e->has_sent = false;
+	return has_sent;
 }
 
 bool
@@ -606,7 +603,7 @@ tls_used(void)
 bool
 tls_unsent(uint32_t conn)
 {
-	return is_in(conn, BR_SSL_SENDREC);
+	return has_state(conn, BR_SSL_SENDREC);
 }
 
 bool
@@ -632,16 +629,17 @@ tls_rest(uint32_t conn)
 	struct engine *e = engine_of(conn);
 	size_t wanted;
 
-	if (e == NULL || !e->large)
+	if (e == NULL || !e->input_is_large)
 		return;
 	br_ssl_engine_context *engine = &e->context.eng;
-	/* Only between two records is there nothing in it. */
+	/* `input` is empty only between two records. */
 	if ((br_ssl_engine_current_state(engine) & (BR_SSL_RECVREC | BR_SSL_RECVAPP)) !=
 		BR_SSL_RECVREC ||
-	    br_ssl_engine_recvrec_buf(engine, &wanted) == NULL || wanted != RECORD_HEADER)
+	    br_ssl_engine_recvrec_buf(engine, &wanted) == NULL ||
+	    wanted != RECORD_HEADER_SIZE)
 		return;
-	e->large = false;
-	memory_drop(e->input + SMALL, sizeof e->input - SMALL);
+	e->input_is_large = false;
+	memory_drop(e->input + KEPT_SIZE, sizeof e->input - KEPT_SIZE);
 }
 
 bool

@@ -1,6 +1,6 @@
 /*
- * What a connection reads from and writes to: its socket, or BearSSL's engine (TLS 1.2)
- * on top of it.  Above this file nobody can tell the difference.
+ * Reads from and writes to a connection's socket, through a BearSSL engine (TLS 1.2) if
+ * TLS is in use.  The callers are the same for both.
  */
 #ifndef TLS_H
 #define TLS_H
@@ -10,69 +10,70 @@
 
 #include <sys/types.h>
 
-enum { TLS_SEED = 32 }; /* bytes of random */
+enum { TLS_SEED = 32 }; /* bytes */
 
-/*
- * Everything from here on is TLS: engines for connections 1 to `connections`, with a
- * certificate that stays the caller's and must stay.
- */
+/* Turns TLS on, and reserves engines for connections 1 to `connections`. */
 void tls_place(struct memory *, uint32_t connections);
+/*
+ * Sets the certificate and seeds the random generator.  The certificate must stay valid;
+ * the caller owns it.
+ */
 void tls_start(const struct cert *, const uint8_t seed[TLS_SEED]);
 /*
- * New handshakes use another certificate; those under way keep theirs, until whose end
- * tls_may_renew is false: then the one before must stay, and there is no place for a
- * third.
+ * Sets another certificate for new handshakes.  A handshake in progress keeps the
+ * previous one, which must stay valid until tls_may_renew returns true again.  Call it
+ * only if tls_may_renew returns true, so that at most two certificates are in use.
  */
 void tls_renew(const struct cert *);
 bool tls_may_renew(void);
 
-/* A connection has been accepted, and is closed. */
+/* Takes an engine for an accepted connection, and returns it. */
 void tls_open(uint32_t conn);
 void tls_close(uint32_t conn);
 
 /*
- * As recv and send on a socket that does not block, with errno as theirs.  Besides, a
- * read fails with EPROTO where a client speaks plain HTTP to TLS, with ECONNABORTED where
- * it breaks the rules of TLS, and with ECONNRESET where the
- * connection ends without close_notify.  A write may take bytes that are not sent yet.
+ * Like recv and send on a non-blocking socket, with their errno.  tls_read also fails
+ * with EPROTO         the client speaks plain HTTP ECONNABORTED   the client violates TLS
+ *   ECONNRESET     the connection ended without close_notify
+ * tls_write may accept bytes that it has not sent yet: see tls_unsent.
  */
 ssize_t tls_read(uint32_t conn, int fd, void *data, size_t length);
 ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
 
-/* Is this DNS name one of the present certificate's?  False without TLS. */
+/* Does the current certificate name this DNS name?  False without TLS. */
 bool tls_names_host(struct span name);
 
-/* Is it all TLS? */
+/* Is TLS in use? */
 bool tls_used(void);
-/* Is there anything to read, the end too, that poll() does not know of? */
+/* Is there decrypted data, or the end, to read?  poll() does not report these. */
 bool tls_readable(uint32_t conn);
-/* Would a read take what the socket has?  Else something has to be sent first. */
+/* Would tls_read receive from the socket?  If not, output must be sent first. */
 bool tls_takes_input(uint32_t conn);
-/* Has the engine closed: for close_notify in both ways, or for a failure? */
+/* Has the engine closed, after close_notify in both directions or after a failure? */
 bool tls_over(uint32_t conn);
-/* Has anything gone out since this was last asked? */
+/* Has the socket taken output since the last call? */
 bool tls_moved(uint32_t conn);
-/* Are there bytes that were taken but not sent?  tls_write with none sends on. */
+/* Is there accepted output to send?  tls_write with length 0 sends it. */
 bool tls_unsent(uint32_t conn);
-/* Is the handshake still going on? */
+/* Is the handshake in progress? */
 bool tls_in_handshake(uint32_t conn);
 
-/* Nothing more will be written: says so to the peer, by tls_write with no bytes. */
+/* Ends the output.  tls_write with length 0 then sends close_notify. */
 void tls_finish(uint32_t conn);
 
-/* Nothing has come for a while: gives back the memory of a large record. */
+/* Call it for an idle connection.  Returns the memory of a large record to the system. */
 void tls_rest(uint32_t conn);
 
 /*
- * Once a second: the memory of engines that no connection has had since the last time
- * goes back to the system.  True while there is more to give back at the next.
+ * Call it once a second.  Returns memory to the system: that of engines that have been
+ * unused since the last call.  Returns true if the next call may have more to return.
  */
 bool tls_sweep(void);
 
 struct tls_counters {
-	uint64_t handshakes; /* completed, ... */
-	uint64_t resumed;    /* ... and of these, of an earlier session */
-	uint64_t failures;   /* connections that ended for what TLS found wrong */
+	uint64_t handshakes; /* completed */
+	uint64_t resumed;    /* of `handshakes`: those that resumed a session */
+	uint64_t failures;   /* connections that ended with a TLS error */
 };
 
 const struct tls_counters *tls_count(void);
