@@ -6,12 +6,12 @@
 #include "conf.h"
 #include "entropy.h"
 #include "loop.h"
+#include "monitor.h"
 #include "page.h"
 #include "sandbox.h"
 #include "selfsign.h"
 #include "signaller.h"
 #include "sockjs.h"
-#include "status.h"
 #include "tls.h"
 
 #include <arpa/inet.h>
@@ -120,7 +120,7 @@ woken(void)
 	}
 	if (counters_wanted) {
 		counters_wanted = 0;
-		status_log();
+		monitor_log();
 	}
 }
 
@@ -442,7 +442,7 @@ raise_file_limit(void)
 static bool
 serve_elsewhere(uint32_t conn, const struct http_request *r)
 {
-	return status_answer(conn, r) || (conf.page && page_answer(conn, r, conf.prefix));
+	return monitor_answer(conn, r) || (conf.page && page_answer(conn, r, conf.prefix));
 }
 
 static void
@@ -565,7 +565,7 @@ main(int argc, char **argv)
 		check_key(&certs[0]);
 	raise_file_limit();
 	map_memory();
-	status_start(conf.monitor);
+	monitor_start(conf.monitor);
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();

@@ -93,7 +93,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
-	status_start(conf.monitor);
+	monitor_start(conf.monitor);
 	open_sockets();
 	log_flush();
 	memory_remember();

@@ -34,7 +34,7 @@ function parse(text) {
 		if (word === 'HELP') {
 			assert(!(about in families), `${about} comes twice`);
 			assert(family === undefined || family.count > 0, 'a family without samples');
-			assert.match(rest, /^[^\\]+\.$/);
+			assert.match(rest, /^[A-Z]\S*( [^\s\\]+)+\.$/);
 			helped = about;
 			family = undefined;
 		} else if (word === 'TYPE') {
