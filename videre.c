@@ -1,5 +1,4 @@
-/* videre: a WebRTC signalling server.  Options, configuration, signals, start and stop.
- */
+/* A WebRTC signalling server: options, configuration, signals, starting and stopping. */
 #define _GNU_SOURCE /* prlimit */
 #include "accept.h"
 #include "cert.h"
@@ -24,8 +23,10 @@
 #include <unistd.h>
 
 enum {
-	GRACE = 700, /* milliseconds from SIGTERM to the end: init kills after a second */
-	SPARE_FILES = 16 /* descriptors besides those of connections */
+	/* Time from SIGTERM to the exit, in milliseconds.  busybox init sends SIGKILL
+	 * after a second. */
+	GRACE_MS = 700,
+	SPARE_FILES = 16 /* file descriptors that are not connections */
 };
 
 static struct conf conf;
@@ -47,10 +48,10 @@ on_signal(int signal)
 		_exit(0);
 }
 
-/* The pair in use, and one to load the next into. */
+/* The certificate in use, and the one to load next. */
 static struct cert certs[2];
 
-/* Warns of a key that slows every handshake, and of one that is no secret. */
+/* Logs a warning if the key is slow, or readable by every user. */
 static void
 check_key(const struct cert *cert)
 {
@@ -59,21 +60,21 @@ check_key(const struct cert *cert)
 
 	if (bits > CERT_RSA_LOW &&
 	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
-		text_string(t, "handshakes are slow: Key is RSA with ");
+		text_string(t, "slow TLS handshakes: Key is RSA with ");
 		text_number(t, bits);
-		text_string(t, " bits: P-256, or RSA with 2048 bits, is fast");
+		text_string(t, " bits, use P-256 or RSA with 2048 bits");
 		log_end();
 	}
 	if (cert->key_exposed &&
 	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
-		text_string(t, "the private key is readable by every user: chmod 640 ");
+		text_string(t, "private key readable by every user: chmod 640 ");
 		text_string(t, conf.key);
 		text_string(t, " (Key)");
 		log_end();
 	}
 }
 
-/* Loads the files again; if they are bad, what is in use stays. */
+/* Loads the files again.  If that fails, the certificate in use stays in use. */
 static void
 renew_cert(void)
 {
@@ -91,14 +92,15 @@ renew_cert(void)
 	}
 	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
 	if (t != NULL) {
-		text_string(t, "the old certificate stays: ");
+		text_string(t, "certificate not loaded, the previous one stays in use: ");
 		text_put(t, error.data, error.length);
 		log_end();
 	}
 }
 
+/* Acts on signals; the loop calls it after each wait. */
 static void
-woken(void)
+on_wakeup(void)
 {
 	static bool stopping, renew_wanted;
 
@@ -106,7 +108,7 @@ woken(void)
 		stopping = true;
 		log_line(LEVEL_INFO, (struct span){ 0 }, "stopping");
 		signaller_stop();
-		loop_stop(GRACE);
+		loop_stop(GRACE_MS);
 	}
 	if (reopen_wanted) {
 		reopen_wanted = 0;
@@ -124,7 +126,10 @@ woken(void)
 	}
 }
 
-/* Signals wait until the loop waits; `waiting` is the mask that lets them in. */
+/*
+ * Blocks the signals that are handled.  Sets `waiting` to the mask that unblocks them,
+ * for the time in which the loop waits.
+ */
 static void
 catch_signals(sigset_t *waiting)
 {
@@ -143,7 +148,8 @@ catch_signals(sigset_t *waiting)
 		sigdelset(waiting, caught[i]);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
-	/* Nothing waits for the process that writes the log: its end leaves no zombie. */
+	/* The process that writes the log must not become a zombie: nothing waits for it.
+	 */
 	sigaction(SIGCHLD, &action, NULL);
 }
 
@@ -160,8 +166,8 @@ print(int fd, struct text *t)
 }
 
 /*
- * Gives up root for good, after what only root can do for the log.  False, with errno, if
- * that user is unknown or not permitted.
+ * Changes to User for good, after preparing the log, which only root can do.  Returns
+ * false and sets errno if the user is unknown or the change is not permitted.
  */
 static bool
 become_user(void)
@@ -180,13 +186,13 @@ become_user(void)
 	size_t count = conf_find_groups(conf.user, group, groups);
 	if (count > CONF_GROUPS) {
 		log_line(LEVEL_WARN, (struct span){ 0 },
-			 "groups ignored: User is in more than 64 of /etc/group");
+			 "groups ignored: User is in more than 64 groups of /etc/group");
 		count = CONF_GROUPS;
 	}
 	return sandbox_become(user, group, groups, count);
 }
 
-/* Ends the program.  Root opens no log that belongs to another user. */
+/* Ends the program.  Root must not open a log that belongs to another user. */
 static void
 fail(void)
 {
@@ -196,7 +202,7 @@ fail(void)
 	_exit(1);
 }
 
-/* Ends the program for a reason that the log has as well. */
+/* Logs an error and ends the program. */
 static void
 fatal(const char *what, const char *why)
 {
@@ -209,21 +215,21 @@ fatal(const char *what, const char *why)
 }
 
 struct options {
-	const char *file; /* NULL: none was named */
-	const char *port;
+	const char *file; /* NULL: no -c */
+	const char *port; /* NULL: no -p */
 	bool check;
 };
 
 static const char usage[] =
     "usage: videre [-c FILE] [-n] [-p PORT] [-V] [-h]\n"
     "       videre -k CERT KEY [NAME...]\n"
-    "  -c FILE  the configuration (conf.json, if there is one)\n"
-    "  -n       check it, and exit\n"
-    "  -p PORT  listen there instead (0: any free port)\n"
-    "  -k       make a key and a certificate for these names and addresses\n"
-    "           (this host's, if there are none), in files of these names\n"
-    "  -V       print the version\n"
-    "  -h       print this";
+    "  -c FILE  read the configuration from FILE (default: conf.json, if it exists)\n"
+    "  -n       check the configuration and exit\n"
+    "  -p PORT  listen on PORT instead of the configured port (0: any free port)\n"
+    "  -k       create a private key and a self-signed certificate in two new files,\n"
+    "           for these host names and addresses (default: those of this host)\n"
+    "  -V       print the version and exit\n"
+    "  -h       print this help and exit";
 
 static void
 print_and_exit(const char *message)
@@ -258,17 +264,17 @@ static void
 make_cert(char **arguments)
 {
 	char data[2048];
-	struct text said;
+	struct text output;
 	size_t names = 0;
 
 	if (arguments[0] == NULL || arguments[1] == NULL)
-		usage_error("-k takes the names of two files", "");
+		usage_error("option -k needs two file names: CERT KEY", "");
 	while (arguments[2 + names] != NULL)
 		names++;
-	text_init(&said, data, sizeof data - 1);
+	text_init(&output, data, sizeof data - 1);
 	int status =
-	    selfsign_make(arguments[0], arguments[1], arguments + 2, names, &said);
-	print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &said);
+	    selfsign_make(arguments[0], arguments[1], arguments + 2, names, &output);
+	print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &output);
 	_exit(status == 0 ? 0 : 1);
 }
 
@@ -277,7 +283,7 @@ read_options(char **argv, struct options *o)
 {
 	for (argv++; *argv != NULL; argv++) {
 		if (**argv != '-' || (*argv)[1] == '\0')
-			usage_error("unexpected argument ", *argv);
+			usage_error("unexpected argument: ", *argv);
 		for (const char *letter = *argv + 1; *letter != '\0'; letter++) {
 			const char *value = letter[1] != '\0' ? letter + 1 : argv[1];
 			if (*letter == 'h')
@@ -291,9 +297,9 @@ read_options(char **argv, struct options *o)
 				continue;
 			}
 			if (*letter != 'c' && *letter != 'p')
-				usage_error("unknown option ", *argv);
+				usage_error("unknown option: ", *argv);
 			if (value == NULL)
-				usage_error("a value is missing behind ", *argv);
+				usage_error("option needs a value: ", *argv);
 			*(*letter == 'c' ? &o->file : &o->port) = value;
 			argv += letter[1] == '\0';
 			break;
@@ -319,8 +325,9 @@ read_conf(const struct options *o, bool *found)
 	if (o->port != NULL) {
 		if (!text_to_number((struct span){ o->port, strlen(o->port) }, 65535,
 				    &port))
-			usage_error("-p takes a whole number from 0 to 65535, not ",
-				    o->port);
+			usage_error(
+			    "option -p must be a whole number from 0 to 65535, not ",
+			    o->port);
 		conf.port = (uint32_t)port;
 	}
 }
@@ -329,12 +336,14 @@ static void
 get_random(void *data, size_t length)
 {
 	if (!entropy_ready()) {
-		log_line(LEVEL_WARN, (struct span){ 0 },
-			 "waiting: the kernel's random number generator has no seed yet");
+		log_line(
+		    LEVEL_WARN, (struct span){ 0 },
+		    "waiting: the kernel's random number generator is not seeded yet");
 		log_flush();
 	}
 	if (!entropy_get(data, length))
-		fatal("no random bytes (getrandom, /dev/urandom): ", text_error(errno));
+		fatal("no random bytes from getrandom or /dev/urandom: ",
+		      text_error(errno));
 }
 
 static void
@@ -354,7 +363,7 @@ listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 		text_string(t, length == 4 ? ":" : "]:");
 		text_number(t, *port);
 		if (bound < 0) {
-			text_string(t, ": ");
+			text_string(t, " (Host, Port): ");
 			text_string(t, text_error(error));
 		}
 		log_end();
@@ -375,7 +384,7 @@ open_sockets(void)
 		listen_at(address, 16, &port, true);
 	} else {
 		listen_at(address, 4, &port, true);
-		/* A kernel may be built without it. */
+		/* Some kernels have no IPv6. */
 		listen_at(address, 16, &port, false);
 	}
 }
@@ -384,7 +393,7 @@ static void
 drop_root(void)
 {
 	if (!become_user())
-		fatal("User: cannot become that user: ", text_error(errno));
+		fatal("cannot change to the configured User: ", text_error(errno));
 	log_reopen();
 }
 
@@ -398,14 +407,14 @@ static void
 confine(void)
 {
 	if (conf.sandbox && !enter_sandbox())
-		log_line(
-		    LEVEL_INFO, (struct span){ 0 },
-		    "no sandbox: this kernel, or this build, has no system call filter");
+		log_line(LEVEL_INFO, (struct span){ 0 },
+			 "no sandbox: this kernel or build has no system call filter "
+			 "(Sandbox)");
 }
 
 /*
- * getrlimit and setrlimit in one.  For the sake of kernels before 2.6.36, musl's
- * setrlimit brings what changes all threads.
+ * Does what getrlimit and setrlimit do.  It avoids musl's setrlimit, which brings code
+ * for all threads of a process, for kernels before 2.6.36.
  */
 static bool
 limit_files(const struct rlimit *limit, struct rlimit *old)
@@ -418,7 +427,21 @@ limit_files(const struct rlimit *limit, struct rlimit *old)
 #endif
 }
 
-/* The descriptors that the connections need, as far as the system lets us have them. */
+static void
+log_few_files(rlim_t wanted, rlim_t allowed)
+{
+	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+
+	if (t == NULL)
+		return;
+	text_string(t, "too few file descriptors for MaxConnections: ");
+	text_number(t, wanted);
+	text_string(t, " needed, ulimit -n allows ");
+	text_number(t, allowed);
+	log_end();
+}
+
+/* Raises the limit to what MaxConnections needs, as far as the system permits. */
 static void
 raise_file_limit(void)
 {
@@ -431,18 +454,21 @@ raise_file_limit(void)
 				 limit.rlim_max < wanted ? wanted : limit.rlim_max };
 	if (limit_files(&raised, NULL))
 		return;
-	/* Only root may raise the hard limit, and not in every container. */
+	/* Only root can raise the hard limit, and not in every container. */
+	rlim_t before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	if (!limit_files(&limit, NULL) || limit.rlim_cur < wanted)
-		log_line(LEVEL_WARN, (struct span){ 0 },
-			 "fewer files may be open than MaxConnections needs (ulimit -n)");
+	if (!limit_files(&limit, NULL))
+		log_few_files(wanted, before);
+	else if (limit.rlim_cur < wanted)
+		log_few_files(wanted, limit.rlim_cur);
 }
 
-/* What there is outside of the prefix. */
+/* Answers a request for a URL outside the prefix; returns false if there is none. */
 static bool
-serve_elsewhere(uint32_t conn, const struct http_request *r)
+answer_unmatched(uint32_t conn, const struct http_request *r)
 {
-	return monitor_answer(conn, r) || (conf.page && page_answer(conn, r, conf.prefix));
+	return monitor_answer(conn, r) ||
+	       (conf.page && page_answer(conn, r, conf.prefix));
 }
 
 static void
@@ -457,9 +483,9 @@ map_memory(void)
 		.stall = 2 * conf.heartbeat,
 		.proxies = conf.trusted_proxies,
 	};
-	const uint32_t most = loop_most(&limits);
+	const uint32_t connections = loop_most(&limits);
 	struct sockjs_limits sockjs = {
-		.session.connections = most,
+		.session.connections = connections,
 		.session.per_address = conf.max_per_address,
 		.session.message = conf.max_packet,
 		.session.reply = signaller_reply(conf.max_packet, conf.max_peers),
@@ -469,15 +495,15 @@ map_memory(void)
 		.script = conf.sockjs,
 		.integrity =
 		    strcmp(conf.sockjs, CONF_SOCKJS) == 0 ? CONF_SOCKJS_HASH : NULL,
-		.unmatched = serve_elsewhere,
+		.unmatched = answer_unmatched,
 	};
 	struct signaller_limits signaller = {
 		.sessions = session_most(&sockjs.session),
 		.peers = conf.max_peers,
 	};
-	/* One to receive and one to send for each connection, and one for a packet in
-	 * the making. */
-	uint32_t blocks = 2 * most + session_blocks(&sockjs.session) + 1;
+	/* For each connection an input and an output block, and one for the packet that
+	 * is being built. */
+	uint32_t blocks = 2 * connections + session_blocks(&sockjs.session) + 1;
 
 	services[0] = signaller_service;
 	services[0].prefix = conf.prefix;
@@ -491,7 +517,7 @@ map_memory(void)
 	for (unsigned pass = 0; pass < 2; pass++) {
 		loop_place(&memory, &limits);
 		if (conf.tls)
-			tls_place(&memory, most);
+			tls_place(&memory, connections);
 		sockjs_place(&memory, &sockjs, services, 1);
 		signaller_place(&memory, &signaller);
 		block_place(&memory, blocks, session_block(&sockjs.session));
@@ -505,14 +531,15 @@ map_memory(void)
 			log_end();
 		}
 		if (!memory_map(&memory))
-			fatal("memory: these limits need more than can be mapped: ",
-			      text_error(errno));
+			fatal(
+			    "memory: cannot map what MaxConnections and MaxPacket need: ",
+			    text_error(errno));
 	}
 	if (conf.tls)
 		tls_start(&certs[0], seed);
 }
 
-/* A certificate that does not load is never a reason to speak plain text. */
+/* A certificate that does not load ends the program: there is no plain-text fallback. */
 static void
 load_cert(void)
 {
@@ -523,14 +550,18 @@ load_cert(void)
 	if (!conf.tls)
 		return;
 	if (*conf.cert == '\0' || *conf.key == '\0')
-		text_string(&error, "TLS needs Cert and Key: the names of two PEM files");
+		text_string(&error,
+			    "TLS needs Cert and Key: set each to the name of a PEM file");
 	else if (cert_load(&certs[0], conf.cert, conf.key, &error))
 		return;
 	print(STDERR_FILENO, &error);
 	_exit(1);
 }
 
-/* Started without them, a client's socket would become what stderr is. */
+/*
+ * Opens descriptors 0 to 2 if they are closed.  Otherwise a client's socket could get
+ * number 2, and receive what is written to stderr.
+ */
 static void
 fill_standard_files(void)
 {
@@ -555,12 +586,12 @@ main(int argc, char **argv)
 	read_conf(&options, &found);
 	load_cert();
 	if (options.check)
-		print_and_exit("the configuration is good");
+		print_and_exit("the configuration is valid");
 	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
 	if (!found)
 		log_line(LEVEL_INFO, (struct span){ 0 },
-			 "no conf.json here: built-in defaults");
+			 "no conf.json in this directory: using the defaults");
 	if (conf.tls)
 		check_key(&certs[0]);
 	raise_file_limit();
@@ -572,7 +603,7 @@ main(int argc, char **argv)
 	log_start_writer(conf.sandbox ? enter_sandbox : NULL);
 	confine();
 	log_flush();
-	loop_run(&web_conn_handler, &waiting, woken);
+	loop_run(&web_conn_handler, &waiting, on_wakeup);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "stopped");
 	log_close();
 	return 0;

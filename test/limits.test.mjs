@@ -136,7 +136,7 @@ test('a peer that reads late gets all that was kept for it', async t => {
 test('without a free descriptor others wait, and are served when some have left', async t => {
 	const server = await serve(t, {
 		shell: 'ulimit -n 20',
-		expect: [/ warn - fewer files may be open/, / warn - .*(Too many open files|EMFILE)/],
+		expect: [/ warn - too few file descriptors for MaxConnections: \d+ needed, ulimit -n allows 20$/, / warn - .*(Too many open files|EMFILE)/],
 	});
 	const clients = await gather(server, 'r', 'a', 'b');
 	const crowd = [];

@@ -506,7 +506,7 @@ counts('want of descriptors', async (server, watch) => {
 	return { accept_shortages_total: count };
 }, {
 	about: /shortages/, shell: 'ulimit -n 20',
-	expect: [/ warn - fewer files may be open/, / warn - .*(Too many open files|EMFILE)/],
+	expect: [/ warn - too few file descriptors for MaxConnections: \d+ needed, ulimit -n allows 20$/, / warn - .*(Too many open files|EMFILE)/],
 });
 
 describe('counters move with', { concurrency: 4 }, () => {

@@ -187,7 +187,7 @@ test('of more than 64 groups the first are taken', async t => {
 	}, { conf: { User: 'guard' }, ...options });
 	const first63 = Array.from({ length: 63 }, (_, i) => 1000 + i);
 	assert.equal(await groupsOf(await among(63)), [99, ...first63].join(' '));
-	const expect = [/ warn - groups ignored: User is in more than 64 of \/etc\/group$/];
+	const expect = [/ warn - groups ignored: User is in more than 64 groups of \/etc\/group$/];
 	assert.equal(await groupsOf(await among(64, { expect })), [99, ...first63].join(' '));
 });
 

@@ -7,7 +7,7 @@ import { pair } from './certificate.mjs';
 import { Random, answer, records, valid } from './hello.mjs';
 import { built, serve, test } from './server.mjs';
 
-const WAITING = / warn - waiting: the kernel's random number generator has no seed yet$/;
+const WAITING = / warn - waiting: the kernel's random number generator is not seeded yet$/;
 const KEY_EXCHANGE = 12; /* the message with the server's point */
 
 /* A server to which the kernel gives the same bytes at each start. */

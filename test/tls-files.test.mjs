@@ -13,8 +13,8 @@ import { GREETING, cleared, curl, shake, wiredThrough } from './tls.mjs';
 
 const text = file => readFile(file, 'utf8');
 
-const SLOW = / warn - handshakes are slow: Key is RSA with 4096 bits: P-256, or RSA with 2048 bits, is fast$/;
-const EXPOSED = / warn - the private key is readable by every user: chmod 640 \S+ \(Key\)$/;
+const SLOW = / warn - slow TLS handshakes: Key is RSA with 4096 bits, use P-256 or RSA with 2048 bits$/;
+const EXPOSED = / warn - private key readable by every user: chmod 640 \S+ \(Key\)$/;
 
 /* A copy of a file with its text changed. */
 async function changed(t, file, change) {

@@ -334,7 +334,7 @@ run(uint32_t milliseconds)
 	while (running && (milliseconds > 0 || state == NETWORK_BUSY)) {
 		uint32_t step = milliseconds < 1000 ? milliseconds : 1000;
 		milliseconds -= step;
-		state = network_run(&web_conn_handler, woken, step);
+		state = network_run(&web_conn_handler, on_wakeup, step);
 		running = state != NETWORK_STOPPED;
 		for (unsigned i = 0; i < CLIENTS; i++)
 			read_client(&clients[i]);
@@ -659,7 +659,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	act_script((struct span){ (const char *)data, length });
 	run(0);
 	if (stop_signals > 0) {
-		run(GRACE + 10);
+		run(GRACE_MS + 10);
 		check_stopped();
 		return 0;
 	}

@@ -203,7 +203,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 static void
 run(uint32_t milliseconds)
 {
-	CHECK(network_run(&web_conn_handler, woken, milliseconds) != NETWORK_STOPPED);
+	CHECK(network_run(&web_conn_handler, on_wakeup, milliseconds) != NETWORK_STOPPED);
 }
 
 static void
