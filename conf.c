@@ -20,32 +20,32 @@ static bool valid_log(struct span);
 static bool valid_user(struct span);
 static bool valid_url(struct span);
 
-/* Every key there is. */
+/* All keys. */
 static const struct key {
 	const char *name;
 	enum kind kind;
-	size_t at; /* its place in struct conf */
-	uint32_t low, high;
-	bool (*valid)(struct span); /* a string's own rule, if it has one, ... */
-	const char *rule;	    /* ... in words */
+	size_t at;		    /* offset in struct conf */
+	uint32_t low, high;	    /* limits of a number; high 0: TLS is not built in */
+	bool (*valid)(struct span); /* checks a string, or NULL */
+	const char *rule;	    /* the same in words, for error texts */
 } keys[] = {
 	{ "Port", NUMBER, offsetof(struct conf, port), 0, 65535, NULL, NULL },
 	{ "TLS", FLAG, offsetof(struct conf, tls), 0, HAVE_TLS, NULL, NULL },
 	{ "Cert", STRING, offsetof(struct conf, cert), 0, 0, NULL, NULL },
 	{ "Key", STRING, offsetof(struct conf, key), 0, 0, NULL, NULL },
 	{ "Host", STRING, offsetof(struct conf, host), 0, 0, valid_host,
-	  "an IPv4 or IPv6 address, or \"\" for all" },
+	  "an IPv4 or IPv6 address, or \"\" for all addresses" },
 	{ "Prefix", STRING, offsetof(struct conf, prefix), 0, 0, valid_prefix,
-	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # < > or "
-	  "space" },
+	  "\"\" or a path such as \"/echo\": begins with /, does not end with /, without "
+	  "? # < > and space" },
 	{ "Page", FLAG, offsetof(struct conf, page), 0, 1, NULL, NULL },
 	{ "Log", STRING, offsetof(struct conf, log), 0, 0, valid_log,
-	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
-	  "none" },
+	  "a file name of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
+	  "no log" },
 	{ "LogLevel", LEVEL, offsetof(struct conf, log_level), 0, 0, NULL, NULL },
 	{ "LogSize", NUMBER, offsetof(struct conf, log_size), 0, INT32_MAX, NULL, NULL },
 	{ "User", STRING, offsetof(struct conf, user), 0, 0, valid_user,
-	  "a user of this system (/etc/passwd), or \"\" to change nothing" },
+	  "a user of /etc/passwd, or \"\" to keep the user that starts the server" },
 	{ "Sandbox", FLAG, offsetof(struct conf, sandbox), 0, 1, NULL, NULL },
 	{ "Origins", ORIGINS, offsetof(struct conf, origins), 0, 0, NULL, NULL },
 	{ "SockJS", STRING, offsetof(struct conf, sockjs), 0, 0, valid_url,
@@ -67,7 +67,7 @@ static const struct key {
 
 enum { KEYS = sizeof keys / sizeof *keys };
 
-/* The file's text; its strings are unescaped and terminated where they stand. */
+/* The text of the file.  Its strings are unescaped and terminated in place. */
 static char file_text[CONF_FILE + 1];
 
 void
@@ -118,17 +118,17 @@ valid_prefix(struct span s)
 }
 
 /*
- * /etc/passwd and /etc/group: lines of fields between colons, read in pieces, as both
- * files and their lines may have any length.
+ * /etc/passwd and /etc/group: lines of fields between colons.  They are read in pieces,
+ * because the files and their lines can have any length.
  */
 
 struct lines {
 	int fd;
-	size_t at, length; /* in `data` */
+	size_t at, length; /* of `data`: offset of the next byte, and size */
 	char data[512];
 };
 
-/* -1 at the end of the file, or if it can not be read. */
+/* Returns the next byte, or -1 at the end of the file or after a failure. */
 static int
 next_byte(struct lines *l)
 {
@@ -142,16 +142,17 @@ next_byte(struct lines *l)
 	return (unsigned char)l->data[l->at++];
 }
 
-/* What a line has for the name that is looked for. */
+/* What a line contains, for the name that is searched. */
 struct line {
 	bool named;	/* field 0 is the name */
 	bool listed;	/* field 3, a list between commas, has the name */
-	int64_t ids[4]; /* fields 0 to 3 as numbers; NO_ID if they are none */
+	int64_t ids[4]; /* fields 0 to 3 as ids; NO_ID if a field is no id */
 };
 
 enum { NO_ID = -1 };
 
-/* Reads up to a separator, which it returns; -1 at the end of the file. */
+/* Reads a field and compares it with the name.  Returns the separator after it, or -1 at
+ * the end of the file. */
 static int
 read_field(struct lines *l, const char *name, bool *same, int64_t *id)
 {
@@ -163,7 +164,7 @@ read_field(struct lines *l, const char *name, bool *same, int64_t *id)
 	while ((c = next_byte(l)) >= 0 && memchr(":,\n", c, 3) == NULL) {
 		*same = *same && c != '\0' && (unsigned char)name[length] == c;
 		*id = c < '0' || c > '9' || *id == NO_ID ? NO_ID : 10 * *id + c - '0';
-		if (*id >= UINT32_MAX) /* which is no id */
+		if (*id >= UINT32_MAX) /* (uid_t)-1 is no id */
 			*id = NO_ID;
 		length++;
 	}
@@ -173,7 +174,7 @@ read_field(struct lines *l, const char *name, bool *same, int64_t *id)
 	return c;
 }
 
-/* False if that was the last line. */
+/* Reads a line.  Returns false if it was the last one. */
 static bool
 read_line(struct lines *l, const char *name, struct line *line)
 {
@@ -252,18 +253,18 @@ valid_log(struct span s)
 	return s.length <= LOG_PATH;
 }
 
-/* It goes into a page as it is. */
+/* The page contains the URL without escapes. */
 static bool
 valid_url(struct span s)
 {
-	enum { MOST = 1000 };
+	enum { URL = 1000 }; /* maximum size, in bytes */
 
 	for (size_t i = 0; i < s.length; i++)
 		if ((unsigned char)s.data[i] <= 0x20 ||
 		    strchr("\"'<>\\\x7f", s.data[i]) != NULL)
 			return false;
 	return s.length == 0 ||
-	       (s.length <= MOST && (*s.data == '/' || strncmp(s.data, "http", 4) == 0));
+	       (s.length <= URL && (*s.data == '/' || strncmp(s.data, "http", 4) == 0));
 }
 
 static const struct key *
@@ -275,7 +276,7 @@ find_key(struct span name)
 	return NULL;
 }
 
-/* FILE:LINE: of a place in the text. */
+/* Puts "FILE:LINE: " of a position in the text. */
 static void
 put_place(struct text *error, const char *file, const char *at)
 {
@@ -289,7 +290,7 @@ put_place(struct text *error, const char *file, const char *at)
 	text_string(error, ": ");
 }
 
-/* What a key's value has to be, in words. */
+/* Puts what a key's value must be. */
 static void
 put_rule(struct text *error, const struct key *k)
 {
@@ -323,7 +324,9 @@ put_rule(struct text *error, const struct key *k)
 	}
 }
 
-/* A string's contents, terminated in place; NULL if it is none or has control characters.
+/*
+ * Unescapes and terminates a string in place, and returns it.  Returns NULL if the value
+ * is not a string, or has control characters.
  */
 static char *
 read_string(struct span value)
@@ -362,7 +365,9 @@ read_strings(const char **strings, struct span value)
 	return true;
 }
 
-/* ADDRESS or ADDRESS/BITS; IPv4 written as IPv6 would have its bits counted in two ways.
+/*
+ * Reads ADDRESS or ADDRESS/BITS.  Returns false for an IPv4-mapped IPv6 address too:
+ * its BITS could count from either address.
  */
 static bool
 read_network(struct socket_network *network, const char *string)
@@ -452,7 +457,7 @@ read_member(struct conf *c, const char *file, struct span name, struct span valu
 		put_place(error, file, name.data);
 		text_string(error, "unknown key \"");
 		text_escaped(error, name.data, name.length, 40);
-		text_string(error, "\"; there are");
+		text_string(error, "\"; the keys are");
 		for (size_t i = 0; i < KEYS; i++) {
 			text_string(error, i > 0 ? ", " : " ");
 			text_string(error, keys[i].name);
@@ -472,7 +477,9 @@ read_member(struct conf *c, const char *file, struct span name, struct span valu
 	return false;
 }
 
-/* Returns the file's length, or -1 with errno set; more than CONF_FILE if it is too long.
+/*
+ * Reads the file into file_text.  Returns its length, or -1 and sets errno.  A length
+ * above CONF_FILE means that the file is too long.
  */
 static ssize_t
 read_file(const char *file)
@@ -525,11 +532,11 @@ conf_load(struct conf *c, const char *file, struct text *error)
 		return false;
 	}
 	json_init(&j, file_text, (size_t)length);
-	ssize_t good = 0;
-	while (good < length && utf8_check(&utf8, file_text + good, 1))
-		good++;
-	if (good < length || !utf8_complete(&utf8)) {
-		put_place(error, file, file_text + good);
+	ssize_t valid = 0;
+	while (valid < length && utf8_check(&utf8, file_text + valid, 1))
+		valid++;
+	if (valid < length || !utf8_complete(&utf8)) {
+		put_place(error, file, file_text + valid);
 		text_string(error, "not UTF-8");
 		return false;
 	}

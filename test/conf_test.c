@@ -380,15 +380,15 @@ static const struct {
 	{ "Cert", offsetof(struct conf, cert), "a string without control characters" },
 	{ "Key", offsetof(struct conf, key), "a string without control characters" },
 	{ "User", offsetof(struct conf, user),
-	  "a user of this system (/etc/passwd), or \"\" to change nothing" },
+	  "a user of /etc/passwd, or \"\" to keep the user that starts the server" },
 	{ "Host", offsetof(struct conf, host),
-	  "an IPv4 or IPv6 address, or \"\" for all" },
+	  "an IPv4 or IPv6 address, or \"\" for all addresses" },
 	{ "Prefix", offsetof(struct conf, prefix),
-	  "\"\" or a path such as \"/echo\": / first, none at the end, no ? # < > or "
-	  "space" },
+	  "\"\" or a path such as \"/echo\": begins with /, does not end with /, without "
+	  "? # < > and space" },
 	{ "Log", offsetof(struct conf, log),
-	  "a file of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
-	  "none" },
+	  "a file name of at most 1000 bytes, \"syslog\", \"-\" for stderr, or \"\" for "
+	  "no log" },
 	{ "SockJS", offsetof(struct conf, sockjs),
 	  "\"\" or a URL of at most 1000 bytes that begins with http or /" },
 };
@@ -871,7 +871,7 @@ loopback_may_monitor_unless_others_are_named(void **state)
  */
 
 #define KEYS                                                                             \
-	"there are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, LogSize, "   \
+	"the keys are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, LogSize, "   \
 	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
 	"TrustedProxies, Monitor, "                                                      \
 	"MaxPeers, MaxPacket, Heartbeat, HandshakeTimeout"

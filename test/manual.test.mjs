@@ -42,7 +42,7 @@ describe('the manual page', () => {
 	}
 
 	const keysOf = async t => {
-		const [, list] = /there are (.*)/.exec(await objection(t, '{"?": 0}'));
+		const [, list] = /the keys are (.*)/.exec(await objection(t, '{"?": 0}'));
 		return list.split(', ');
 	};
 

@@ -112,7 +112,7 @@ async function judge(t, text) {
 }
 
 test('every key has an option, whose value the server takes', async t => {
-	const [, keys] = /there are (.*)/.exec((await judge(t, '{"?": 0}')).stderr);
+	const [, keys] = /the keys are (.*)/.exec((await judge(t, '{"?": 0}')).stderr);
 	assert.deepEqual(Object.keys(values), keys.split(', '));
 	const { code, stderr, json } = await call(t, 'start', all);
 	assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
