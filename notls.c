@@ -1,5 +1,5 @@
-/* In place of tls.c and cert.c where the build leaves TLS out (make TLS=0): plain
- * sockets. */
+/* Plain sockets, in place of tls.c, cert.c, selfsign.c and guard.c in a build without TLS
+ * (make TLS=0). */
 #include "selfsign.h"
 #include "tls.h"
 
@@ -18,13 +18,13 @@ cert_load(struct cert *cert, const char *cert_file, const char *key_file,
 
 int
 selfsign_make(const char *cert_file, const char *key_file, char *const *names,
-	      size_t count, struct text *said)
+	      size_t count, struct text *output)
 {
 	(void)cert_file;
 	(void)key_file;
 	(void)names;
 	(void)count;
-	text_string(said, "TLS is not in this build");
+	text_string(output, "TLS is not in this build");
 	return 1;
 }
 

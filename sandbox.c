@@ -8,14 +8,15 @@
 
 #include <sys/syscall.h>
 
-/* Some architectures had 16 bits for a user once, and those calls still. */
+/* On architectures that once had 16-bit user ids, the plain calls still take these. */
 #ifdef SYS_setuid32
 #define CALL(name) SYS_##name##32
 #else
 #define CALL(name) SYS_##name
 #endif
 
-/* Linux changes a thread, and this is the only one; libc brings what changes all. */
+/* These system calls change one thread, and there is only one.  The functions of libc
+ * link code that changes all threads. */
 bool
 sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count)
 {
@@ -28,14 +29,14 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 bool
 sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count)
 {
-	_Static_assert(sizeof(gid_t) == sizeof *groups, "they are a list of gid_t");
+	_Static_assert(sizeof(gid_t) == sizeof *groups, "groups is an array of gid_t");
 	return setgroups((int)count, groups) == 0 && setgid(group) == 0 &&
 	       setuid(user) == 0;
 }
 
 #endif
 
-/* 0 leaves it out: sanitizers make system calls of their own. */
+/* 0 leaves the filter out: sanitizers need other system calls. */
 #ifndef HAVE_SANDBOX
 #define HAVE_SANDBOX 1
 #endif
@@ -57,9 +58,9 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 #include <sys/socket.h>
 
 /*
- * The numbers mean what they should in one calling convention only, of those that a
- * kernel may have: x86_64 refuses the calls of i386 so.  Those of x32 have bits that no
- * number here has.
+ * The filter allows one calling convention, because the same number means another call in
+ * another convention: an x86_64 program can not make calls of i386.  Calls of x32 have a
+ * bit set that no number here has.
  */
 #if defined __x86_64__ && !defined __ILP32__
 #define ARCH AUDIT_ARCH_X86_64
@@ -84,9 +85,9 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 #ifdef ARCH
 
 /*
- * Calls that are allowed with any arguments, the most frequent first.  Some are listed
- * twice: which one a function of libc makes differs by library, architecture and age of
- * the kernel.
+ * Calls that are allowed with any arguments, the most frequent first.  Some functions of
+ * libc have several calls here: the one they use depends on the library, the architecture
+ * and the kernel.
  */
 static const uint16_t calls[] = {
 	SYS_ppoll,
@@ -97,12 +98,12 @@ static const uint16_t calls[] = {
 #ifdef SYS_recv
 	SYS_recv,
 #endif
-/* where the vDSO has no clock */
+/* clocks, on kernels whose vDSO has none */
 #ifdef SYS_clock_gettime
 	SYS_clock_gettime,
 #endif
 #ifdef SYS_clock_gettime32
-	SYS_clock_gettime32, /* musl's name for it where time_t is longer */
+	SYS_clock_gettime32, /* musl's name where time_t has 64 bits */
 #endif
 #ifdef SYS_clock_gettime64
 	SYS_clock_gettime64,
@@ -160,16 +161,17 @@ static const uint16_t calls[] = {
 	SYS_mkdir,
 #endif
 	SYS_mkdirat,
-	/* A heap that must not grow could not be told from one that did. */
+	/* libc would take the error code of brk for a new break, and so for success. */
 	SYS_brk,
 	SYS_exit,
 	SYS_exit_group,
 };
 
 /*
- * A condition on 32 bits of an argument: the bits of `mask` are `value`.  Conditions on
- * the same call are tested in order: the call is refused if one does not hold, and
- * allowed after the last one or after one that is enough.
+ * A condition on 32 bits of an argument: its bits of `mask` equal `value`.  Conditions on
+ * the same call are tested in order.  The call is refused if a condition does not hold,
+ * except one that is `enough`.  It is allowed if a condition that is `enough` holds, or
+ * after the last one.
  */
 struct condition {
 	uint16_t call;
@@ -186,11 +188,11 @@ struct condition {
 
 enum {
 	CALLS = sizeof calls / sizeof *calls,
-	CONDITIONS = 16,		    /* at most */
-	LENGTH = 8 + CALLS + 6 * CONDITIONS /* at most */
+	CONDITIONS = 16,		    /* maximum number */
+	LENGTH = 8 + CALLS + 6 * CONDITIONS /* maximum number of instructions */
 };
 
-_Static_assert(CALLS < UINT8_MAX, "jumps reach the end");
+_Static_assert(CALLS < UINT8_MAX, "a jump over all calls fits into 8 bits");
 
 struct program {
 	struct sock_filter filter[LENGTH];
@@ -209,7 +211,7 @@ put_load(struct program *p, size_t offset)
 	put(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
-/* Skips `then` instructions if the loaded value is this one, else `otherwise`. */
+/* Skips `then` instructions if the loaded value equals `value`, else `otherwise`. */
 static void
 put_compare(struct program *p, uint32_t value, size_t then, size_t otherwise)
 {
@@ -238,10 +240,13 @@ put_condition(struct program *p, const struct condition *c)
 }
 
 /*
- * The kernel reads an `int` from the low half of an argument, so that half is enough.
- * sendto: MSG_FASTOPEN would connect a TCP socket.  Without a length the address is
- * ignored; with one it must be syslog's.  socket: a datagram socket can not reach a
- * stream service.  setsockopt: TCP_ULP and others load code of the kernel.
+ * Tests arguments.  The kernel reads an `int` from the low half of an argument, so the
+ * conditions test only that half.
+ *
+ * - sendto: the flags exclude MSG_FASTOPEN, which connects a TCP socket.  The kernel
+ *   ignores the address if its length is 0; otherwise it must be syslog's.
+ * - socket: a datagram socket can not reach a stream service.
+ * - setsockopt: TCP_ULP and other options load kernel modules.
  */
 static void
 put_conditions(struct program *p, const void *syslog)
@@ -268,7 +273,8 @@ put_conditions(struct program *p, const void *syslog)
 	};
 	const size_t count = sizeof conditions / sizeof *conditions;
 
-	_Static_assert(sizeof conditions / sizeof *conditions <= CONDITIONS, "they fit");
+	_Static_assert(sizeof conditions / sizeof *conditions <= CONDITIONS,
+		       "CONDITIONS is the maximum");
 	for (size_t i = 0, end; i < count; i = end) {
 		for (end = i; end < count && conditions[end].call == conditions[i].call;)
 			end++;
@@ -282,9 +288,9 @@ put_conditions(struct program *p, const void *syslog)
 #ifdef __i386__
 
 /*
- * socketcall makes every call on a socket.  Its arguments are in memory, which a filter
- * can not read.  glibc needs it; musl needs it only before Linux 4.3, which has no call
- * for each.
+ * Allows socketcall, which makes any call on sockets, where it is needed.  Its arguments
+ * are in memory, which a filter can not read.  glibc needs it; musl needs it only before
+ * Linux 4.3, which has no separate calls.
  */
 static void
 put_socketcall(struct program *p)
@@ -307,13 +313,13 @@ put_socketcall(struct program *p)
 
 #endif
 
-/* The program's own first bytes, by ld. */
+/* The ELF header of this program, a symbol of ld. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /*
- * What nobody writes any more once a program has been relocated, such as tables of
- * functions. The dynamic linker has seen to it; the start of musl's static programs does
- * not.
+ * Makes the RELRO segment read-only: constants that have been relocated, such as tables
+ * of functions.  The dynamic linker does that; the start code of musl's static programs
+ * does not.
  */
 static void
 protect_relocated(void)

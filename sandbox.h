@@ -1,6 +1,6 @@
 /*
- * Confinement: once started, the server needs few system calls, and whoever took it over
- * would find no others.
+ * Confinement: the user that the server runs as, and a filter that allows only the system
+ * calls that the started server needs.  An attacker who takes it over has no others.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H
@@ -10,17 +10,21 @@
 #include <stdint.h>
 
 /*
- * Makes the process that user's and group's, with these groups and no others, without a
- * way back.  False, with errno, if it may not.  For a program of one thread.
+ * Changes the process to this user and group and to exactly these groups, irreversibly.
+ * On failure returns false and sets errno.  Only for a program of one thread.
  */
 bool sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
 /*
- * Allows only the system calls of the loop, the log and the certificates from here on;
- * every other call fails with EPERM, and no program that is executed gains rights.  No
- * socket can be connected.  `syslog` is the only address that sendto may be given: a
- * sockaddr_un in read-only memory.  False, with only the gain of rights prevented, if
- * this system or this build has no filter (seccomp(2)).
+ * Allows from here on only the system calls of the loop, the log and the certificates:
+ *
+ * - Any other call fails with EPERM.
+ * - No program that is executed gains privileges.
+ * - No socket can be connected.
+ * - sendto works only to the address `syslog`, a sockaddr_un in read-only memory.
+ *
+ * Returns false if this kernel or this build has no filter (seccomp(2)); then only the
+ * second point holds.
  */
 bool sandbox_enter(const void *syslog);
 
