@@ -5,16 +5,16 @@
 
 #include <string.h>
 
-enum { LOGGED_ID = 40 }; /* bytes of an id in the log */
+enum { LOGGED_ID = 40 }; /* maximum size of an id in the log, in bytes */
 
-/* Pings of one address that name a room in which their sender is not. */
+/* Limits an address's pings of rooms that the sender is not in. */
 static const struct rate_limit other_rooms = { .per_second = 10, .burst = 1000 };
 
 static struct {
 	struct signaller_limits limits;
 	struct signaller_counters counters;
 	struct rooms rooms;
-	struct rate_table askers; /* addresses that ask about other rooms */
+	struct rate_table pings; /* of other rooms, by address */
 	bool stopping;
 } signaller;
 
@@ -28,9 +28,9 @@ signaller_place(struct memory *m, const struct signaller_limits *limits)
 uint32_t
 signaller_reply(uint32_t packet, uint32_t peers)
 {
-	enum { AROUND = 32 }; /* the member's name, quotes and brackets */
+	enum { PAYLOAD = 32 }; /* size of the member's name, quotes and brackets */
 
-	return packet + peers * (PACKET_USER + 1) + AROUND;
+	return packet + peers * (PACKET_USER + 1) + PAYLOAD;
 }
 
 void
@@ -65,7 +65,7 @@ send_event(uint32_t session, enum packet_event event, struct span text)
 		count_packet(&signaller.counters.out, event, text.length);
 }
 
-/* Sends a packet that the server makes; PACKET_EVENTS is an error. */
+/* Sends a packet of the server itself.  The event PACKET_EVENTS is an error. */
 static void
 send_own(uint32_t session, enum packet_event event, struct span user, struct span room,
 	 const char *payload)
@@ -86,7 +86,7 @@ send_error(uint32_t session, const struct packet *p, enum packet_refusal cause,
 
 	signaller.counters.refused[cause]++;
 	if (t != NULL) {
-		text_string(t, "error: ");
+		text_string(t, "packet rejected: ");
 		text_escaped(t, reason, strlen(reason), 100);
 		log_end();
 	}
@@ -104,10 +104,10 @@ log_peer(const char *what, uint32_t session)
 	if (t == NULL)
 		return;
 	text_string(t, what);
-	text_string(t, " user ");
+	text_string(t, ": user ");
 	text_quoted(t, user, LOGGED_ID);
-	text_string(t, " room ");
-	/* A room's name is all that a client needs to join it. */
+	text_string(t, ", room ");
+	/* A room's name is secret: it is all that a client needs to join. */
 	if (log_wants(LEVEL_TRACE))
 		text_quoted(t, room, LOGGED_ID);
 	else
@@ -125,7 +125,7 @@ send_room(uint32_t room, uint32_t except, enum packet_event event, struct span t
 			send_event(peer, event, text);
 }
 
-/* Takes a peer out of its room and notifies the others. */
+/* Removes a peer from its room and notifies the other peers. */
 static void
 leave_room(uint32_t session)
 {
@@ -135,7 +135,7 @@ leave_room(uint32_t session)
 	size_t length = room_id(&signaller.rooms, room).length;
 	uint32_t peer = signaller.rooms.rooms[room].first;
 
-	log_peer("leaves", session);
+	log_peer("peer left", session);
 	memcpy(id, room_id(&signaller.rooms, room).data, length);
 	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
 		if (peer != session)
@@ -144,7 +144,7 @@ leave_room(uint32_t session)
 	room_leave(&signaller.rooms, session);
 }
 
-/* Is this session the packet's user in the packet's room? */
+/* Returns true if the session is the packet's user in the packet's room. */
 static bool
 is_sender(uint32_t session, const struct packet *p)
 {
@@ -154,18 +154,18 @@ is_sender(uint32_t session, const struct packet *p)
 	       span_same(room_user(&signaller.rooms, session), p->user);
 }
 
-/* Ends the older session of a user, as MQTT does with client ids. */
+/* Closes the previous session of a user, as MQTT does for a client id. */
 static void
-take_over(uint32_t older)
+replace_session(uint32_t previous)
 {
-	log_peer("replaced", older);
-	leave_room(older);
-	session_close(older, WS_REPLACED, "replaced");
+	log_peer("peer replaced", previous);
+	leave_room(previous);
+	session_close(previous, WS_REPLACED, "replaced");
 }
 
-/* A room whose initiator has left gets another before the next peer joins. */
+/* Appoints the next initiator before a peer joins, if the previous one has left. */
 static void
-promote(uint32_t room)
+appoint_initiator(uint32_t room)
 {
 	struct room *r = &signaller.rooms.rooms[room];
 
@@ -182,12 +182,12 @@ join_room(uint32_t session, const struct packet *p)
 	uint32_t room = room_find(&signaller.rooms, p->room);
 
 	if (room != 0)
-		promote(room);
+		appoint_initiator(room);
 	room_join(&signaller.rooms, session, p->room, p->user);
-	log_peer("joins", session);
+	log_peer("peer joined", session);
 }
 
-/* Begins the packet with another Payload, in the block that is reserved for this. */
+/* Begins a copy of the packet with another Payload, in the block reserved for it. */
 static void
 begin_answer(struct text *t, const struct packet *p)
 {
@@ -199,20 +199,20 @@ static void
 handle_connect(uint32_t session, const struct packet *p)
 {
 	uint32_t room = room_find(&signaller.rooms, p->room);
-	uint32_t older = room != 0 ? room_member(&signaller.rooms, room, p->user) : 0;
+	uint32_t previous = room != 0 ? room_member(&signaller.rooms, room, p->user) : 0;
 	struct text t;
 
-	if (older != session) {
+	if (previous != session) {
 		bool inside = room != 0 && signaller.rooms.peers[session].room == room;
-		if (room != 0 && older == 0 && !inside &&
+		if (room != 0 && previous == 0 && !inside &&
 		    signaller.rooms.rooms[room].count >= signaller.limits.peers) {
 			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
 		if (signaller.rooms.peers[session].room != 0)
 			leave_room(session);
-		if (older != 0)
-			take_over(older);
+		if (previous != 0)
+			replace_session(previous);
 		join_room(session, p);
 	}
 	room = signaller.rooms.peers[session].room;
@@ -225,16 +225,16 @@ handle_connect(uint32_t session, const struct packet *p)
 }
 
 /*
- * May a session ask about a room that it is not in?  The limit keeps clients from
- * guessing the names of rooms.
+ * Returns true if a session may ping a room that it is not in.  The limit keeps clients
+ * from guessing the names of rooms.
  */
 static bool
-may_ask(uint32_t session)
+may_ping(uint32_t session)
 {
 	const struct source s = session_source(session);
 
 	return s.length == 0 ||
-	       rate_take(rate_find(&signaller.askers,
+	       rate_take(rate_find(&signaller.pings,
 				   text_hash(signaller.rooms.key, s.bytes, s.length)),
 			 &other_rooms, 1, conn_milliseconds());
 }
@@ -247,8 +247,9 @@ handle_ping(uint32_t session, const struct packet *p)
 	struct text t;
 
 	if ((room == 0 || signaller.rooms.peers[session].room != room) &&
-	    !may_ask(session)) {
-		send_error(session, p, PACKET_TOO_MANY, "too many pings of other rooms");
+	    !may_ping(session)) {
+		send_error(session, p, PACKET_TOO_MANY_PINGS,
+			   "too many pings of other rooms");
 		return;
 	}
 	begin_answer(&t, p);
@@ -266,15 +267,15 @@ handle_ping(uint32_t session, const struct packet *p)
 }
 
 static void
-handle_others(uint32_t session, const struct packet *p)
+handle_member(uint32_t session, const struct packet *p)
 {
 	if (!is_sender(session, p)) {
-		send_error(session, p, PACKET_NOT_INSIDE, "not in this room");
+		send_error(session, p, PACKET_NOT_IN_ROOM, "not in this room");
 		return;
 	}
 	send_room(signaller.rooms.peers[session].room, session, p->event, p->text);
 	if (p->event == DISCONNECT) {
-		log_peer("disconnects", session);
+		log_peer("peer disconnected", session);
 		room_leave(&signaller.rooms, session);
 	}
 }
@@ -293,15 +294,15 @@ static void
 on_message(uint32_t session, char *text, size_t length, bool binary)
 {
 	struct packet p;
-	const char *wrong;
+	const char *reason;
 
-	(void)binary; /* read alike */
+	(void)binary; /* both kinds are packets */
 	if (log_wants(LEVEL_TRACE))
 		log_packet(session, text, length);
-	wrong = packet_read(&p, text, length);
-	if (wrong != NULL) {
+	reason = packet_read(&p, text, length);
+	if (reason != NULL) {
 		count_packet(&signaller.counters.in, PACKET_EVENTS, length);
-		send_error(session, &p, PACKET_BAD, wrong);
+		send_error(session, &p, PACKET_UNREADABLE, reason);
 		return;
 	}
 	count_packet(&signaller.counters.in, p.event, length);
@@ -309,7 +310,7 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 	case CONNECT: handle_connect(session, &p); break;
 	case PING: handle_ping(session, &p); break;
 	case BROADCAST:
-	case DISCONNECT: handle_others(session, &p); break;
+	case DISCONNECT: handle_member(session, &p); break;
 	case PACKET_EVENTS: break;
 	}
 }

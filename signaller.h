@@ -1,7 +1,6 @@
 /*
- * The signaller: a service (session.h) that does what packets ask for.  A session joins a
- * room, its packets go to the other peers of that room, and they are notified when it
- * leaves.
+ * The signaller: a service (session.h) that handles packets.  A session joins a room; the
+ * other peers of the room receive its packets, and are notified when it leaves.
  */
 #ifndef SIGNALLER_H
 #define SIGNALLER_H
@@ -12,27 +11,30 @@
 
 struct signaller_limits {
 	uint32_t sessions; /* the highest number of a session */
-	uint32_t peers;	   /* in a room, at most */
+	uint32_t peers;	   /* maximum number in a room */
 	uint32_t key[2];   /* random */
 };
 
-/* Tables for that many sessions; the first pass only counts (memory.h). */
+/* Takes the memory (memory.h: called in both passes). */
 void signaller_place(struct memory *, const struct signaller_limits *);
 
-/* The service, without its prefix. */
+/* The service; its prefix is not set. */
 extern const struct service signaller_service;
 
-/* Bytes of the largest packet that is sent, if none above `packet` bytes is received: the
- * answer to a ping of a full room whose users have the longest ids. */
+/*
+ * Returns the size of the largest packet that is sent, in bytes, if received packets have
+ * at most `packet` bytes.  It is the answer to a ping of a full room whose users have the
+ * longest ids.
+ */
 uint32_t signaller_reply(uint32_t packet, uint32_t peers);
 
-/* The server stops: from here on nobody is notified of a session that ends. */
+/* Stops notifying peers of sessions that end, because the server stops. */
 void signaller_stop(void);
 
-/* The rooms, for counting. */
+/* Returns the rooms, for counting. */
 const struct rooms *signaller_rooms(void);
 
-/* Packets and their bytes, by event; the last is "error". */
+/* Packets and their bytes, by event; the last element is "error". */
 struct packet_counts {
 	uint64_t packets[PACKET_EVENTS + 1];
 	uint64_t bytes[PACKET_EVENTS + 1];
@@ -40,10 +42,10 @@ struct packet_counts {
 
 /* Why a packet is answered with an error: */
 enum packet_refusal {
-	PACKET_BAD, /* it cannot be read: it is counted as "error" */
+	PACKET_UNREADABLE, /* the packet is invalid; it is counted as "error" */
 	PACKET_ROOM_FULL,
-	PACKET_NOT_INSIDE, /* its sender is not in its room */
-	PACKET_TOO_MANY,   /* its address asks about other rooms too often */
+	PACKET_NOT_IN_ROOM,    /* the sender is not in the packet's room */
+	PACKET_TOO_MANY_PINGS, /* of other rooms, from the sender's address */
 	PACKET_REFUSALS
 };
 

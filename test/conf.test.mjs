@@ -330,7 +330,7 @@ describe('the log', () => {
 		const all = await lines(log);
 		all.forEach(line => assert.match(line, LINE));
 		assert(all.some(line => / debug 127\.0\.0\.1:\d+ /.test(line)));
-		assert(all.some(line => / user "the user" room ~[0-9a-f]{8}$/.test(line)));
+		assert(all.some(line => /: user "the user", room ~[0-9a-f]{8}$/.test(line)));
 		const now = Date.now();
 		all.forEach(line => assert(Math.abs(now - Date.parse(line.split(' ')[0])) < 60_000, line));
 	});

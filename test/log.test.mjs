@@ -218,7 +218,7 @@ describe('storage that is slow', () => {
 	test('does not hold up what clients do, nor the end', async t => {
 		const { server, set } = await serveFaulty(t, slow());
 		const [a, b] = await gather(server, 'r', 'a', 'b');
-		await has(path.join(server.dir, conf.Log), /joins/);
+		await has(path.join(server.dir, conf.Log), /peer joined: /);
 		await set({ delay: DELAY });
 		const times = [];
 		for (let i = 0; i < 12; i++) {

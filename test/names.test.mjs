@@ -27,8 +27,8 @@ async function visit(server) {
 test('below level trace the log holds their hashes', async t => {
 	const server = await serve(t, logs('debug'));
 	const session = await visit(server);
-	const text = await logged(server, / leaves user "bob" room ~[0-9a-f]{8}\n/);
-	assert.match(text, / joins user "ann\\x22 room \\x22x" room ~[0-9a-f]{8}\n/);
+	const text = await logged(server, / peer left: user "bob", room ~[0-9a-f]{8}\n/);
+	assert.match(text, / peer joined: user "ann\\x22 room \\x22x", room ~[0-9a-f]{8}\n/);
 	assert.match(text, / requests \/echo\/000\/~[0-9a-f]{8}\/xhr_send\n/);
 	assert.doesNotMatch(text, new RegExp(`${ROOM}|${session.split('/').at(-1)}`, 'i'));
 	/* The same name has the same hash, so that lines can be told to belong together. */
@@ -39,7 +39,7 @@ test('below level trace the log holds their hashes', async t => {
 test('at level trace it holds them', async t => {
 	const server = await serve(t, logs('trace'));
 	const session = await visit(server);
-	const text = await logged(server, / leaves user "bob" room "KITCHEN OF NOBODY"\n/);
+	const text = await logged(server, / peer left: user "bob", room "KITCHEN OF NOBODY"\n/);
 	assert(text.includes(` requests /echo${session}/xhr_send\n`));
 });
 
@@ -49,8 +49,8 @@ test('another start has other hashes', async t => {
 	for (let i = 0; i < 2; i++) {
 		const server = await serve(t, logs('debug'));
 		await visit(server);
-		const text = await logged(server, / leaves user "bob" room ~/);
-		hashes.push(text.match(/ leaves user "bob" room (~\w+)/)[1]);
+		const text = await logged(server, / peer left: user "bob", room ~/);
+		hashes.push(text.match(/ peer left: user "bob", room (~\w+)/)[1]);
 	}
 	assert.notEqual(...hashes);
 });
@@ -83,7 +83,7 @@ test('an address can ask about other rooms ten times a second', async t => {
 	assert(refused > 0);
 	/* It is counted, and logged; others, and its own room, are asked about as before. */
 	assert.equal((await server.counters()).packets_refused, refused);
-	await logged(server, / debug 203\.0\.113\.1:\d+ error: too many pings of other rooms\n/);
+	await logged(server, / debug 203\.0\.113\.1:\d+ packet rejected: too many pings of other rooms\n/);
 	assert.equal(await answers(await from('203.0.113.2'), ping('x')), members('x', 'nowhere'));
 	assert.equal(await answers(raws[0], packet('connect', 'a', 'own', '{}')), joined('a', 'own', true));
 	for (let i = 0; i < 20; i++)

@@ -149,7 +149,7 @@ a_broadcast_reaches_the_others_of_its_room(void **state)
 	receives(1, "broadcast", "a", "other");
 	assert_sent(1, "error a \"not in this room\";");
 	assert_sent(3, "");
-	assert_int_equal(signaller_count()->refused[PACKET_NOT_INSIDE], 1);
+	assert_int_equal(signaller_count()->refused[PACKET_NOT_IN_ROOM], 1);
 }
 
 static void
@@ -230,7 +230,7 @@ other_rooms_can_be_asked_about_ten_times_a_second(void **state)
 	address.length = 0;
 	for (unsigned i = 0; i < 30; i++)
 		receives(2, "ping", "a", "r");
-	assert_int_equal(signaller_count()->refused[PACKET_TOO_MANY], 2);
+	assert_int_equal(signaller_count()->refused[PACKET_TOO_MANY_PINGS], 2);
 }
 
 static void
