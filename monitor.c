@@ -46,7 +46,18 @@ struct gauges {
 	uint64_t memory; /* bytes; 0 if unknown */
 };
 
-enum owner { GAUGES, ACCEPT, CONN, LOOP, WEB, SESSION, TLS, SIGNALLER, OWNERS };
+enum owner {
+	GAUGES,
+	ACCEPT,
+	CONN,
+	LOOP,
+	WEB,
+	WEBSOCKET,
+	SESSION,
+	TLS,
+	SIGNALLER,
+	OWNERS
+};
 
 enum label {
 	NONE, /* the family has one sample */
@@ -74,7 +85,7 @@ static const char labels[] =
     /* web_statuses */
     "code\0"
     "101 200 204 304 400 403 404 405 406 408 413 417 426 431 500 501 503 505\0"
-    /* web_codes */
+    /* websocket_codes */
     "code\0"
     "1000 1002 1007 1009 3000 4001\0"
     /* enum transport and SESSION_PLAIN */
@@ -133,10 +144,10 @@ static const char labels[] =
 	  STATUS, WEB, web_counters, answers) \
 	X("websocket_closes_total", \
 	  "WebSockets that the server closed first, by the code of its Close frame.", \
-	  CLOSE, WEB, web_counters, closes) \
+	  CLOSE, WEBSOCKET, websocket_counters, closes) \
 	X("websockets_silent_total", \
 	  "WebSockets closed because the client answered no ping.", \
-	  NONE, WEB, web_counters, silent) \
+	  NONE, WEBSOCKET, websocket_counters, silent) \
 	X("transport_connections_opened_total", \
 	  "Connections that have carried a session, by transport.", \
 	  TRANSPORT, SESSION, session_counters, carriers_ever) \
@@ -251,6 +262,7 @@ take_snapshot(struct snapshot *s)
 	s->owners[CONN] = conn_count();
 	s->owners[LOOP] = loop_count();
 	s->owners[WEB] = web_count();
+	s->owners[WEBSOCKET] = websocket_count();
 	s->owners[SESSION] = session_count();
 	s->owners[TLS] = tls_count();
 	s->owners[SIGNALLER] = signaller_count();

@@ -72,7 +72,7 @@ send_framed(uint32_t conn, const char *data, size_t length)
 	text_string(&t, "a[");
 	sockjs_frame_put_string(&t, data, length);
 	text_char(&t, ']');
-	web_send(conn, t.data, t.length, false);
+	websocket_send(conn, t.data, t.length, false);
 	block_give(t.data);
 }
 
@@ -88,7 +88,7 @@ static void
 send_plain(uint32_t conn, const char *data, size_t length, bool binary)
 {
 	if (!messages.lone_surrogate || binary) {
-		web_send(conn, data, length, binary);
+		websocket_send(conn, data, length, binary);
 		return;
 	}
 	char *copy = block_take();
@@ -96,7 +96,7 @@ send_plain(uint32_t conn, const char *data, size_t length, bool binary)
 	for (size_t i = 0; i + 2 < length; i++)
 		if (is_surrogate(copy + i))
 			memcpy(copy + i, "\xef\xbf\xbd", 3);
-	web_send(conn, copy, length, false);
+	websocket_send(conn, copy, length, false);
 	block_give(copy);
 }
 
@@ -124,8 +124,8 @@ close_framed(uint32_t conn, unsigned code, const char *reason)
 
 	text_init(&t, data, sizeof data);
 	sockjs_frame_put_close(&t, code, reason);
-	web_send(conn, t.data, t.length, false);
-	web_close(conn, WS_NORMAL, "Normal closure");
+	websocket_send(conn, t.data, t.length, false);
+	websocket_close(conn, WS_NORMAL, "Normal closure");
 }
 
 void
@@ -136,7 +136,7 @@ session_close(uint32_t number, unsigned code, const char *reason)
 	if (s->state != SESSION_OPEN)
 		return;
 	switch (s->transport) {
-	case SESSION_PLAIN: web_close(s->conn, code, reason); break;
+	case SESSION_PLAIN: websocket_close(s->conn, code, reason); break;
 	case TRANSPORT_WEBSOCKET: close_framed(s->conn, code, reason); break;
 	default: receiver_close(number, code, reason); break;
 	}
@@ -252,7 +252,7 @@ session_open_socket(const struct service *service, uint32_t conn, bool framed)
 	    session_add(service, conn, framed ? TRANSPORT_WEBSOCKET : SESSION_PLAIN);
 
 	if (framed)
-		web_send(conn, "o", 1, false);
+		websocket_send(conn, "o", 1, false);
 	service->opened(number);
 }
 
@@ -282,7 +282,7 @@ receive_framed(uint32_t number, uint32_t conn, struct span data, bool again)
 	if (checked == PAYLOAD_NO_ARRAY && json_value(&j, &value) && *value.data == '"')
 		deliver_message(number, value);
 	else
-		web_close(conn, WS_SOCKJS, "Broken framing.");
+		websocket_close(conn, WS_SOCKJS, "Broken framing.");
 	return 0;
 }
 
@@ -312,7 +312,7 @@ void
 session_heartbeat(uint32_t conn)
 {
 	if (is_framed(conn))
-		web_send(conn, "h", 1, false);
+		websocket_send(conn, "h", 1, false);
 }
 
 void

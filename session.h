@@ -7,7 +7,7 @@
 
 #include "session_table.h"
 #include "source.h"
-#include "web.h"
+#include "websocket.h"
 
 /*
  * Sends a message of at most `reply` bytes, in the form that struct service gives.
@@ -46,7 +46,7 @@ void session_open_socket(const struct service *, uint32_t conn, bool framed);
 bool session_receive(uint32_t session, uint32_t conn, struct span payload,
 		     struct span single, struct span *rest);
 
-/* Callbacks of struct web_handler. */
+/* Callbacks of struct websocket_handler, and two of struct web_handler. */
 size_t session_message(uint32_t conn, char *data, size_t length, bool binary, bool again);
 void session_heartbeat(uint32_t conn);
 void session_silent(uint32_t conn);

@@ -400,7 +400,7 @@ open_socket(const struct exchange *x, bool framed)
 
 	if (x->service->no_websocket)
 		not_found(x->conn);
-	else if (web_upgrade(x->conn, x->r, !framed && x->service->binary, limit))
+	else if (websocket_upgrade(x->conn, x->r, !framed && x->service->binary, limit))
 		session_open_socket(x->service, x->conn, framed);
 }
 
@@ -613,13 +613,19 @@ request(uint32_t conn, const struct http_request *r, struct span body, bool agai
 static const struct web_handler web_handler = {
 	.wants = wants,
 	.request = request,
+	.stopping = session_stopping,
+	.closed = session_closed,
+	.second = receiver_second,
+	.settle = session_settle,
+	.upgraded = &websocket_conn_handler,
+};
+
+static const struct websocket_handler websocket_handler = {
 	.message = session_message,
 	.heartbeat = session_heartbeat,
 	.silent = session_silent,
 	.stopping = session_stopping,
 	.closed = session_closed,
-	.second = receiver_second,
-	.settle = session_settle,
 };
 
 void
@@ -634,5 +640,6 @@ sockjs_place(struct memory *m, const struct sockjs_limits *limits,
 	sockjs.services = services;
 	sockjs.service_count = count;
 	web_place(m, &web, &web_handler);
+	websocket_start(&websocket_handler, limits->session.heartbeat);
 	session_place(m, &limits->session);
 }
