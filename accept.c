@@ -11,14 +11,15 @@
 #include <unistd.h>
 
 enum {
-	ACCEPTS = 64,	    /* in a row, so that a flood does not hold up others, ... */
-	ACCEPT_US = 2500,   /* ... and for at most so long */
-	SHORTAGE_MS = 60000 /* between two lines of the log about it */
+	ACCEPTS = 64,	    /* connections a turn, at most, so that a flood ... */
+	ACCEPT_US = 2500,   /* ... does not delay other work */
+	EVICT_LOOKS = 64,   /* connections that evict_one looks at */
+	SHORTAGE_MS = 60000 /* between two log lines about a shortage */
 };
 
 struct admission {
-	uint32_t counted; /* its address' entry in `sources`, 0: none */
-	bool refused;	  /* it is one of those that are being answered */
+	uint32_t counted; /* entry of its address in `sources`; 0: not counted */
+	bool is_refused;  /* it is being answered with 503 */
 };
 
 static struct {
@@ -26,9 +27,10 @@ static struct {
 	struct accept_counters counters;
 	struct admission *admissions; /* by connection */
 	struct sources sources;
-	uint32_t refused;	 /* connections that are being answered */
-	uint64_t refused_logged; /* how many had been refused at the last line about it */
-	uint64_t shortage_logged; /* millisecond of the last line about it, 0: never */
+	uint32_t refused;	  /* connections that are being answered with 503 */
+	uint32_t evicted;	  /* the connection that evict_one looked at last */
+	uint64_t refused_logged;  /* refusals that have been logged */
+	uint64_t shortage_logged; /* millisecond of the last log line; 0: never */
 	bool paused;
 } accepting;
 
@@ -80,11 +82,12 @@ count_refusal(uint32_t conn, enum accept_refusal why)
 {
 	accepting.counters.refused[why]++;
 	log_line(LEVEL_DEBUG, client_name(conn),
-		 why == ACCEPT_FULL ? "refused: too many connections"
-				    : "refused: too many connections from this address");
+		 why == ACCEPT_FULL
+		     ? "refused: too many connections (MaxConnections)"
+		     : "refused: too many connections from this address (MaxPerAddress)");
 }
 
-/* Answers 503 and closes; if too many are being answered, or with TLS, only closes. */
+/* Answers 503 and closes.  With TLS, or if too many are being answered, only closes. */
 static void
 refuse_connection(uint32_t conn, enum accept_refusal why)
 {
@@ -98,12 +101,12 @@ refuse_connection(uint32_t conn, enum accept_refusal why)
 	bool answered = accepting.refused < most && !tls_used();
 
 	count_refusal(conn, why);
-	accepting.admissions[conn].refused = answered;
+	accepting.admissions[conn].is_refused = answered;
 	accepting.refused += answered;
 	conn_refuse(conn, answered ? answer : NULL);
 }
 
-/* Counts a connection for its client; false if that has its share. */
+/* Counts a connection for its client.  False if the client has MaxPerAddress. */
 static bool
 count_in(uint32_t conn)
 {
@@ -160,7 +163,7 @@ void
 accept_closed(uint32_t conn)
 {
 	source_remove(&accepting.sources, accepting.admissions[conn].counted);
-	accepting.refused -= accepting.admissions[conn].refused;
+	accepting.refused -= accepting.admissions[conn].is_refused;
 	if (accepting.paused)
 		pause_accepting(false);
 }
@@ -175,7 +178,7 @@ accept_paused(void)
  * Accepting
  */
 
-/* Why no connection is accepted; at most a line a minute. */
+/* Logs why no connection is accepted, once a minute at most. */
 static void
 log_shortage(int error)
 {
@@ -193,14 +196,29 @@ log_shortage(int error)
 	}
 }
 
-/* False if there is none to accept now. */
+/*
+ * Closes one connection that only waits for its peer's FIN.  Looks at a few, and next
+ * time at those after them.  False if there is none.
+ */
+static bool
+evict_one(void)
+{
+	for (unsigned i = 0; i < EVICT_LOOKS; i++) {
+		accepting.evicted = accepting.evicted % accepting.limits.most + 1;
+		if (conn_evict(accepting.evicted))
+			return true;
+	}
+	return false;
+}
+
+/* Accepts one connection.  False if accepting must stop for now. */
 static bool
 accept_one(int listener)
 {
 	struct socket_address peer;
 
-	/* Connections that are closing give way; until then it stays in the backlog. */
-	if (conn_held() == accepting.limits.most && conn_evict())
+	/* The evicted connection's number is free in the next turn. */
+	if (conn_held() == accepting.limits.most && evict_one())
 		return false;
 	int fd = socket_accept(listener, &peer, accepting.limits.silence);
 
@@ -211,13 +229,13 @@ accept_one(int listener)
 		close(fd);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		   errno == ENOMEM) {
-		/* It stays in the backlog until something closes. */
+		/* The connection stays in the backlog until a descriptor is closed. */
 		log_shortage(errno);
 		accepting.counters.shortages++;
 		pause_accepting(true);
 		return false;
 	} else {
-		/* Another error is that of a connection which has ended already. */
+		/* Any other error means that the connection has already ended. */
 		return errno != EAGAIN && errno != EWOULDBLOCK;
 	}
 	return true;

@@ -1,6 +1,6 @@
 /*
- * Connections: their buffers, sending, receiving, deadlines and closing.  What the bytes
- * mean is the handler's business; it knows a connection by its number, from 1.
+ * Connections: buffers, sending, receiving, deadlines, closing.  A connection is known by
+ * its number, from 1.  The handler gives the bytes their meaning.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -15,66 +15,66 @@
 struct conn_handler {
 	void (*opened)(uint32_t conn);
 	/*
-	 * `length` bytes: what the last call kept, and the input since.  Moves what it
-	 * still needs to the front of `data` and returns how much that is; less than a
-	 * block, or the connection is closed.  Between two messages or requests it asks
-	 * share_over (share.h), and returns if that is true.
+	 * Receives `length` bytes: those that the last call kept, then new input.  Moves
+	 * the bytes that it needs again to the front of `data` and returns their number.
+	 * If they fill a block, the connection is closed.  Between two messages or
+	 * requests it must call share_over (share.h), and return if that is true.
 	 */
 	size_t (*received)(uint32_t conn, char *data, size_t length);
-	/* The deadline has passed; the connection has none now. */
+	/* The deadline has passed, and is no longer set. */
 	void (*expired)(uint32_t conn);
-	/* The server stops: close, or wait for a last request until the server ends. */
+	/* The server stops.  Connections that stay open are closed when it ends. */
 	void (*stopping)(uint32_t conn);
-	/* No more input; what conn_finish left unsent still goes out. */
+	/* The connection takes no more output.  Output ahead of conn_finish is sent. */
 	void (*closed)(uint32_t conn);
-	/* Once a second while there are connections; true: also without any. */
+	/* Called once a second while there are connections.  True: also without any. */
 	bool (*second)(void);
-	/* At the end of a turn, before anything is sent, and again until all is settled:
-	 * true if it did something. */
+	/* Called at the end of a turn, before output is sent, until it returns false.
+	 * True if it has changed anything. */
 	bool (*settle)(void);
 };
 
 /*
- * Tables for connections 1 to `connections`.  One whose peer reads nothing for `stall`
- * seconds while bytes are unsent is aborted.
+ * Takes the memory for connections 1 to `connections` (memory.h: called in both passes).
+ * A connection is aborted if its output makes no progress for `stall` seconds.
  */
 void conn_place(struct memory *, uint32_t connections, uint32_t stall);
 
 /*
- * Queues bytes after what is unsent; they go out at the end of the turn, or immediately
- * if they are many.  False if the peer reads too slowly or the connection is closing:
- * then it is, or will be, closed.  conn_send queues a header and a body.
+ * Queues output, which is sent at the end of the turn; large output may be sent
+ * immediately.  conn_send queues a header and a body.  Returns false if the connection is
+ * closing.  A client that does not read its output in time is disconnected.
  */
 bool conn_write(uint32_t conn, const void *data, size_t length);
 bool conn_send(uint32_t conn, struct span head, struct span body);
 
-/* Sends what is unsent, then FIN, and closes when the peer has closed too. */
+/* Sends the output, then FIN, and closes when the peer has closed too. */
 void conn_finish(uint32_t conn);
-/* Closes without sending anything more. */
+/* Closes at the end of the turn, without sending anything. */
 void conn_abort(uint32_t conn);
 
 /*
- * No more is received while `received` keeps this many bytes: the peer has to wait
- * (TCP's flow control).  SIZE_MAX: a block, which is the limit at first.
+ * Receives nothing while `received` keeps this many bytes, so that the peer must wait
+ * (TCP flow control).  SIZE_MAX, as at first: the size of a block.
  */
 void conn_limit_input(uint32_t conn, size_t bytes);
 
-/* Calls `expired` in so many seconds, at most one late; 0: never. */
+/* Calls `expired` in so many seconds, at most one second late.  0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
-/* Monotonic seconds, and milliseconds (pollset_now). */
+/* The clock of pollset_now, in seconds and in milliseconds. */
 uint32_t conn_now(void);
 uint64_t conn_milliseconds(void);
 
 /* Why a connection is aborted: */
 enum conn_drop {
-	CONN_UNREAD,  /* its unsent bytes fill a block ... */
-	CONN_STALLED, /* ... or have waited too long */
+	CONN_UNREAD,  /* its output fills a block */
+	CONN_STALLED, /* its output makes no progress for `stall` seconds */
 	CONN_DROPS
 };
 
 struct conn_counters {
-	uint32_t open; /* connections, except those that are refused or finishing */
+	uint32_t open; /* connections, except refused and closing ones */
 	uint64_t bytes_in, bytes_out;
 	uint64_t dropped[CONN_DROPS];
 };
@@ -85,39 +85,41 @@ const struct conn_counters *conn_count(void);
  * For accept.c
  */
 
-/* Adds a connection on an accepted descriptor, which it owns from here on.  There must be
- * a number left. */
+/* Adds a connection, which owns the descriptor.  There must be a free number.  One of the
+ * next two functions must follow. */
 uint32_t conn_add(int fd);
-/* It is let in: the handler gets it. */
+/* Passes the connection to the handler. */
 void conn_let_in(uint32_t conn);
-/* It is refused, with an answer or (NULL) without, and closed. */
+/* Sends an answer, NULL: none, and closes. */
 void conn_refuse(uint32_t conn, const char *answer);
-/* Connections that have a number. */
+/* Returns how many numbers are in use. */
 uint32_t conn_held(void);
-/* Closes one that only waits for its peer's FIN, at the end of the turn.  False if there
- * was none among those it looked at. */
-bool conn_evict(void);
+/* Closes the connection at the end of the turn if it only waits for its peer's FIN.
+ * False if it does not. */
+bool conn_evict(uint32_t conn);
 
 /*
  * For share.c
  */
 
+/* True until the connection begins to close. */
 bool conn_is_open(uint32_t conn);
-/* Is input wanted?  Not while its block is full, or TLS has to send first. */
+/* True if input is received.  It is not while the block is full, while it is held back,
+ * or while TLS must send first. */
 bool conn_takes_input(uint32_t conn);
-/* Does a block hold input of it? */
+/* True if a block holds input. */
 bool conn_has_input(uint32_t conn);
-/* Receives once, and passes the input on. */
+/* Receives once, and passes the input to `received`. */
 void conn_receive(uint32_t conn);
-/* Passes on again what `received` has kept. */
+/* Passes the input that `received` has kept to it again. */
 void conn_deliver(uint32_t conn);
-/* Receives what a closing peer still sends, and its FIN. */
+/* For a connection that is closing: receives and drops input, and notices FIN. */
 void conn_discard(uint32_t conn);
-/* Aborts a connection that is not received from and has failed. */
+/* Aborts a connection after POLLERR or POLLHUP, and counts the cause. */
 void conn_abort_dead(uint32_t conn);
-/* Its socket takes output: what is unsent is sent at the end of the turn. */
+/* The socket accepts output: it is sent at the end of the turn. */
 void conn_writable(uint32_t conn);
-/* Receives nothing until its turn comes. */
+/* Starts and ends a delay of the input. */
 void conn_hold_back(uint32_t conn, bool);
 
 /*
@@ -125,15 +127,13 @@ void conn_hold_back(uint32_t conn, bool);
  */
 
 void conn_handle_with(const struct conn_handler *);
-/* The next connection whose state or output has changed, 0: none. */
+/* Returns the next connection whose state or output has changed; 0: none. */
 uint32_t conn_next_changed(void);
-/* Sends its output, and closes it if that is due.  True if its number is free now. */
+/* Sends output, and closes if that is due.  True if the number is free now. */
 bool conn_settle(uint32_t conn);
-/* Once a second: its timeouts. */
+/* Checks the timeouts; called once a second. */
 void conn_sweep(uint32_t conn);
-/* The server stops: calls `stopping`. */
-void conn_stop(uint32_t conn);
-/* Closes its descriptor; the program ends. */
+/* Closes the descriptor before the program ends. */
 void conn_close(uint32_t conn);
 
 #endif

@@ -179,5 +179,6 @@ loop_stop(uint32_t grace)
 	loop.stop_at = pollset_now() + (grace > FAREWELL_MS ? grace - FAREWELL_MS : 0);
 	accept_stop();
 	while ((conn = pollset_each(&cursor)) != 0)
-		conn_stop(conn);
+		if (conn_is_open(conn))
+			loop.handler->stopping(conn);
 }

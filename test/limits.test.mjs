@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { pair } from './certificate.mjs';
 import {
 	Raw, gather, handshake, joined, left, open, packet, request, silence,
 } from './client.mjs';
 import { serve, test, until } from './server.mjs';
+import { inClear } from './tls.mjs';
 
 const refusals = [/ warn - refused connections: \d+$/]; /* told at most once a second */
 
@@ -91,7 +96,7 @@ test('MaxPeers bounds a room, not the server', async t => {
 });
 
 test('a peer that does not read is closed; the others get everything in order', async t => {
-	const server = await serve(t, { expect: [/ warn \S+ closed: it does not read/] });
+	const server = await serve(t, { expect: [/ warn \S+ closed: output buffer full, the client is not reading/] });
 	const [a, b] = await gather(server, 'r', 'a', 'b');
 	const lazy = await Raw.websocket(server);
 	lazy.socket.pause();
@@ -166,4 +171,39 @@ test('MaxPerAddress: an address other than loopback has its share and no more', 
 	child.stderr.on('data', data => output.push(data));
 	const [code] = await once(child, 'close');
 	assert.equal(code, 0, Buffer.concat(output).toString());
+});
+
+describe('the log names the configuration key', () => {
+	const conf = { Log: 'log', LogLevel: 'debug' };
+	const logged = (server, raw, reason) => until(`"${reason}" in the log`,
+		() => readFile(path.join(server.dir, 'log'), 'utf8'),
+		text => text.includes(` debug 127.0.0.1:${raw.socket.localPort} ${reason}\n`));
+
+	test('of a refused connection', async t => {
+		const server = await serve(t, { conf: { ...conf, MaxConnections: 1 }, allow: refusals });
+		const first = await Raw.connect(server);
+		first.write(request('/nowhere'));
+		assert.equal(await first.status(), 404);
+		const late = await Raw.connect(server);
+		assert.equal(await late.status(), 503);
+		await logged(server, late, 'refused: too many connections (MaxConnections)');
+		late.destroy();
+		first.destroy();
+	});
+
+	test('of a WebSocket that answers no heartbeat', async t => {
+		const server = await serve(t, { conf: { ...conf, Heartbeat: 1 } });
+		const raw = await Raw.websocket(server);
+		await raw.drained();
+		await logged(server, raw, 'closed: no answer to heartbeats (Heartbeat)');
+	});
+
+	test('of plain HTTP that is rejected', async t => {
+		const server = await serve(t, { conf, tls: await pair('P-256') });
+		const raw = await Raw.connect(inClear(server));
+		raw.write(request('/'));
+		assert.equal(await raw.status(), 400);
+		await logged(server, raw, 'rejected: plain HTTP on a TLS port (TLS)');
+		raw.destroy();
+	});
 });

@@ -304,7 +304,7 @@ counts('a peer that has too much to read', async server => {
 		tell();
 	await gone;
 	return { 'connections_dropped_total{unread}': 1 };
-}, { about: /drop/, expect: [/ warn \S+ closed: it does not read/] });
+}, { about: /drop/, expect: [/ warn \S+ closed: output buffer full, the client is not reading/] });
 
 counts('a peer that reads for too long', async (server, watch) => {
 	const { lazy, tell, a } = await deaf(server);

@@ -195,7 +195,7 @@ test('the log names the forwarded address, with the port of the connection', asy
 	await logged(new RegExp(` debug ${name} session opened`));
 	const late = await shake(server, `${A}:77`);
 	assert.equal(late.status, 503);
-	await logged(new RegExp(` debug 203\\.0\\.113\\.1:${late.raw.socket.localPort} refused: too many`));
+	await logged(new RegExp(` debug 203\\.0\\.113\\.1:${late.raw.socket.localPort} refused: too many connections from this address \\(MaxPerAddress\\)\n`));
 	raw.destroy();
 	await logged(new RegExp(` debug ${name} session closed`));
 	assert.equal(await poll(server, `[${B}]:4711`), 200);
