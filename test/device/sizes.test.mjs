@@ -21,13 +21,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 168, started: 224 },
-	i386: { tls: 183, plain: 94, started: 244 },
-	aarch64: { tls: 177, plain: 95, started: 224 },
-	mipsel: { tls: 203, plain: 109, started: 244 },
-	mips: { tls: 203, plain: 109, started: 244 },
-	riscv64: { tls: 166, started: 216 },
-	powerpc: { tls: 198, plain: 108, started: 244 },
+	x86_64: { tls: 182, plain: 95, started: 248 },
+	i386: { tls: 200, plain: 110, started: 272 },
+	aarch64: { tls: 195, plain: 111, started: 252 },
+	armhf: { started: 216 },
+	armel: { tls: 174, plain: 92, started: 244 },
+	mipsel: { tls: 225, plain: 129, started: 284 },
+	mips: { tls: 225, plain: 129, started: 284 },
+	riscv64: { tls: 183, plain: 99, started: 248 },
+	powerpc: { tls: 222, plain: 129, started: 284 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
