@@ -1,4 +1,4 @@
-/* What a configuration file may say, and how it is told what is wrong with it. */
+/* Reading a configuration file, and the errors of invalid ones. */
 #include "conf.h"
 #include "unit.h"
 
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 static char directory[256], path[300];
-static char message[4096]; /* what the last load said */
+static char message[4096]; /* of the last load */
 
 static int
 make_directory(void **state)
@@ -40,18 +40,18 @@ write_file(const char *text, size_t length)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* Loads a file on top of what is there; what is said about it is in `message`. */
+/* Loads a file on top of the values of `c`; the error text is in `message`. */
 static bool
 load_file(struct conf *c, const char *file)
 {
 	struct text error;
 
 	text_init(&error, message, sizeof message - 1);
-	bool good = conf_load(c, file, &error);
+	bool valid = conf_load(c, file, &error);
 	assert_false(error.overflow);
 	message[error.length] = '\0';
-	assert_int_equal(error.length == 0, good);
-	return good;
+	assert_int_equal(error.length == 0, valid);
+	return valid;
 }
 
 static bool
@@ -69,13 +69,13 @@ load(struct conf *c, const char *text)
 }
 
 static void
-load_good(struct conf *c, const char *text)
+load_valid(struct conf *c, const char *text)
 {
 	if (!load(c, text))
 		fail_msg("%s", message);
 }
 
-/* The message's place is the file and that line; returns what is behind it. */
+/* Checks that the message begins with the file and this line; returns the rest. */
 static const char *
 at_line(unsigned line)
 {
@@ -149,7 +149,7 @@ an_empty_object_leaves_all_defaults(void **state)
 	conf_default(&c);
 	assert_defaults(&c);
 	for (size_t i = 0; i < COUNT(texts); i++) {
-		load_good(&c, texts[i]);
+		load_valid(&c, texts[i]);
 		assert_defaults(&c);
 	}
 }
@@ -162,7 +162,7 @@ every_key_is_read(void **state)
 	struct conf c;
 
 	(void)state;
-	load_good(
+	load_valid(
 	    &c,
 	    "{\n"
 	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
@@ -198,12 +198,12 @@ every_key_is_read(void **state)
 }
 
 static void
-what_the_file_does_not_say_stays(void **state)
+a_key_that_is_missing_keeps_its_value(void **state)
 {
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Heartbeat\":7}");
+	load_valid(&c, "{\"Heartbeat\":7}");
 	assert_int_equal(c.heartbeat, 7);
 	c.heartbeat = 25;
 	assert_defaults(&c);
@@ -215,12 +215,12 @@ what_the_file_does_not_say_stays(void **state)
 }
 
 static void
-what_was_read_stays_without_the_file(void **state)
+strings_remain_valid_without_the_file(void **state)
 {
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Cert\":\"c.pem\",\"Origins\":[\"x\"]}");
+	load_valid(&c, "{\"Cert\":\"c.pem\",\"Origins\":[\"x\"]}");
 	assert_int_equal(unlink(path), 0);
 	assert_string_equal(c.cert, "c.pem");
 	assert_string_equal(c.origins[0], "x");
@@ -253,10 +253,10 @@ assert_number(size_t i, uint32_t number)
 	uint32_t seen;
 
 	snprintf(text, sizeof text, "{\"%s\":%u}", numbers[i].name, (unsigned)number);
-	load_good(&c, text);
+	load_valid(&c, text);
 	memcpy(&seen, (const char *)&c + numbers[i].at, sizeof seen);
 	assert_int_equal(seen, number);
-	/* And nothing else has changed. */
+	/* No other value has changed. */
 	conf_default(&defaults);
 	memcpy((char *)&c + numbers[i].at, (const char *)&defaults + numbers[i].at,
 	       sizeof seen);
@@ -299,7 +299,7 @@ a_number_past_its_limits_is_refused(void **state)
 		}
 		snprintf(value, sizeof value, "%u", (unsigned)numbers[i].high + 1);
 		assert_number_refused(i, value);
-		/* What would be good if it were cut to 32 or 64 bits. */
+		/* Valid if they were truncated to 32 or 64 bits. */
 		snprintf(value, sizeof value, "%llu", (1ULL << 32) + numbers[i].high);
 		assert_number_refused(i, value);
 		assert_number_refused(i, "18446744073709552640");
@@ -308,7 +308,7 @@ a_number_past_its_limits_is_refused(void **state)
 }
 
 static void
-anything_but_a_whole_number_is_refused(void **state)
+other_values_than_whole_numbers_are_refused(void **state)
 {
 	static const char *const values[] = {
 		"-1",	"-0",	 "2000.0", "2e3", "2000e0", "\"2000\"", "\"\"",
@@ -332,9 +332,9 @@ tls_is_a_flag(void **state)
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"TLS\":false}");
+	load_valid(&c, "{\"TLS\":false}");
 	assert_false(c.tls);
-	load_good(&c, "{\"TLS\":true}");
+	load_valid(&c, "{\"TLS\":true}");
 	assert_true(c.tls);
 	assert_refused("{\n\"TLS\": 0}", 2, rule);
 	assert_refused("{\"TLS\":1}", 1, rule);
@@ -350,7 +350,7 @@ page_is_a_flag(void **state)
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Page\":true}");
+	load_valid(&c, "{\"Page\":true}");
 	assert_true(c.page);
 	assert_refused("{\n\"Page\": \"/\"}", 2, "Page must be true or false");
 }
@@ -362,7 +362,7 @@ sandbox_is_a_flag(void **state)
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Sandbox\":true}");
+	load_valid(&c, "{\"Sandbox\":true}");
 	assert_true(c.sandbox);
 	assert_refused("{\n\"Sandbox\": 1}", 2, rule);
 	assert_refused("{\"Sandbox\":\"false\"}", 1, rule);
@@ -413,7 +413,7 @@ assert_string(const char *name, const char *written, const char *expected)
 	struct conf c;
 
 	snprintf(text, sizeof text, "{\"%s\":%s}", name, written);
-	load_good(&c, text);
+	load_valid(&c, text);
 	memcpy(&seen, (const char *)&c + strings[i].at, sizeof seen);
 	assert_string_equal(seen, expected);
 }
@@ -429,25 +429,25 @@ assert_string_refused(const char *name, const char *written)
 	assert_refused(text, 2, rule);
 }
 
-/* The good and the bad strings for a key, given without their quotes. */
+/* Checks valid and invalid strings for a key, given without quotes. */
 static void
-assert_strings(const char *name, const char *const *good, size_t good_count,
-	       const char *const *bad, size_t bad_count)
+assert_strings(const char *name, const char *const *valid, size_t valid_count,
+	       const char *const *invalid, size_t invalid_count)
 {
 	char written[100];
 
-	for (size_t i = 0; i < good_count; i++) {
-		snprintf(written, sizeof written, "\"%s\"", good[i]);
-		assert_string(name, written, good[i]);
+	for (size_t i = 0; i < valid_count; i++) {
+		snprintf(written, sizeof written, "\"%s\"", valid[i]);
+		assert_string(name, written, valid[i]);
 	}
-	for (size_t i = 0; i < bad_count; i++) {
-		snprintf(written, sizeof written, "\"%s\"", bad[i]);
+	for (size_t i = 0; i < invalid_count; i++) {
+		snprintf(written, sizeof written, "\"%s\"", invalid[i]);
 		assert_string_refused(name, written);
 	}
 }
 
 static void
-a_string_comes_without_its_escapes(void **state)
+a_string_is_unescaped(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
@@ -464,7 +464,7 @@ a_string_comes_without_its_escapes(void **state)
 }
 
 static void
-anything_but_a_string_is_refused(void **state)
+other_values_than_strings_are_refused(void **state)
 {
 	static const char *const values[] = {
 		"1", "true", "null", "[]", "[\"a\"]", "{}"
@@ -502,7 +502,7 @@ half_a_surrogate_pair_is_refused(void **state)
 }
 
 static void
-a_user_is_known_to_the_system(void **state)
+a_user_must_be_in_etc_passwd(void **state)
 {
 	(void)state;
 	assert_string("User", "\"\"", "");
@@ -516,32 +516,32 @@ a_user_is_known_to_the_system(void **state)
 static void
 a_host_is_an_address(void **state)
 {
-	static const char *const good[] = { "",		 "0.0.0.0",
-					    "127.0.0.1", "255.255.255.255",
-					    "::",	 "::1",
-					    "fe80::1",	 "::ffff:127.0.0.1" };
-	static const char *const bad[] = { "localhost",	   "127.0.0.256", "127.1",
-					   "127.0.0.1:80", " ::1",	  "[::1]",
-					   ":::",	   "1::2::3",	  "*" };
+	static const char *const valid[] = { "",	  "0.0.0.0",
+					     "127.0.0.1", "255.255.255.255",
+					     "::",	  "::1",
+					     "fe80::1",	  "::ffff:127.0.0.1" };
+	static const char *const invalid[] = { "localhost",    "127.0.0.256", "127.1",
+					       "127.0.0.1:80", " ::1",	      "[::1]",
+					       ":::",	       "1::2::3",     "*" };
 
 	(void)state;
-	assert_strings("Host", good, COUNT(good), bad, COUNT(bad));
+	assert_strings("Host", valid, COUNT(valid), invalid, COUNT(invalid));
 }
 
 static void
 a_prefix_is_a_path_or_empty(void **state)
 {
-	static const char *const good[] = { "",	    "/echo",	"/e", "/a/b.c-d_e~f",
-					    "/%20", "/\xc3\xa4" };
-	static const char *const bad[] = { "/",	   "echo",   "/echo/", "/a b",
-					   "/a?b", "/a#",    " /a",    "/a ",
-					   "//",   "/a\x7f", "/a<",    "/a>b" };
+	static const char *const valid[] = { "",     "/echo",	 "/e", "/a/b.c-d_e~f",
+					     "/%20", "/\xc3\xa4" };
+	static const char *const invalid[] = { "/",    "echo",	 "/echo/", "/a b",
+					       "/a?b", "/a#",	 " /a",	   "/a ",
+					       "//",   "/a\x7f", "/a<",	   "/a>b" };
 
 	(void)state;
-	assert_strings("Prefix", good, COUNT(good), bad, COUNT(bad));
+	assert_strings("Prefix", valid, COUNT(valid), invalid, COUNT(invalid));
 }
 
-/* `text` with as many x behind it as make `length`, as a JSON string. */
+/* Returns a JSON string: `text`, filled up with x to `length` bytes. */
 static const char *
 long_string(const char *text, size_t length)
 {
@@ -555,7 +555,7 @@ long_string(const char *text, size_t length)
 	return written;
 }
 
-/* A string that begins so is accepted up to 1000 bytes. */
+/* Checks that a string that begins with `text` may have 1000 bytes, and no more. */
 static void
 assert_at_most_1000(const char *name, const char *text)
 {
@@ -583,7 +583,7 @@ a_log_has_a_name_of_1000_bytes_at_most(void **state)
 static void
 a_sockjs_is_a_url_that_a_page_can_hold(void **state)
 {
-	static const char *const good[] = {
+	static const char *const valid[] = {
 		"/",
 		"/a/sockjs.js?x=1&y#z",
 		"http://a.example/s.js",
@@ -591,13 +591,13 @@ a_sockjs_is_a_url_that_a_page_can_hold(void **state)
 		"/\xc3\xa4",
 		"",
 	};
-	static const char *const bad[] = { "sockjs.js", "ftp://a", " /a",   "/a ",
-					   "/a b",	"/a'b",	   "/a<b",  "/a>b",
-					   "/a\x7f",	"htt",	   "/\\\"", "/\\\\",
-					   "HTTP://a" };
+	static const char *const invalid[] = { "sockjs.js", "ftp://a", " /a",	"/a ",
+					       "/a b",	    "/a'b",    "/a<b",	"/a>b",
+					       "/a\x7f",    "htt",     "/\\\"", "/\\\\",
+					       "HTTP://a" };
 
 	(void)state;
-	assert_strings("SockJS", good, COUNT(good), bad, COUNT(bad));
+	assert_strings("SockJS", valid, COUNT(valid), invalid, COUNT(invalid));
 	assert_at_most_1000("SockJS", "/");
 	assert_at_most_1000("SockJS", "https://");
 }
@@ -607,7 +607,7 @@ a_log_level_is_one_of_the_names(void **state)
 {
 	static const char rule[] =
 	    "LogLevel must be one of error, warn, info, debug, trace";
-	static const char *const bad[] = {
+	static const char *const invalid[] = {
 		"\"Debug\"", "\"\"", "\"debug \"",  "\"debu\"", "\"all\"",
 		"3",	     "null", "[\"debug\"]", "true",	"\"debug\\u0000\""
 	};
@@ -617,13 +617,13 @@ a_log_level_is_one_of_the_names(void **state)
 	(void)state;
 	for (uint32_t i = 0; log_levels[i] != NULL; i++) {
 		snprintf(text, sizeof text, "{\"LogLevel\":\"%s\"}", log_levels[i]);
-		load_good(&c, text);
+		load_valid(&c, text);
 		assert_int_equal(c.log_level, i);
 	}
-	load_good(&c, "{\"LogLevel\":\"\\u0069nfo\"}");
+	load_valid(&c, "{\"LogLevel\":\"\\u0069nfo\"}");
 	assert_int_equal(c.log_level, LEVEL_INFO);
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(text, sizeof text, "{\n\"LogLevel\":%s}", bad[i]);
+	for (size_t i = 0; i < COUNT(invalid); i++) {
+		snprintf(text, sizeof text, "{\n\"LogLevel\":%s}", invalid[i]);
 		assert_refused(text, 2, rule);
 	}
 }
@@ -632,7 +632,7 @@ a_log_level_is_one_of_the_names(void **state)
  * Origins
  */
 
-/* A file with so many of them. */
+/* Returns a file with `count` origins. */
 static const char *
 origins_text(unsigned count)
 {
@@ -660,7 +660,7 @@ origins_are_64_at_most(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(counts); i++) {
-		load_good(&c, origins_text(counts[i]));
+		load_valid(&c, origins_text(counts[i]));
 		assert_int_equal(c.port, 5);
 		for (unsigned k = 0; k < counts[i]; k++) {
 			snprintf(expected, sizeof expected, "o%u", k);
@@ -673,7 +673,7 @@ origins_are_64_at_most(void **state)
 }
 
 static void
-origins_replace_all_those_before(void **state)
+origins_replace_the_previous_list(void **state)
 {
 	static const char *const origins[] = { "a", NULL };
 	struct conf c;
@@ -693,7 +693,7 @@ origins_replace_all_those_before(void **state)
 static void
 origins_are_strings(void **state)
 {
-	static const char *const bad[] = {
+	static const char *const invalid[] = {
 		"\"https://a.example\"",
 		"1",
 		"null",
@@ -711,14 +711,14 @@ origins_are_strings(void **state)
 	struct conf c;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(text, sizeof text, "{\"Origins\":%s}", bad[i]);
+	for (size_t i = 0; i < COUNT(invalid); i++) {
+		snprintf(text, sizeof text, "{\"Origins\":%s}", invalid[i]);
 		if (load(&c, text))
 			fail_msg("%s is accepted", text);
 		assert_string_equal(at_line(1),
 				    "Origins must be a list of at most 64 strings");
 	}
-	load_good(&c, "{\"Origins\":[\"https:\\/\\/\\u00e4\",\"\",\"b\\\"\",]}");
+	load_valid(&c, "{\"Origins\":[\"https:\\/\\/\\u00e4\",\"\",\"b\\\"\",]}");
 	assert_origins(&c, escaped);
 }
 
@@ -762,7 +762,7 @@ trusted_proxies_are_addresses_and_networks(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		snprintf(text, sizeof text, "{\"TrustedProxies\":[%s]}", rows[i].list);
-		load_good(&c, text);
+		load_valid(&c, text);
 		if (!is_trusted(&c, rows[i].in) || is_trusted(&c, rows[i].out))
 			fail_msg("%s", rows[i].list);
 	}
@@ -775,9 +775,9 @@ trusted_proxies_are_addresses_and_networks(void **state)
 }
 
 static void
-trusted_proxies_are_nothing_else_and_16_at_most(void **state)
+invalid_networks_and_more_than_16_are_refused(void **state)
 {
-	static const char *const bad[] = {
+	static const char *const invalid[] = {
 		"\"10.0.0.0/8\"",
 		"1",
 		"[1]",
@@ -817,8 +817,8 @@ trusted_proxies_are_nothing_else_and_16_at_most(void **state)
 		assert_int_equal(load(&c, data), count == 16);
 		assert_true(count > 16 || is_trusted(&c, "10.0.0.15"));
 	}
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		snprintf(data, sizeof data, "{\"TrustedProxies\":%s}", bad[i]);
+	for (size_t i = 0; i < COUNT(invalid); i++) {
+		snprintf(data, sizeof data, "{\"TrustedProxies\":%s}", invalid[i]);
 		if (load(&c, data))
 			fail_msg("%s is accepted", data);
 		assert_string_equal(at_line(1),
@@ -841,7 +841,7 @@ may_monitor(const struct conf *c, const char *text)
 }
 
 static void
-loopback_may_monitor_unless_others_are_named(void **state)
+loopback_may_monitor_by_default(void **state)
 {
 	struct conf c;
 
@@ -852,13 +852,13 @@ loopback_may_monitor_unless_others_are_named(void **state)
 	assert_false(may_monitor(&c, "126.255.255.255") || may_monitor(&c, "128.0.0.0"));
 	assert_false(may_monitor(&c, "::") || may_monitor(&c, "::2"));
 	assert_false(may_monitor(&c, "7f00::"));
-	load_good(&c, "{\"Monitor\":[\"192.0.2.0/24\",\"fd00::/8\"]}");
+	load_valid(&c, "{\"Monitor\":[\"192.0.2.0/24\",\"fd00::/8\"]}");
 	assert_true(may_monitor(&c, "192.0.2.9") && may_monitor(&c, "fd00::9"));
 	assert_false(may_monitor(&c, "127.0.0.1") || may_monitor(&c, "::1"));
 	assert_false(is_trusted(&c, "192.0.2.9"));
-	load_good(&c, "{\"Monitor\":[]}");
+	load_valid(&c, "{\"Monitor\":[]}");
 	assert_false(may_monitor(&c, "127.0.0.1") || may_monitor(&c, "::1"));
-	load_good(&c, "{\"TrustedProxies\":[\"192.0.2.9\"]}");
+	load_valid(&c, "{\"TrustedProxies\":[\"192.0.2.9\"]}");
 	assert_false(may_monitor(&c, "192.0.2.9"));
 	assert_refused("{\"Monitor\":\"::1\"}", 1,
 		       "Monitor must be a list of at most 16 addresses or networks");
@@ -871,7 +871,8 @@ loopback_may_monitor_unless_others_are_named(void **state)
  */
 
 #define KEYS                                                                             \
-	"the keys are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, LogSize, "   \
+	"the keys are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, "         \
+	"LogSize, "                                                                      \
 	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
 	"TrustedProxies, Monitor, "                                                      \
 	"MaxPeers, MaxPacket, Heartbeat, HandshakeTimeout"
@@ -887,7 +888,7 @@ an_unknown_key_is_refused(void **state)
 	assert_refused("{\"Port\\u0000\": 1}", 1,
 		       "unknown key \"Port\\x5cu0000\"; " KEYS);
 	assert_refused("{\"Port \": 1}", 1, "unknown key \"Port \"; " KEYS);
-	/* What a stranger may have written is shown escaped and cut. */
+	/* Unknown keys are printed escaped and truncated. */
 	assert_refused("{\"\xc3\xa4\x7f\": 1}", 1,
 		       "unknown key \"\\xc3\\xa4\\x7f\"; " KEYS);
 	assert_refused(
@@ -901,8 +902,8 @@ a_key_may_have_escapes(void **state)
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"\\u0050or\\u0074\":7,"
-		      "\"\\u004dax\\u0050\\u0065\\u0065\\u0072\\u0073\":8}");
+	load_valid(&c, "{\"\\u0050or\\u0074\":7,"
+		       "\"\\u004dax\\u0050\\u0065\\u0065\\u0072\\u0073\":8}");
 	assert_int_equal(c.port, 7);
 	assert_int_equal(c.max_peers, 8);
 	assert_refused("{\"P\\u006frt\":-1}", 1,
@@ -921,20 +922,20 @@ a_key_given_twice_is_refused(void **state)
 		       "HandshakeTimeout is given twice");
 }
 
-/* Two files in a row are two: the second may say what the first has said. */
+/* Duplicate keys are refused within one file only. */
 static void
-a_second_file_may_say_the_same_again(void **state)
+a_second_file_may_have_the_same_keys(void **state)
 {
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Port\":1}");
-	load_good(&c, "{\"Port\":2}");
+	load_valid(&c, "{\"Port\":1}");
+	load_valid(&c, "{\"Port\":2}");
 	assert_int_equal(c.port, 2);
 }
 
 static void
-the_line_is_that_of_the_key(void **state)
+an_error_has_the_line_of_the_key(void **state)
 {
 	(void)state;
 	assert_refused("{\n\"Cert\": \"a\",\r\n\"Origins\": [\n\"\\u0041\",\n\"b\"\n],\n"
@@ -943,23 +944,23 @@ the_line_is_that_of_the_key(void **state)
 }
 
 /*
- * Texts that are no JSON
+ * Invalid JSON
  */
 
 static void
-a_comma_too_many_is_forgiven(void **state)
+a_trailing_comma_is_accepted(void **state)
 {
 	static const char *const origins[] = { "a", NULL };
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\n\"Origins\": [\"a\", ],\n\"Port\": 5,\n}\n");
+	load_valid(&c, "{\n\"Origins\": [\"a\", ],\n\"Port\": 5,\n}\n");
 	assert_int_equal(c.port, 5);
 	assert_origins(&c, origins);
 }
 
 static void
-a_syntax_error_is_told_with_its_line(void **state)
+a_syntax_error_has_its_line(void **state)
 {
 	(void)state;
 	assert_refused("{\n\"Port\" 5\n}", 2, "not JSON at \"5\\x0a}\"");
@@ -992,7 +993,7 @@ only_an_object_is_a_configuration(void **state)
 }
 
 static void
-a_file_that_ends_too_early_is_told_with_its_last_line(void **state)
+a_truncated_file_is_refused_with_its_last_line(void **state)
 {
 	static const char text[] =
 	    "{\n\"Port\": 5,\n\"Origins\": [\n\"a\", \"\\u0041\"], \"TLS\": false\n}";
@@ -1007,13 +1008,13 @@ a_file_that_ends_too_early_is_told_with_its_last_line(void **state)
 		assert_false(load_bytes(&c, text, length));
 		assert_string_equal(at_line(line), early);
 	}
-	load_good(&c, text);
+	load_valid(&c, text);
 	assert_refused("", 1, early);
 	assert_refused(" \n\n", 3, early);
 }
 
 static void
-zero_bytes_are_no_json(void **state)
+zero_bytes_are_refused(void **state)
 {
 	struct conf c;
 
@@ -1076,7 +1077,7 @@ a_text_that_is_not_utf_8_is_refused(void **state)
 }
 
 static void
-the_line_that_is_not_utf_8_is_told(void **state)
+invalid_utf_8_has_its_line(void **state)
 {
 	struct conf c;
 
@@ -1092,7 +1093,7 @@ the_line_that_is_not_utf_8_is_told(void **state)
  */
 
 static void
-a_file_of_16384_bytes_is_read_and_no_longer_one(void **state)
+a_file_of_16384_bytes_is_read_and_a_longer_one_refused(void **state)
 {
 	static char text[CONF_FILE + 100];
 	struct conf c;
@@ -1127,15 +1128,15 @@ the_longest_string_is_read(void **state)
 }
 
 static void
-a_short_file_knows_nothing_of_a_longer_one_before(void **state)
+a_short_file_does_not_see_the_previous_longer_one(void **state)
 {
 	struct conf c;
 
 	(void)state;
-	load_good(&c, "{\"Port\":5}      ");
+	load_valid(&c, "{\"Port\":5}      ");
 	assert_refused("{\"Port\":5", 1, "the file ends too early");
 	assert_refused("{\"Port\":5}x", 1, "not JSON at \"x\"");
-	load_good(&c, "{\"Port\":5}");
+	load_valid(&c, "{\"Port\":5}");
 }
 
 static void
@@ -1167,7 +1168,7 @@ a_directory_is_an_error(void **state)
 }
 
 static void
-a_fifo_that_nobody_writes_does_not_hold_the_start_up(void **state)
+a_fifo_without_a_writer_does_not_block(void **state)
 {
 	struct conf c;
 
@@ -1188,49 +1189,49 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_object_leaves_all_defaults),
 		cmocka_unit_test(every_key_is_read),
-		cmocka_unit_test(what_the_file_does_not_say_stays),
-		cmocka_unit_test(what_was_read_stays_without_the_file),
+		cmocka_unit_test(a_key_that_is_missing_keeps_its_value),
+		cmocka_unit_test(strings_remain_valid_without_the_file),
 		cmocka_unit_test(a_number_may_be_at_its_limits),
 		cmocka_unit_test(a_number_past_its_limits_is_refused),
-		cmocka_unit_test(anything_but_a_whole_number_is_refused),
+		cmocka_unit_test(other_values_than_whole_numbers_are_refused),
 		cmocka_unit_test(tls_is_a_flag),
 		cmocka_unit_test(page_is_a_flag),
 		cmocka_unit_test(sandbox_is_a_flag),
-		cmocka_unit_test(a_string_comes_without_its_escapes),
-		cmocka_unit_test(anything_but_a_string_is_refused),
+		cmocka_unit_test(a_string_is_unescaped),
+		cmocka_unit_test(other_values_than_strings_are_refused),
 		cmocka_unit_test(control_characters_are_refused),
 		cmocka_unit_test(half_a_surrogate_pair_is_refused),
-		cmocka_unit_test(a_user_is_known_to_the_system),
+		cmocka_unit_test(a_user_must_be_in_etc_passwd),
 		cmocka_unit_test(a_host_is_an_address),
 		cmocka_unit_test(a_prefix_is_a_path_or_empty),
 		cmocka_unit_test(a_log_has_a_name_of_1000_bytes_at_most),
 		cmocka_unit_test(a_sockjs_is_a_url_that_a_page_can_hold),
 		cmocka_unit_test(a_log_level_is_one_of_the_names),
 		cmocka_unit_test(origins_are_64_at_most),
-		cmocka_unit_test(origins_replace_all_those_before),
+		cmocka_unit_test(origins_replace_the_previous_list),
 		cmocka_unit_test(origins_are_strings),
 		cmocka_unit_test(trusted_proxies_are_addresses_and_networks),
-		cmocka_unit_test(trusted_proxies_are_nothing_else_and_16_at_most),
-		cmocka_unit_test(loopback_may_monitor_unless_others_are_named),
+		cmocka_unit_test(invalid_networks_and_more_than_16_are_refused),
+		cmocka_unit_test(loopback_may_monitor_by_default),
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_key_may_have_escapes),
 		cmocka_unit_test(a_key_given_twice_is_refused),
-		cmocka_unit_test(a_second_file_may_say_the_same_again),
-		cmocka_unit_test(the_line_is_that_of_the_key),
-		cmocka_unit_test(a_comma_too_many_is_forgiven),
-		cmocka_unit_test(a_syntax_error_is_told_with_its_line),
+		cmocka_unit_test(a_second_file_may_have_the_same_keys),
+		cmocka_unit_test(an_error_has_the_line_of_the_key),
+		cmocka_unit_test(a_trailing_comma_is_accepted),
+		cmocka_unit_test(a_syntax_error_has_its_line),
 		cmocka_unit_test(only_an_object_is_a_configuration),
-		cmocka_unit_test(a_file_that_ends_too_early_is_told_with_its_last_line),
-		cmocka_unit_test(zero_bytes_are_no_json),
+		cmocka_unit_test(a_truncated_file_is_refused_with_its_last_line),
+		cmocka_unit_test(zero_bytes_are_refused),
 		cmocka_unit_test(too_many_levels_are_refused),
 		cmocka_unit_test(a_text_that_is_not_utf_8_is_refused),
-		cmocka_unit_test(the_line_that_is_not_utf_8_is_told),
-		cmocka_unit_test(a_file_of_16384_bytes_is_read_and_no_longer_one),
+		cmocka_unit_test(invalid_utf_8_has_its_line),
+		cmocka_unit_test(a_file_of_16384_bytes_is_read_and_a_longer_one_refused),
 		cmocka_unit_test(the_longest_string_is_read),
-		cmocka_unit_test(a_short_file_knows_nothing_of_a_longer_one_before),
+		cmocka_unit_test(a_short_file_does_not_see_the_previous_longer_one),
 		cmocka_unit_test(a_missing_file_is_an_error),
 		cmocka_unit_test(a_directory_is_an_error),
-		cmocka_unit_test(a_fifo_that_nobody_writes_does_not_hold_the_start_up),
+		cmocka_unit_test(a_fifo_without_a_writer_does_not_block),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, make_directory,
