@@ -1177,8 +1177,7 @@ a_log_that_cannot_be_written_is_said_once(void **state)
 	const char *text = read_stderr();
 	assert_int_equal(occurrences(text, "\n"), 1);
 	assert_non_null(strstr(
-	    text,
-	    " warn - Log /dev/full cannot be written: No space left on device\n"));
+	    text, " warn - Log /dev/full cannot be written: No space left on device\n"));
 }
 
 static void
@@ -1378,8 +1377,7 @@ syslog_that_comes_later_is_found_within_a_second(void **state)
 	log_open("syslog", LEVEL_DEBUG, 0);
 	log_debug("lost");
 	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
-	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "),
-			 1);
+	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "), 1);
 	start_syslogd();
 	log_debug("lost");
 	assert_syslog_silent();
@@ -1423,8 +1421,7 @@ syslog_that_ends_is_said_once(void **state)
 		log_debug("lost");
 	}
 	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
-	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "),
-			 1);
+	assert_int_equal(occurrences(read_stderr(), " warn - Log syslog (/dev/log) "), 1);
 }
 
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
