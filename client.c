@@ -1,76 +1,76 @@
 #include "client.h"
 
 struct client {
-	bool proxy; /* the peer is a trusted one */
+	bool is_forwarded; /* the peer is a trusted proxy */
 	struct socket_address peer;
-	struct socket_address named; /* the peer, or the client that it names */
+	struct socket_address address; /* the peer's, or the one that it reports */
 };
 
 static struct {
-	struct client *clients; /* by connection */
+	struct client *table; /* by connection */
 	const struct socket_network *proxies;
-} table;
+} clients;
 
 void
 client_place(struct memory *m, uint32_t connections, const struct socket_network *proxies)
 {
-	table.proxies = proxies;
-	table.clients = memory_take(m, (size_t)connections + 1, sizeof *table.clients);
+	clients.proxies = proxies;
+	clients.table = memory_take(m, (size_t)connections + 1, sizeof *clients.table);
 }
 
 bool
 client_trusts(const struct socket_address *address)
 {
-	return socket_in_networks(address, table.proxies);
+	return socket_in_networks(address, clients.proxies);
 }
 
 void
 client_begin(uint32_t conn, const struct socket_address *peer)
 {
-	table.clients[conn] = (struct client){ client_trusts(peer), *peer, *peer };
+	clients.table[conn] = (struct client){ client_trusts(peer), *peer, *peer };
 }
 
 bool
 client_is_forwarded(uint32_t conn)
 {
-	return table.clients[conn].proxy;
+	return clients.table[conn].is_forwarded;
 }
 
 struct socket_address *
 client_forwarded(uint32_t conn)
 {
-	struct client *c = &table.clients[conn];
+	struct client *c = &clients.table[conn];
 
-	c->named = c->peer;
-	return c->proxy ? &c->named : NULL;
+	c->address = c->peer;
+	return c->is_forwarded ? &c->address : NULL;
 }
 
 const struct socket_address *
 client_address(uint32_t conn)
 {
-	return &table.clients[conn].named;
+	return &clients.table[conn].address;
 }
 
 struct span
 client_name(uint32_t conn)
 {
 	static char data[64];
-	const struct socket_address *named = &table.clients[conn].named;
-	bool brackets = named->length == 16;
+	const struct socket_address *address = &clients.table[conn].address;
+	bool brackets = address->length == 16;
 	struct text t;
 
 	text_init(&t, data, sizeof data);
 	text_string(&t, brackets ? "[" : "");
-	text_address(&t, named->bytes, named->length);
+	text_address(&t, address->bytes, address->length);
 	text_string(&t, brackets ? "]:" : ":");
-	text_number(&t, named->port);
+	text_number(&t, address->port);
 	return (struct span){ data, t.length };
 }
 
 struct source
 client_source(uint32_t conn)
 {
-	const struct socket_address *named = &table.clients[conn].named;
+	const struct socket_address *address = &clients.table[conn].address;
 
-	return source_of(named->bytes, named->length);
+	return source_of(address->bytes, address->length);
 }

@@ -8,10 +8,9 @@
 #include "tls.h"
 
 enum {
-	REFUSED = 8, /* connections above the limit that are answered so at a time */
+	REFUSED = 8, /* connections above the limit that are being answered, at most */
 	SWEEP_MS = 1000,
-	FAREWELL_MS =
-	    100 /* of the grace, for the connections that have not ended before */
+	FLUSH_MS = 100 /* the end of `grace`, in which the rest is closed */
 };
 
 static struct {
@@ -19,7 +18,7 @@ static struct {
 	struct loop_counters counters;
 	uint64_t next_sweep; /* millisecond, as pollset_now */
 	uint64_t stop_at;    /* the same; 0: not stopping */
-	bool sweep_on;	     /* there is something to sweep even without connections */
+	bool sweeps_idle;    /* sweeps even without connections */
 } loop;
 
 uint32_t
@@ -53,8 +52,8 @@ loop_count(void)
 }
 
 /*
- * Sends what the turn has produced and closes what is to be closed.  Closing ends
- * sessions, of which others are notified, and so on until nothing is left.
+ * Sends the output of the turn, and closes connections.  Repeats this until nothing
+ * changes, because a closed connection ends a session, which others are notified of.
  */
 static void
 settle(void)
@@ -66,7 +65,7 @@ settle(void)
 			if (conn_settle(conn)) {
 				share_closed(conn);
 				accept_closed(conn);
-				loop.sweep_on = true;
+				loop.sweeps_idle = true;
 			}
 }
 
@@ -81,10 +80,10 @@ sweep(void)
 	bool more = loop.handler->second();
 	more |= tls_sweep();
 	more |= log_pending();
-	loop.sweep_on = block_sweep() || more;
+	loop.sweeps_idle = block_sweep() || more;
 }
 
-/* Until when there is nothing to do, as pollset_wait takes it. */
+/* Returns the time until which there is nothing to do, for pollset_wait. */
 static uint64_t
 idle_until(void)
 {
@@ -94,7 +93,7 @@ idle_until(void)
 		return 0;
 	if (loop.stop_at != 0 && loop.stop_at < until)
 		until = loop.stop_at;
-	else if (!loop.sweep_on && conn_held() == 0 && !accept_paused() &&
+	else if (!loop.sweeps_idle && conn_held() == 0 && !accept_paused() &&
 		 loop.stop_at == 0)
 		return UINT64_MAX;
 	until = pollset_woken_at() + (until > now ? (until - now) * 1000 : 0);
@@ -118,8 +117,8 @@ handle_events(void)
 }
 
 /*
- * A turn: connections with new input come first, and what they caused is sent; then come
- * those that had more than their share, in the order in which they began to wait.
+ * First serves connections with new input, and sends the output.  Then serves those whose
+ * input exceeded their share, in the order in which they began to wait.
  */
 static void
 take_turn(const sigset_t *waiting, void (*on_wakeup)(void))
@@ -165,7 +164,7 @@ loop_run(const struct conn_handler *handler, const sigset_t *waiting,
 	while ((conn = pollset_each(&cursor)) != 0)
 		conn_finish(conn);
 	settle();
-	loop.stop_at += FAREWELL_MS;
+	loop.stop_at += FLUSH_MS;
 	run(waiting, on_wakeup);
 	for (cursor = 0; (conn = pollset_each(&cursor)) != 0;)
 		conn_close(conn);
@@ -176,7 +175,7 @@ loop_stop(uint32_t grace)
 {
 	uint32_t cursor = 0, conn;
 
-	loop.stop_at = pollset_now() + (grace > FAREWELL_MS ? grace - FAREWELL_MS : 0);
+	loop.stop_at = pollset_now() + (grace > FLUSH_MS ? grace - FLUSH_MS : 0);
 	accept_stop();
 	while ((conn = pollset_each(&cursor)) != 0)
 		if (conn_is_open(conn))

@@ -1,5 +1,5 @@
-/* The loop: turn by turn it waits for events (pollset.h), handles them and sends what
- * came of it. */
+/* The loop.  Each turn waits for events (pollset.h), handles them, and sends the output.
+ */
 #ifndef LOOP_H
 #define LOOP_H
 
@@ -11,28 +11,28 @@
 struct loop_limits {
 	uint32_t connections;
 	uint32_t per_address; /* loopback excepted; IPv6 by its first 64 bits */
-	uint32_t stall; /* seconds that unsent bytes may wait for the peer to read */
-	const struct socket_network *proxies; /* that name their clients; NULL: none */
+	uint32_t stall;	      /* seconds that output may wait without progress */
+	const struct socket_network *proxies; /* trusted to report clients; NULL: none */
 	uint32_t key[2];		      /* random */
 };
 
-/* The highest number of a connection: some above the limit may be in the course of being
- * refused. */
+/* Returns the highest number of a connection.  It is above the limit, because refused
+ * connections are answered. */
 uint32_t loop_most(const struct loop_limits *);
 
-/* Tables for the loop and all files below it. */
+/* Takes the memory (memory.h: called in both passes) of the loop and all files below. */
 void loop_place(struct memory *, const struct loop_limits *);
 
 /*
- * Serves until all connections have ended after loop_stop.  Signals come only while it
- * waits, by the mask `waiting`; `on_wakeup` is called after each wait.
+ * Serves until all connections have ended after loop_stop.  The signal mask is `waiting`
+ * while it waits.  Calls `on_wakeup` after each wait.
  */
 void loop_run(const struct conn_handler *, const sigset_t *waiting,
 	      void (*on_wakeup)(void));
 
 /*
- * Stops listening, calls `stopping` for each connection, and ends loop_run when they have
- * ended, or after `grace` milliseconds, in which case the rest is finished then.
+ * Stops listening, and calls `stopping` for each connection.  loop_run returns when all
+ * have ended, or after `grace` milliseconds; the others are closed then.
  */
 void loop_stop(uint32_t grace);
 

@@ -4,24 +4,24 @@
 #include <time.h>
 
 /*
- * poll() costs time for each descriptor, ready or not.  So the slots are kept in order:
+ * poll() costs time for each descriptor, ready or not.  So the slots are in this order:
  *
  *     0           2                  busy_end                      used
  *     | listeners | busy connections | all others                  |
  *
- * A connection moves to the busy ones with an event and back after STAYS_BUSY without
- * one.  While the server has much to do, a wait looks at the slots up to busy_end only,
- * and at all of them every FULL_POLL.  Before the server sleeps it looks at all of them,
- * except where they are so many (MANY) that sleeping for the rest of FULL_POLL costs
- * less.  So thousands of idle connections cost next to nothing, and each is served within
- * FULL_POLL.
+ * A connection with an event becomes busy, and stays so for STAYS_BUSY_MS.  Under load a
+ * wait checks only the slots up to busy_end, and every FULL_POLL_MS all of them.  So idle
+ * connections cost little, and each is served within FULL_POLL_MS.
+ *
+ * A wait that sleeps checks all slots.  If they are more than MANY, it first sleeps for
+ * the rest of FULL_POLL_MS with the busy ones only, which costs less.
  */
 enum {
 	FULL_POLL_MS = 10,
 	MANY = 256,
 	STAYS_BUSY_MS = 100,
 	SIGNALS_MS = 10,
-	PAUSE_MS = 2000 /* longer than any wait: the process was stopped */
+	PAUSE_MS = 2000 /* after a longer wait the process has been stopped */
 };
 
 static struct {
@@ -30,14 +30,14 @@ static struct {
 	uint32_t *slots;   /* the slot of each connection */
 	uint32_t *touched; /* the millisecond of its last event, modulo 2^32 */
 	uint32_t busy_end, used;
-	uint32_t next, end; /* slots that pollset_next has to look at */
+	uint32_t next, end; /* slots that pollset_next has not checked */
 	bool complete;
 
-	uint64_t now;			/* milliseconds */
-	uint64_t left_out;		/* milliseconds that do not count */
-	uint32_t second;		/* of `now` */
-	uint64_t woken_at;		/* microseconds, all of which count */
-	uint64_t looked_at_all, let_in; /* milliseconds */
+	uint64_t now;			   /* milliseconds */
+	uint64_t stopped_ms;		   /* time that does not count */
+	uint32_t second;		   /* of `now` */
+	uint64_t woken_at;		   /* microseconds, including stopped_ms */
+	uint64_t full_poll_at, signals_at; /* milliseconds */
 } set = { .busy_end = POLLSET_LISTENERS, .used = POLLSET_LISTENERS };
 
 void
@@ -78,16 +78,16 @@ read_clock(void)
 {
 	struct timespec time;
 
-	/* One second is added, because 0 means "never". */
+	/* From 1 second, because 0 means "never". */
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	set.woken_at = to_microseconds(&time);
 	uint64_t now = ((uint64_t)time.tv_sec + 1) * 1000 +
-		       (uint32_t)time.tv_nsec / 1000000 - set.left_out;
+		       (uint32_t)time.tv_nsec / 1000000 - set.stopped_ms;
 	if (set.now != 0 && now - set.now > PAUSE_MS) {
-		set.left_out += now - set.now - PAUSE_MS;
+		set.stopped_ms += now - set.now - PAUSE_MS;
 		now = set.now + PAUSE_MS;
 	}
-	/* 32-bit machines divide 64 bits by a function of a library. */
+	/* Without a division, which 32-bit machines need a library function for. */
 	if (set.now == 0)
 		set.second = (uint32_t)time.tv_sec + 1;
 	while ((uint64_t)set.second * 1000 + 1000 <= now)
@@ -220,7 +220,7 @@ demote_resting(void)
 uint32_t
 pollset_each(uint32_t *cursor)
 {
-	/* From the end: a removed connection's slot is filled by the last one. */
+	/* Backwards: the last connection moves to the slot of a removed one. */
 	if (*cursor == 0)
 		*cursor = set.used;
 	if (*cursor > set.used)
@@ -239,7 +239,7 @@ wait_for(uint32_t slots, uint64_t until, const sigset_t *mask)
 	struct timespec time = { 0 };
 
 	if (left >= 1000000)
-		time.tv_sec = 1; /* no wait is longer, except one without limit */
+		time.tv_sec = 1; /* the longest wait with a limit */
 	else
 		time.tv_nsec = (long)left * 1000;
 	int n = ppoll(set.polled, slots, until == UINT64_MAX ? NULL : &time, mask);
@@ -258,7 +258,7 @@ note_ready(int n, uint32_t slots)
 uint32_t
 pollset_wait(uint64_t until, const sigset_t *mask)
 {
-	uint64_t since = set.now - set.looked_at_all;
+	uint64_t since = set.now - set.full_poll_at;
 
 	set.complete = false;
 	if (set.busy_end > POLLSET_LISTENERS && set.busy_end < set.used / 2 &&
@@ -266,15 +266,14 @@ pollset_wait(uint64_t until, const sigset_t *mask)
 		uint64_t rest =
 		    set.used > MANY ? set.woken_at + (FULL_POLL_MS - since) * 1000 : 0;
 		int n = wait_for(set.busy_end, until < rest ? until : rest, mask);
-		/* A signal, or input that waits already, comes before idle connections.
-		 */
+		/* Signals and pending input are handled before idle connections. */
 		if (n != 0 || until == 0)
 			return note_ready(n, set.busy_end);
 	}
 	demote_resting();
 	int n = wait_for(set.used, until, mask);
 	if (n >= 0) {
-		set.looked_at_all = set.now;
+		set.full_poll_at = set.now;
 		set.complete = true;
 	}
 	return note_ready(n, set.used);
@@ -306,17 +305,17 @@ pollset_next(struct pollset_event *event)
 }
 
 /*
- * Linux does not deliver a signal in ppoll() while a descriptor is ready, so busy clients
- * would keep signals out.
+ * While a descriptor is ready, ppoll() delivers no signal on Linux.  So signals would
+ * wait without limit under load.
  */
 void
 pollset_let_signals_in(const sigset_t *mask)
 {
 	sigset_t blocked;
 
-	if (set.now - set.let_in < SIGNALS_MS)
+	if (set.now - set.signals_at < SIGNALS_MS)
 		return;
-	set.let_in = set.now;
+	set.signals_at = set.now;
 	sigprocmask(SIG_SETMASK, mask, &blocked);
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }

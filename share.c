@@ -7,15 +7,15 @@
 
 enum {
 	BUDGET_US = 5000,    /* of a turn, for all input */
-	HEAVY_US = 1000,     /* above which a connection waits behind others next time */
-	LONGEST_US = 1000000 /* that a step of a handshake is taken to last */
+	HEAVY_US = 1000,     /* above this, a connection's next input waits for others */
+	LONGEST_US = 1000000 /* maximum pause after a step of a handshake */
 };
 
-/* Connections that have input, in the order in which they are served. */
+/* The queues of connections that have input. */
 enum queue_name {
 	NOT_QUEUED,
-	BACKLOG,    /* had more input than their share of a turn */
-	HANDSHAKES, /* each waits for a step of its TLS handshake */
+	BACKLOG,    /* the input exceeded the share of a turn */
+	HANDSHAKES, /* the next step of the TLS handshake waits */
 	QUEUES
 };
 
@@ -25,23 +25,23 @@ struct queue {
 };
 
 struct share {
-	uint32_t after, before; /* neighbours in its queue */
+	uint32_t after, before; /* neighbours in the queue */
 	enum queue_name queue;
-	bool unread; /* `received` has kept input that it has not looked at */
-	bool heavy;  /* took much time when it was last served, or has more input */
+	bool has_unread; /* `received` has kept input that it has not read */
+	bool is_heavy;	 /* took more than HEAVY_US last time, or has more input */
 };
 
 static struct {
 	struct share *shares; /* by connection */
 	struct queue queues[QUEUES];
-	uint32_t served; /* the connection whose `received` runs, 0: none */
+	uint32_t served; /* the connection whose `received` runs; 0: none */
 
-	/* In microseconds, as pollset_clock. */
-	uint64_t turn_began;
-	uint64_t begun;	       /* when the connection in service began to be served */
-	uint64_t handshake_at; /* when the next step of a handshake may be made */
-	uint32_t share;	       /* what a connection may use of this turn */
-	bool timed;	       /* several have input: what each uses is measured */
+	/* Microseconds (pollset_clock): */
+	uint64_t turn_begun;
+	uint64_t service_begun; /* of the connection that is served */
+	uint64_t handshake_at;	/* the next step of a handshake may begin */
+	uint32_t share;		/* of one connection in this turn */
+	bool is_timed;		/* several connections have input: each is measured */
 } turn;
 
 void
@@ -98,9 +98,9 @@ share_closed(uint32_t conn)
 bool
 share_over(uint32_t conn)
 {
-	if (conn_is_open(conn) && pollset_clock() - turn.begun < turn.share)
+	if (conn_is_open(conn) && pollset_clock() - turn.service_begun < turn.share)
 		return false;
-	turn.shares[conn].unread = true;
+	turn.shares[conn].has_unread = true;
 	return true;
 }
 
@@ -109,47 +109,46 @@ share_resume(uint32_t conn)
 {
 	if (!conn_is_open(conn) || conn == turn.served)
 		return;
-	turn.shares[conn].unread = conn_has_input(conn);
-	if (turn.shares[conn].unread || tls_readable(conn))
+	turn.shares[conn].has_unread = conn_has_input(conn);
+	if (turn.shares[conn].has_unread || tls_readable(conn))
 		enqueue(conn, BACKLOG);
 }
 
 /*
- * Gives `received` the connection's next input: the rest of what it has been given, or
- * what one read returns.  What remains, there or in the TLS engine, waits for the next
- * turn.
+ * Passes input to `received`: the input that it has kept unread, or the result of one
+ * read.  Further input, there or in the TLS engine, waits for the next turn.
  */
 static void
 serve_input(uint32_t conn)
 {
 	struct share *s = &turn.shares[conn];
-	uint32_t outer = turn.served; /* share_check can be called within */
-	bool unread = s->unread && conn_has_input(conn);
+	uint32_t outer = turn.served; /* `received` can call share_check */
+	bool unread = s->has_unread && conn_has_input(conn);
 
 	turn.served = conn;
-	s->unread = false;
+	s->has_unread = false;
 	if (unread)
 		conn_deliver(conn);
 	else
 		conn_receive(conn);
 	turn.served = outer;
-	s->unread = s->unread && conn_has_input(conn);
-	s->heavy = (s->unread || (tls_readable(conn) && conn_takes_input(conn))) &&
-		   conn_is_open(conn);
-	if (s->heavy)
+	s->has_unread = s->has_unread && conn_has_input(conn);
+	s->is_heavy = (s->has_unread || (tls_readable(conn) && conn_takes_input(conn))) &&
+		      conn_is_open(conn);
+	if (s->is_heavy)
 		enqueue(conn, BACKLOG);
 }
 
-/* The same, measured where others wait. */
+/* The same, and measures the time if other connections wait. */
 static void
 serve_share(uint32_t conn)
 {
 	serve_input(conn);
-	if (!turn.timed)
+	if (!turn.is_timed)
 		return;
 	uint64_t now = pollset_clock();
-	turn.shares[conn].heavy |= now - turn.begun > HEAVY_US;
-	turn.begun = now;
+	turn.shares[conn].is_heavy |= now - turn.service_begun > HEAVY_US;
+	turn.service_begun = now;
 }
 
 void
@@ -157,15 +156,15 @@ share_begin(uint32_t ready)
 {
 	uint32_t all = ready + turn.queues[BACKLOG].count;
 
-	turn.turn_began = turn.begun = pollset_woken_at();
-	turn.timed = all > 1;
+	turn.turn_begun = turn.service_begun = pollset_woken_at();
+	turn.is_timed = all > 1;
 	turn.share = BUDGET_US / (all > 0 ? all : 1);
 }
 
 void
 share_skip(void)
 {
-	turn.turn_began = turn.begun = pollset_clock();
+	turn.turn_begun = turn.service_begun = pollset_clock();
 }
 
 void
@@ -189,7 +188,7 @@ share_serve(uint32_t conn, short events)
 	} else if (tls_in_handshake(conn)) {
 		enqueue(conn, HANDSHAKES);
 		conn_hold_back(conn, true);
-	} else if (s->heavy || turn.begun - turn.turn_began > BUDGET_US) {
+	} else if (s->is_heavy || turn.service_begun - turn.turn_begun > BUDGET_US) {
 		enqueue(conn, BACKLOG);
 	} else {
 		serve_share(conn);
@@ -207,15 +206,15 @@ share_serve_backlog(void)
 {
 	const struct queue *q = &turn.queues[BACKLOG];
 
-	turn.timed = true;
-	turn.begun = pollset_clock();
+	turn.is_timed = true;
+	turn.service_begun = pollset_clock();
 	for (uint32_t left = q->count; left > 0 && q->first != 0; left--) {
 		uint32_t conn = q->first;
 		dequeue(conn);
 		pollset_touch(conn);
 		if (conn_is_open(conn))
 			serve_share(conn);
-		if (turn.begun - turn.turn_began > BUDGET_US)
+		if (turn.service_begun - turn.turn_begun > BUDGET_US)
 			break;
 	}
 }
@@ -231,9 +230,9 @@ share_handshake_at(void)
 }
 
 /*
- * A handshake costs private-key operations.  A turn makes one step at most, and after a
- * step there is none for as long as it took: so other connections wait for one operation,
- * and get at least half of the time.
+ * A step of a handshake can cost a private-key operation.  A turn makes one step at most,
+ * and the pause after a step is as long as the step.  So other connections wait for one
+ * step at most, and get half of the time at least.
  */
 void
 share_serve_handshake(void)
@@ -247,17 +246,17 @@ share_serve_handshake(void)
 	if (!conn_is_open(conn))
 		return;
 	conn_hold_back(conn, false);
-	turn.begun = begun;
+	turn.service_begun = begun;
 	serve_input(conn);
 	uint64_t end = pollset_clock();
-	/* A process that was stopped meanwhile makes no step of an hour. */
+	/* A process that was stopped (SIGSTOP) meanwhile must not pause for an hour. */
 	turn.handshake_at = end + (end - begun < LONGEST_US ? end - begun : LONGEST_US);
 }
 
 bool
 share_check(uint32_t conn)
 {
-	if (conn_is_open(conn) && !turn.shares[conn].unread && conn_takes_input(conn))
+	if (conn_is_open(conn) && !turn.shares[conn].has_unread && conn_takes_input(conn))
 		serve_input(conn);
 	return conn_is_open(conn);
 }

@@ -1,32 +1,30 @@
 /*
- * Sharing a turn: which connections' input is handled, in which order and for how long,
- * so that no connection can make the others wait.
+ * Shares a turn between connections: whose input is handled, in which order, and for how
+ * long.  So the input of one connection does not delay the others.
  */
 #ifndef SHARE_H
 #define SHARE_H
 
 #include "memory.h"
 
-/* Tables for connections 1 to `connections`. */
+/* Takes the memory for connections 1 to `connections` (memory.h: in both passes). */
 void share_place(struct memory *, uint32_t connections);
 
 /*
  * True if the connection has used up its share of this turn, or is closing.  Then its
- * `received` (conn.h) must return; it is called again in a later turn with what it
- * returned, even if nothing more has come.
+ * `received` (conn.h) must return.  It is called again in a later turn with the input
+ * that it kept, even without new input.
  */
 bool share_over(uint32_t conn);
 
 /*
- * Calls `received` in the next turn with what it has kept, if anything.  Within
- * `received` of this connection it does nothing.
+ * Calls `received` in the next turn with the input that it kept, if there is any.  Does
+ * nothing within `received` of this connection.
  */
 void share_resume(uint32_t conn);
 
-/*
- * Is the peer still there?  Receives input, out of turn; if the peer has closed, the
- * connection is closing now, and this is false.
- */
+/* Receives input immediately.  Returns false if the connection is closing now, for
+ * example because the peer has closed it. */
 bool share_check(uint32_t conn);
 
 /*
@@ -35,20 +33,20 @@ bool share_check(uint32_t conn);
 
 /* A turn begins: `ready` connections have new input. */
 void share_begin(uint32_t ready);
-/* Handles events of a connection (poll(2)). */
+/* Handles events (poll(2)) of a connection. */
 void share_serve(uint32_t conn, short events);
-/* What has been done so far in this turn does not count towards its budget. */
+/* The time until now does not count towards the budget of this turn. */
 void share_skip(void);
 
-/* Are there connections with more input than they could be served? */
+/* True if connections wait that have had more input than their share. */
 bool share_has_backlog(void);
-/* Serves those that wait now, the oldest first, until the turn's budget is used up. */
+/* Serves those in the order in which they began to wait, within the turn's budget. */
 void share_serve_backlog(void);
 
-/* When the next step of a TLS handshake can be made (pollset_clock); UINT64_MAX: there is
- * none to make. */
+/* Returns when the next step of a TLS handshake may begin (pollset_clock); UINT64_MAX: no
+ * handshake waits. */
 uint64_t share_handshake_at(void);
-/* Makes it, if it is time. */
+/* Makes that step if its time has come. */
 void share_serve_handshake(void);
 
 /* A connection is closed: its number is free. */
