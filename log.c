@@ -174,7 +174,7 @@ void
 log_create_for(uint32_t user, uint32_t group)
 {
 	if (logger.to_file)
-		logfile_make(user, group);
+		logfile_create_for(user, group);
 }
 
 void
@@ -378,14 +378,14 @@ log_pending(void)
 void
 log_start_writer(bool (*confine)(void))
 {
-	if (!logger.to_file || !logfile_detach())
+	if (!logger.to_file || !logfile_start_writer())
 		return;
 	/* The server writes the lines that exist already. */
 	logger.console.length = 0;
 	logger.unwritten.length = 0;
 	if (confine != NULL)
 		confine();
-	logfile_serve(&logger.unwritten);
+	logfile_run_writer(&logger.unwritten);
 }
 
 void
@@ -395,5 +395,5 @@ log_close(void)
 	report_discarded();
 	flush();
 	if (logger.to_file)
-		logfile_finish(&logger.unwritten);
+		logfile_close(&logger.unwritten);
 }

@@ -12,60 +12,58 @@
 #include <sys/prctl.h>
 #endif
 
-/* fork brings 1 KB of locks, which matter to threads only; older C libraries have no
- * other. */
+/* fork links 1 KB of locks, which only threads need.  Older C libraries lack _Fork. */
 #ifdef __GLIBC__
 #if !__GLIBC_PREREQ(2, 34)
 #define _Fork fork
 #endif
 #endif
 
-/* Its header is stdio.h, of which the server wants nothing else. */
+/* Declared in stdio.h, which the server does not use. */
 int rename(const char *from, const char *to);
 
 enum {
-	FILES = 1024, /* descriptors that the server may have at its start */
-	FINISH_TRIES = 5,
-	FINISH_MS = 10, /* a try to send the last lines */
-	END_MS = 50	/* then for the end of the writer process */
+	MAX_FDS = 1024,	 /* file descriptors that the server may have at its start */
+	CLOSE_TRIES = 5, /* to send the last lines */
+	CLOSE_TRY_MS = 10,
+	EXIT_WAIT_MS = 50 /* for the writer process to exit, after the tries */
 };
 
 #define NEVER  SIZE_MAX
-#define REOPEN '\0' /* the writer process opens the file again; no line contains it */
+#define REOPEN '\0' /* makes the writer process open the file again; in no line */
 
 static struct {
 	const char *path;
-	size_t most, size;
-	int fd;	  /* -1: not open */
-	int feed; /* to the writer process, which has the file open; -1: there is none */
-	int end;  /* hangs up when the writer process ends */
-	size_t
-	    reopen_at; /* of the lines, where the writer process opens the file again */
-	bool failed;   /* reported */
-	bool regular;  /* can grow, and move */
+	size_t max_size, size;
+	int fd;		  /* -1: not open */
+	int writer_fd;	  /* pipe to the writer process; -1: the server writes */
+	int exit_fd;	  /* pipe whose other end closes when the writer process exits */
+	size_t reopen_at; /* offset in the lines where REOPEN must be sent, or NEVER */
+	bool failed;	  /* reported */
+	bool regular;	  /* a regular file, which can grow and move */
 	bool follows_links;
-	void (*complain)(const char *what);
-} file = { .fd = -1, .feed = -1, .end = -1, .reopen_at = NEVER };
+	void (*report)(const char *failure);
+} file = { .fd = -1, .writer_fd = -1, .exit_fd = -1, .reopen_at = NEVER };
 
 void
-logfile_set(const char *path, size_t most, void (*complain)(const char *what))
+logfile_set(const char *path, size_t max_size, void (*report)(const char *failure))
 {
 	file.path = path;
-	file.most = most;
+	file.max_size = max_size;
 	file.follows_links = geteuid() != 0;
-	file.complain = complain;
+	file.report = report;
 }
 
-/* Reports a failure, until the file is opened again only the first. */
+/* Reports only the first failure until the file is opened again. */
 static void
-complain(const char *what)
+report_once(const char *failure)
 {
 	if (!file.failed)
-		file.complain(what);
+		file.report(failure);
 	file.failed = true;
 }
 
-/* May somebody else than root have put an entry into this directory? */
+/* May other users than root have created entries in this directory? */
 static bool
 is_shared(const struct stat *st, uint32_t group)
 {
@@ -74,14 +72,14 @@ is_shared(const struct stat *st, uint32_t group)
 }
 
 static void
-give(int fd, uint32_t user, uint32_t group)
+give_to_user(int fd, uint32_t user, uint32_t group)
 {
 	if (fchown(fd, user, group) < 0)
-		complain(" cannot be given to its user: ");
+		report_once(" cannot be given to its user: ");
 }
 
 static void
-make_file(int directory, const char *name, uint32_t user, uint32_t group)
+create_file(int directory, const char *name, uint32_t user, uint32_t group)
 {
 	/* O_EXCL: an existing file keeps its owner, and no link is followed. */
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -89,7 +87,7 @@ make_file(int directory, const char *name, uint32_t user, uint32_t group)
 
 	if (fd < 0)
 		return;
-	give(fd, user, group);
+	give_to_user(fd, user, group);
 	close(fd);
 }
 
@@ -102,11 +100,11 @@ skip_slashes(const char *path)
 }
 
 /*
- * Creates the first entry of `rest`, a path within `directory`, if it is missing. Returns
- * it if it is a directory to continue in, else -1.
+ * Creates the first component of `rest`, a path within `directory`, if it is missing.
+ * Returns its file descriptor if it is a directory to continue in, else -1.
  */
 static int
-make_entry(int directory, const char *rest, uint32_t user, uint32_t group)
+create_entry(int directory, const char *rest, uint32_t user, uint32_t group)
 {
 	char name[LOG_PATH + 1];
 	size_t length = strcspn(rest, "/");
@@ -119,24 +117,23 @@ make_entry(int directory, const char *rest, uint32_t user, uint32_t group)
 	memcpy(name, rest, length);
 	name[length] = '\0';
 	bool shared = is_shared(&st, group);
-	/* Like /tmp: entries of root stay where they are, but new ones are not created.
-	 */
+	/* In a sticky directory such as /tmp only root can replace root's entries. */
 	if (shared && (is_file || (st.st_mode & S_ISVTX) == 0))
 		return -1;
 	if (is_file) {
-		make_file(directory, name, user, group);
+		create_file(directory, name, user, group);
 		return -1;
 	}
-	bool made = !shared && mkdirat(directory, name, 0755) == 0;
+	bool created = !shared && mkdirat(directory, name, 0755) == 0;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	int fd = openat(directory, name, shared || made ? flags | O_NOFOLLOW : flags);
-	if (fd >= 0 && made && is_last)
-		give(fd, user, group);
+	int fd = openat(directory, name, shared || created ? flags | O_NOFOLLOW : flags);
+	if (fd >= 0 && created && is_last)
+		give_to_user(fd, user, group);
 	return fd;
 }
 
 void
-logfile_make(uint32_t user, uint32_t group)
+logfile_create_for(uint32_t user, uint32_t group)
 {
 	const char *rest = file.path;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -144,7 +141,7 @@ logfile_make(uint32_t user, uint32_t group)
 
 	while (directory >= 0) {
 		rest = skip_slashes(rest);
-		int next = make_entry(directory, rest, user, group);
+		int next = create_entry(directory, rest, user, group);
 		close(directory);
 		directory = next;
 		rest += strcspn(rest, "/");
@@ -153,7 +150,7 @@ logfile_make(uint32_t user, uint32_t group)
 }
 
 static void
-make_directories(void)
+create_directories(void)
 {
 	char path[LOG_PATH];
 	size_t length = strlen(file.path);
@@ -174,18 +171,18 @@ open_file(void)
 
 	/* O_NONBLOCK: a FIFO without a reader must not hold up the start. */
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	/* Whoever may write the directory could lead root to any file. */
+	/* A user who may write the directory could link to any file of root. */
 	if (!file.follows_links)
 		flags |= O_NOFOLLOW;
 	file.fd = open(file.path, flags, 0640);
 	if (file.fd < 0 && errno == ENOENT) {
-		make_directories();
+		create_directories();
 		file.fd = open(file.path, flags, 0640);
 	}
 	if (file.fd < 0)
-		complain(errno == ELOOP && !file.follows_links
-			     ? " cannot be opened (root follows no link): "
-			     : " cannot be opened: ");
+		report_once(errno == ELOOP && !file.follows_links
+				? " cannot be opened (root follows no link): "
+				: " cannot be opened: ");
 	file.regular = file.fd >= 0 && fstat(file.fd, &st) == 0 && S_ISREG(st.st_mode);
 	file.size = file.regular ? (size_t)st.st_size : 0;
 }
@@ -206,8 +203,7 @@ open_again(void)
 	open_file();
 }
 
-/* A full file moves aside.  A file that can not move is emptied, because it must not
- * grow. */
+/* Moves a full file aside.  If that fails, empties it, so that it does not grow. */
 static void
 rotate(void)
 {
@@ -221,7 +217,7 @@ rotate(void)
 		open_file();
 		return;
 	}
-	complain(" cannot be moved aside: ");
+	report_once(" cannot be moved aside: ");
 	if (ftruncate(file.fd, 0) == 0)
 		file.size = 0;
 }
@@ -229,15 +225,15 @@ rotate(void)
 static void
 append(const char *data, size_t length)
 {
-	if (length > 0 && file.regular && file.most > 0 && file.size > 0 &&
-	    file.size + length > file.most)
+	if (length > 0 && file.regular && file.max_size > 0 && file.size > 0 &&
+	    file.size + length > file.max_size)
 		rotate();
 	while (length > 0 && file.fd >= 0) {
 		ssize_t n = write(file.fd, data, length);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			complain(" cannot be written: ");
+			report_once(" cannot be written: ");
 			return;
 		}
 		data += n;
@@ -258,8 +254,7 @@ drop_first(struct text *lines, size_t length)
  * The writer process
  */
 
-/* Writes the whole lines of the input; the rest stays.  So no line is cut by a rotation.
- */
+/* Writes only complete lines, so that no rotation cuts a line.  The rest stays. */
 static void
 write_input(struct text *input)
 {
@@ -281,12 +276,12 @@ write_input(struct text *input)
 }
 
 void
-logfile_serve(struct text *input)
+logfile_run_writer(struct text *input)
 {
-	struct pollfd fd = { .fd = file.feed, .events = POLLIN };
+	struct pollfd fd = { .fd = file.writer_fd, .events = POLLIN };
 
 	for (;;) {
-		ssize_t n = read(file.feed, input->data + input->length,
+		ssize_t n = read(file.writer_fd, input->data + input->length,
 				 input->size - input->length);
 		if (n > 0) {
 			input->length += (size_t)n;
@@ -299,66 +294,67 @@ logfile_serve(struct text *input)
 	}
 }
 
-/* Keeps stderr and what the writer process needs: no socket of the server stays open. */
+/* Closes all file descriptors except those of the writer process, such as sockets. */
 static void
-close_others(int from, int end)
+close_others(int lines_fd, int exit_fd)
 {
-	for (int fd = 0; fd < FILES; fd++)
-		if (fd != STDERR_FILENO && fd != file.fd && fd != from && fd != end)
+	for (int fd = 0; fd < MAX_FDS; fd++)
+		if (fd != STDERR_FILENO && fd != file.fd && fd != lines_fd &&
+		    fd != exit_fd)
 			close(fd);
 }
 
 bool
-logfile_detach(void)
+logfile_start_writer(void)
 {
-	int feed[2], end[2];
+	int lines[2], alive[2];
 
 	if (file.fd >= 0 && !file.regular)
 		return false;
-	if (pipe2(feed, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(lines, O_CLOEXEC | O_NONBLOCK) < 0)
 		return false;
-	if (pipe2(end, O_CLOEXEC) < 0) {
-		close(feed[0]);
-		close(feed[1]);
+	if (pipe2(alive, O_CLOEXEC) < 0) {
+		close(lines[0]);
+		close(lines[1]);
 		return false;
 	}
 	pid_t pid = _Fork();
 	if (pid == 0) {
-		close_others(feed[0], end[1]);
+		close_others(lines[0], alive[1]);
 #ifdef __linux__
 		prctl(PR_SET_NAME, "videre-log");
 #endif
-		file.feed = feed[0];
+		file.writer_fd = lines[0];
 		return true;
 	}
-	close(feed[0]);
-	close(end[1]);
+	close(lines[0]);
+	close(alive[1]);
 	if (pid < 0) {
-		close(feed[1]);
-		close(end[0]);
+		close(lines[1]);
+		close(alive[0]);
 		return false;
 	}
 	close_file();
-	file.feed = feed[1];
-	file.end = end[0];
+	file.writer_fd = lines[1];
+	file.exit_fd = alive[0];
 	return false;
 }
 
-/* A process can not be started again after sandbox_enter. */
+/* The sandbox does not allow another writer process, so the server writes. */
 static void
 write_directly(void)
 {
-	close(file.feed);
-	close(file.end);
-	file.feed = -1;
+	close(file.writer_fd);
+	close(file.exit_fd);
+	file.writer_fd = -1;
 	errno = 0;
-	file.complain(" is written by the server from here on: its process has ended");
+	file.report(" is now written by the server itself: the writer process has ended");
 	open_file();
 }
 
-/* Sends what the pipe takes without waiting; the rest stays. */
+/* Sends as many lines as the pipe takes without blocking.  The rest stays. */
 static void
-feed_writer(struct text *lines)
+send_to_writer(struct text *lines)
 {
 	size_t sent = 0;
 
@@ -366,8 +362,9 @@ feed_writer(struct text *lines)
 		bool reopen = file.reopen_at == sent;
 		size_t end = file.reopen_at != NEVER ? file.reopen_at : lines->length;
 		const char control = REOPEN;
-		ssize_t n = reopen ? write(file.feed, &control, 1)
-				   : write(file.feed, lines->data + sent, end - sent);
+		ssize_t n = reopen
+				? write(file.writer_fd, &control, 1)
+				: write(file.writer_fd, lines->data + sent, end - sent);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN)
@@ -387,38 +384,38 @@ feed_writer(struct text *lines)
 void
 logfile_reopen(struct text *lines)
 {
-	if (file.feed < 0) {
+	if (file.writer_fd < 0) {
 		open_again();
 		return;
 	}
 	file.failed = false;
 	file.reopen_at = lines->length;
-	feed_writer(lines);
+	send_to_writer(lines);
 }
 
 void
 logfile_write(struct text *lines)
 {
-	if (file.feed >= 0)
-		feed_writer(lines);
-	if (file.feed >= 0)
+	if (file.writer_fd >= 0)
+		send_to_writer(lines);
+	if (file.writer_fd >= 0)
 		return;
 	append(lines->data, lines->length);
 	lines->length = 0;
 }
 
 void
-logfile_finish(struct text *lines)
+logfile_close(struct text *lines)
 {
-	struct pollfd fd = { .fd = file.feed, .events = POLLOUT };
+	struct pollfd fd = { .fd = file.writer_fd, .events = POLLOUT };
 
 	logfile_write(lines);
-	for (int i = 0; i < FINISH_TRIES && lines->length > 0; i++)
-		if (poll(&fd, 1, FINISH_MS) > 0)
+	for (int i = 0; i < CLOSE_TRIES && lines->length > 0; i++)
+		if (poll(&fd, 1, CLOSE_TRY_MS) > 0)
 			logfile_write(lines);
-	if (file.feed < 0)
+	if (file.writer_fd < 0)
 		return;
-	close(file.feed);
-	fd = (struct pollfd){ .fd = file.end };
-	poll(&fd, 1, END_MS);
+	close(file.writer_fd);
+	fd = (struct pollfd){ .fd = file.exit_fd };
+	poll(&fd, 1, EXIT_WAIT_MS);
 }

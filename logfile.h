@@ -1,54 +1,55 @@
 /*
- * The file of the log: created without trusting its directory, appended to, and moved
- * aside when it is full.
+ * The log file.  Other users may have write access to its directory, so root follows no
+ * link there.  A full file moves to NAME.1.
  */
 #ifndef LOGFILE_H
 #define LOGFILE_H
 
 #include "text.h"
 
-enum { LOG_PATH = 1000 }; /* bytes of a file's name, at most */
+enum { LOG_PATH = 1000 }; /* bytes of the longest path */
 
 /*
- * Chooses the file; opens nothing.  A file of more than `most` bytes moves to NAME.1
- * (0: never).  `complain` receives what went wrong, and errno has the reason.  `path`
- * stays the caller's, and must stay.
+ * Chooses the file, and opens nothing.  A file that would exceed `max_size` bytes moves
+ * to NAME.1 (0: never).  `report` receives each failure, with its reason in errno. `path`
+ * must stay valid; the caller owns it.
  */
-void logfile_set(const char *path, size_t most, void (*complain)(const char *what));
+void logfile_set(const char *path, size_t max_size, void (*report)(const char *failure));
 
 /*
- * Root's part, before the process becomes `user`: creates the directories and the file
- * that this user can not create, and gives the file and its directory to the user, if
- * new. Does nothing where others than root may write, because links there can lead
- * anywhere.
+ * Called by root before the process becomes `user`.  Creates the missing directories and
+ * the file; a new file and its new directory belong to the user.  Creates nothing in
+ * directories that others than root may write, because links there can lead anywhere.
  */
-void logfile_make(uint32_t user, uint32_t group);
+void logfile_create_for(uint32_t user, uint32_t group);
 
 /*
- * Opens or creates the file with the rights of the process, a second time after the
- * lines; root follows no link to it.
+ * Opens or creates the file with the rights of the process; root follows no link to it.
+ * If a file is open, `lines` still go to that one.
  */
 void logfile_reopen(struct text *lines);
 
 /*
- * Starts a process that writes the file from here on, so that slow storage does not hold
- * the server up.  Returns true in that process, which then calls logfile_serve.  Starts
- * none for a FIFO or device, or if it can not fork: the server writes then.  The signals
- * of the server must be blocked, and SIGPIPE ignored.
+ * Starts a process that writes the file, so that slow storage does not block the server.
+ * Returns true in that process, which then calls logfile_run_writer, else false.  Without
+ * that process the server writes: if the file is a FIFO or a device, or if fork fails.
+ * The signals of the server must be blocked, and SIGPIPE ignored.
  */
-bool logfile_detach(void);
-
-/* The work of that process: ends with the server, after the last lines.  `input` is
- * empty. */
-_Noreturn void logfile_serve(struct text *input);
+bool logfile_start_writer(void);
 
 /*
- * Appends the lines and removes them from the text.  Lines that can not be written are
- * lost, but those that the writer process does not take yet stay.
+ * Runs the writer process.  It exits after the server, when it has written the last
+ * lines. `input` is an empty buffer.
+ */
+_Noreturn void logfile_run_writer(struct text *input);
+
+/*
+ * Writes the lines and removes them from the text.  Lines that the writer process does
+ * not take yet stay.  Lines that can not be written are lost.
  */
 void logfile_write(struct text *lines);
 
-/* The last lines: waits at most 100 ms for the writer process, which ends after them. */
-void logfile_finish(struct text *lines);
+/* Writes the last lines and ends the writer process.  Waits at most 100 ms for both. */
+void logfile_close(struct text *lines);
 
 #endif

@@ -299,7 +299,7 @@ describe('the process that writes the log', () => {
 	});
 
 	test('may be killed: the server says so once, and writes itself', async t => {
-		const expect = [/ warn - Log debug\.log is written by the server from here on: its process has ended$/];
+		const expect = [/ warn - Log debug\.log is now written by the server itself: the writer process has ended$/];
 		const server = await serve(t, { conf: { Log, LogSize: 4000 }, expect });
 		const log = path.join(server.dir, Log);
 		const pid = await writerOf(server);
