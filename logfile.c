@@ -35,8 +35,9 @@ enum {
 static struct {
 	const char *path;
 	size_t max_size, size;
-	int fd;		  /* -1: not open */
-	int writer_fd;	  /* pipe to the writer process; -1: the server writes */
+	int fd; /* -1: not open */
+	/* Pipe of lines: the write end, in the writer process the read end; -1: none. */
+	int writer_fd;
 	int exit_fd;	  /* pipe whose other end closes when the writer process exits */
 	size_t reopen_at; /* offset in the lines where REOPEN must be sent, or NEVER */
 	bool failed;	  /* reported */

@@ -1,4 +1,4 @@
-/* The log of a running server: what others may do to its file, to its rate and to its storage. */
+/* The log of a running server: links, rates, slow storage, and the writer process. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
@@ -22,10 +22,10 @@ const reopened = async server => {
 	await server.lines.match(/ info - log reopened$/, from);
 };
 
-/* A server that root starts for nobody, with a log directory of nobody's. */
+/* Root starts the server with User nobody, and nobody owns the log directory. */
 describe("links in the log's directory", () => {
 	const root = process.getuid() === 0;
-	/* The leak checker cannot look into a process that has changed its user. */
+	/* The leak checker can not inspect a process that has changed its user. */
 	const env = { ASAN_OPTIONS: 'detect_leaks=0' };
 	const CONTENTS = 'for root only\n';
 	const refused = / warn - Log \S+ cannot be opened: (Permission denied|No such file or directory)$/;
@@ -73,7 +73,7 @@ describe("links in the log's directory", () => {
 		await untouched(at);
 	});
 
-	whenRoot('links to a file of root do no harm when a full file moves', async t => {
+	whenRoot('a link of the name NAME.1 is replaced when a full file moves', async t => {
 		const at = await place(t);
 		const server = await at.start({ conf: { LogSize: 2000 } });
 		await symlink(at.secret, `${at.log}.1`);
@@ -85,7 +85,7 @@ describe("links in the log's directory", () => {
 		await untouched(at);
 	});
 
-	whenRoot('a link to a directory of root in place of one that is made is refused', async t => {
+	whenRoot('a link to a directory of root is refused where a directory would be created', async t => {
 		const at = await place(t);
 		const there = path.join(at.dir, 'private');
 		await mkdir(there);
@@ -102,7 +102,7 @@ describe("links in the log's directory", () => {
 		}
 	});
 
-	whenRoot('why a server did not start is in a log of the user', async t => {
+	whenRoot('the reason for a failed start is in a log that the user owns', async t => {
 		const at = await place(t);
 		const { port } = await serve(t);
 		await writeFile(path.join(at.dir, 'conf.json'), JSON.stringify(
@@ -113,7 +113,7 @@ describe("links in the log's directory", () => {
 		assert.notEqual((await stat(at.log)).uid, 0);
 	});
 
-	whenRoot('root itself follows no link to its log', async t => {
+	whenRoot('root as User follows no link to the log', async t => {
 		const at = await place(t);
 		await symlink(at.secret, at.log);
 		const expect = [/ warn - Log \S+ cannot be opened \(root follows no link\): /];
@@ -126,7 +126,7 @@ describe("links in the log's directory", () => {
 
 const count = (text, pattern) => text.match(new RegExp(pattern, 'gm'))?.length ?? 0;
 
-/* Requests of one connection, which ends after the last. */
+/* Sends requests on one connection, and closes it after the last. */
 async function ask(server, count, options) {
 	const raw = await Raw.connect(server, options);
 	raw.write(request('/flood').repeat(count - 1) + request('/flood', { Connection: 'close' }));
@@ -134,11 +134,11 @@ async function ask(server, count, options) {
 	raw.destroy();
 }
 
-describe('what clients can have logged', () => {
+describe('logging for clients', () => {
 	const ADDRESS = { rate: 1024, burst: 32_768 }; /* bytes a second, and bytes */
 	const left = / debug - (\d+) lines discarded: 127\.0\.0\.1 exceeds 1024 bytes\/s /;
 
-	test('has a rate for an address, and others are logged meanwhile', async t => {
+	test('is limited per address, and other addresses are still logged', async t => {
 		const REQUESTS = 3000, ROUNDS = 4;
 		const server = await serve(t, { conf: { Log: 'debug.log', LogSize: 0 } });
 		const log = path.join(server.dir, 'debug.log');
@@ -158,8 +158,7 @@ describe('what clients can have logged', () => {
 		await server.stop();
 	});
 
-	/* So it counts for that address. */
-	test('names the address of a handshake that fails', async t => {
+	test('names the address of a failed handshake', async t => {
 		const server = await serve(t, { conf: { Log: 'log' }, tls: await pair('P-256') });
 		const raw = await Raw.connect(inClear(server));
 		raw.write(Buffer.from([22, 3, 3, 0, 4, 1, 0, 0, 0]));
@@ -168,11 +167,11 @@ describe('what clients can have logged', () => {
 			new RegExp(` debug 127\\.0\\.0\\.1:${raw.socket.localPort} TLS failed: `));
 	});
 
-	test('has no rate at level trace', async t => {
+	test('has no limit at level trace', async t => {
 		const REQUESTS = 1000;
 		const server = await serve(t, { conf: { Log: 'debug.log', LogSize: 0, LogLevel: 'trace' } });
 		const log = path.join(server.dir, 'debug.log');
-		/* Several, so that the process that writes the log keeps up. */
+		/* In parts, so that the writer process keeps up. */
 		for (let i = 0; i < 10; i++) {
 			await ask(server, REQUESTS / 10);
 			await until('it is written', () => readFile(log, 'utf8'),
@@ -181,7 +180,7 @@ describe('what clients can have logged', () => {
 		assert.equal(count(await readFile(log, 'utf8'), ' requests /flood$'), REQUESTS);
 	});
 
-	test('is counted when it is left out: each line is there, or in a count', async t => {
+	test('reports discarded lines: each line is logged or counted', async t => {
 		const REQUESTS = 2000;
 		const dir = await scratch(t), log = path.join(dir, 'debug.log');
 		const server = await serve(t, { conf: { Log: log, LogSize: 0 } });
@@ -190,7 +189,7 @@ describe('what clients can have logged', () => {
 		await server.stop();
 		const text = await readFile(log, 'utf8');
 		const counted = [...text.matchAll(new RegExp(left, 'g'))].reduce((sum, [, n]) => sum + Number(n), 0);
-		/* With a line for the connection's begin and end. */
+		/* Two more lines: connected and disconnected. */
 		assert.equal(count(text, ' debug 127\\.0\\.0\\.1:'), REQUESTS + 2 - counted);
 		assert(counted > REQUESTS / 2, `${counted} lines`);
 	});
@@ -199,7 +198,7 @@ describe('what clients can have logged', () => {
 const childrenOf = async ({ pid }) => (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
 	.trim().split(' ').filter(Boolean).map(Number);
 
-/* The process that writes the log of this server. */
+/* Returns the pid of the server's writer process. */
 async function writerOf(server) {
 	const pids = await childrenOf(server);
 	assert.equal(pids.length, 1);
@@ -210,12 +209,12 @@ async function writerOf(server) {
 
 const gone = pid => until(`the end of ${pid}`, () => access(`/proc/${pid}`).then(() => false, () => true), Boolean);
 
-describe('storage that is slow', () => {
+describe('slow storage', () => {
 	const DELAY = 800; /* milliseconds of each write */
 	const conf = { Log: 'debug.log', LogSize: 0 };
 	const slow = options => ({ ...options, conf: { ...conf, ...options?.conf } });
 
-	test('does not hold up what clients do, nor the end', async t => {
+	test('delays neither clients nor the exit', async t => {
 		const { server, set } = await serveFaulty(t, slow());
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		await has(path.join(server.dir, conf.Log), /peer joined: /);
@@ -223,14 +222,14 @@ describe('storage that is slow', () => {
 		const times = [];
 		for (let i = 0; i < 12; i++) {
 			const text = packet('broadcast', 'a', 'r', i), begin = performance.now();
-			await ask(server, 2); /* something that is logged */
+			await ask(server, 2); /* writes log lines */
 			a.send(text);
 			await b.gets(text);
 			times.push(performance.now() - begin);
 		}
 		times.sort((x, y) => x - y);
 		t.diagnostic(`median ${Math.round(times[6])} ms, worst ${Math.round(times[11])} ms`);
-		/* The machine may be busy as well, but not all of the time. */
+		/* A busy machine may delay some packets, but not most. */
 		assert(times[6] < DELAY / 4, `${times[6]} ms at the median`);
 		assert(times[9] < DELAY / 2, `${times[9]} ms`);
 		const exit = once(server.child, 'exit'), begin = performance.now();
@@ -241,7 +240,7 @@ describe('storage that is slow', () => {
 		assert(took < 1000, `${took} ms`);
 	});
 
-	test('is reported with the number of lines that it left out', async t => {
+	test('is reported with the number of discarded lines', async t => {
 		const REQUESTS = 4000;
 		const { server, set } = await serveFaulty(t, slow({ conf: { LogLevel: 'trace' } }));
 		const log = path.join(server.dir, conf.Log);
@@ -265,11 +264,11 @@ describe('storage that is slow', () => {
 describe('the process that writes the log', () => {
 	const Log = 'debug.log';
 
-	test('has no socket, heeds no signal of the server, and ends with it', async t => {
+	test('has no socket, ignores the signals of the server, and exits after it', async t => {
 		const server = await serve(t, { conf: { Log } });
 		const pid = await writerOf(server);
 		const raw = await Raw.connect(server);
-		/* With stderr, its input, and the pipe that hangs up at its end. */
+		/* The log, the pipe of lines, and the pipe that closes at its exit. */
 		const fds = (await readdir(`/proc/${pid}/fd`)).filter(fd => fd !== '2');
 		const names = await Promise.all(fds.map(fd => readlink(`/proc/${pid}/fd/${fd}`)));
 		assert.deepEqual(names.map(name => path.basename(name).replace(/:.*/, '')).sort(),
@@ -284,7 +283,7 @@ describe('the process that writes the log', () => {
 		await gone(pid);
 	});
 
-	test('ends after a server that was killed, with its last lines', async t => {
+	test('writes the last lines of a killed server, and exits', async t => {
 		const dir = await scratch(t), log = path.join(dir, Log);
 		const server = await start({ conf: { Log: log } });
 		t.after(() => server.child.kill('SIGKILL'));
@@ -298,7 +297,7 @@ describe('the process that writes the log', () => {
 		assert.match(await readFile(log, 'utf8'), / disconnected\n/);
 	});
 
-	test('may be killed: the server says so once, and writes itself', async t => {
+	test('may be killed: the server reports it once and writes the log itself', async t => {
 		const expect = [/ warn - Log debug\.log is now written by the server itself: the writer process has ended$/];
 		const server = await serve(t, { conf: { Log, LogSize: 4000 }, expect });
 		const log = path.join(server.dir, Log);
@@ -315,7 +314,7 @@ describe('the process that writes the log', () => {
 		assert.equal(server.lines.all.filter(line => expect[0].test(line)).length, 1);
 	});
 
-	test('opens the file again in the order of the lines', async t => {
+	test('opens the file again between the right lines', async t => {
 		const server = await serve(t, { conf: { Log } });
 		const log = path.join(server.dir, Log);
 		for (let i = 0; i < 10; i++) {
@@ -332,7 +331,7 @@ describe('the process that writes the log', () => {
 			assert.deepEqual((await lines(`${log}.${i}`)).map(line => line.split(' ')[3]), ['log', 'counters:']);
 	});
 
-	test('cuts no line when a full file moves, whatever pieces it reads', async t => {
+	test('cuts no line when a full file moves, however short its reads are', async t => {
 		const env = { FAULTS_ODDS: '700', FAULTS_SEED: '1' }; /* most reads are cut short */
 		const { server } = await serveFaulty(t, { env, conf: { Log, LogSize: 1000 } });
 		const log = path.join(server.dir, Log);
@@ -346,14 +345,14 @@ describe('the process that writes the log', () => {
 					seen.add(line);
 				}
 			}
-			/* The end of a file is the end of a line once the next has begun. */
+			/* Once the next file has begun, the previous one ends with a line feed. */
 			const aside = await readFile(`${log}.1`, 'utf8').catch(() => '\n');
 			assert(aside.endsWith('\n'), aside);
 		}
 		assert(seen.size > 20);
 	});
 
-	test('is confined as the server is', async t => {
+	test('is confined by the same sandbox', async t => {
 		for (const [Sandbox, expected] of [[true, '2'], [false, '0']]) {
 			const server = await serve(t, { binary: built('VIDERE_PLAIN', 'videre'), conf: { Log, Sandbox } });
 			const pid = await writerOf(server);

@@ -1,4 +1,4 @@
-/* The form of the log's lines, where they go, files that are full, and logs that fail. */
+/* The log: the format of its lines, its targets, full files, and failures. */
 #define _DEFAULT_SOURCE /* syscall */
 #include "log.h"
 #include "unit.h"
@@ -16,10 +16,10 @@
 
 enum { NOBODY = 65534, PATH = 400, TIME = sizeof "2024-02-29T12:34:56.789Z" - 1 };
 
-static const struct span nobody;
+static const struct span no_peer;
 
 /*
- * The clock, in place of the system's.
+ * A clock that replaces the system's.
  */
 
 static struct timespec now;
@@ -45,12 +45,12 @@ stop_clock(void)
 #define NOW "2024-02-29T12:34:56.789Z"
 
 /*
- * Around each test: a directory of its own, and stderr into a file in it.
+ * Each test has its own directory. stderr goes to a file in it.
  */
 
 static char directory[PATH / 2];
 static int real_stderr = -1;
-static char contents[1 << 20]; /* of the file that was read last */
+static char contents[1 << 20]; /* of the last file that was read */
 
 static const char *
 in_directory(const char *name)
@@ -88,7 +88,7 @@ end(void **state)
 
 	(void)state;
 	alarm(0);
-	/* Lets go of the test's file. */
+	/* Closes the test's file. */
 	log_flush();
 	log_open("", LEVEL_ERROR, 0);
 	int failed = dup2(real_stderr, STDERR_FILENO) < 0 || close(real_stderr) < 0;
@@ -96,7 +96,7 @@ end(void **state)
 	return failed || system(command) != 0 ? -1 : 0;
 }
 
-/* A file's contents, as a string; NULL if there is none. */
+/* Returns a file's contents as a string, or NULL if there is no file. */
 static const char *
 read_file(const char *path)
 {
@@ -170,7 +170,7 @@ occurrences(const char *text, const char *what)
 	return count;
 }
 
-/* Writes a line of just `length` bytes with its line feed, and flushes. */
+/* Writes a line of exactly `length` bytes, with its line feed, and flushes. */
 static void
 write_line(char mark, size_t length)
 {
@@ -179,7 +179,7 @@ write_line(char mark, size_t length)
 
 	memset(message, mark, sizeof message);
 	message[length - before - 1] = '\0';
-	log_line(LEVEL_DEBUG, nobody, message);
+	log_line(LEVEL_DEBUG, no_peer, message);
 	log_flush();
 }
 
@@ -198,9 +198,9 @@ a_line_has_time_level_address_and_message(void **state)
 	stop_clock();
 	log_open(path, LEVEL_TRACE, 0);
 	log_line(LEVEL_ERROR, peer, "one");
-	log_line(LEVEL_WARN, nobody, "two words");
+	log_line(LEVEL_WARN, no_peer, "two words");
 	log_line(LEVEL_INFO, peer6, "3");
-	log_line(LEVEL_DEBUG, nobody, "");
+	log_line(LEVEL_DEBUG, no_peer, "");
 	struct text *t = log_begin(LEVEL_TRACE, peer);
 	assert_non_null(t);
 	text_string(t, "put ");
@@ -213,14 +213,14 @@ a_line_has_time_level_address_and_message(void **state)
 }
 
 static void
-what_is_put_into_a_line_stays_as_it_is(void **state)
+a_message_is_not_escaped(void **state)
 {
 	const char *path = in_directory("a.log");
 
 	(void)state;
 	stop_clock();
 	log_open(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "\"\\x01\\\" \x01\xff\xc3\xa4 %s %n");
+	log_line(LEVEL_DEBUG, no_peer, "\"\\x01\\\" \x01\xff\xc3\xa4 %s %n");
 	log_flush();
 	assert_file(path, NOW " debug - \"\\x01\\\" \x01\xff\xc3\xa4 %s %n\n");
 }
@@ -236,7 +236,7 @@ assert_time(time_t second, long nanosecond)
 	strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(expected + TIME - 5, 6, ".%03uZ",
 		 (unsigned)(nanosecond / 1000000) % 1000);
-	struct text *t = log_begin(LEVEL_ERROR, nobody);
+	struct text *t = log_begin(LEVEL_ERROR, no_peer);
 	assert_non_null(t);
 	assert_true(t->length > TIME);
 	if (memcmp(t->data, expected, TIME) != 0)
@@ -244,12 +244,12 @@ assert_time(time_t second, long nanosecond)
 }
 
 static void
-the_time_is_right_on_every_day(void **state)
+the_time_is_correct_on_every_day(void **state)
 {
 	(void)state;
 	log_open("", LEVEL_ERROR, 0);
 	stopped = true;
-	/* From 1970 into 2400: all kinds of leap years. */
+	/* From 1970 to 2400: every kind of leap year. */
 	for (time_t day = 0; day < 157300; day++) {
 		assert_time(day * 86400, 0);
 		assert_time(day * 86400 + 86399, 999999999);
@@ -263,7 +263,7 @@ the_time_is_right_on_every_day(void **state)
 }
 
 static void
-the_time_is_the_present_one(void **state)
+the_time_is_the_current_time(void **state)
 {
 	const char *path = in_directory("a.log");
 	char early[TIME + 1], late[TIME + 1];
@@ -274,7 +274,7 @@ the_time_is_the_present_one(void **state)
 	assert_non_null(gmtime_r(&second, &tm));
 	strftime(early, sizeof early, "%Y-%m-%dT%H:%M:%S", &tm);
 	log_open(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	second = time(NULL) + 1;
 	assert_non_null(gmtime_r(&second, &tm));
@@ -286,7 +286,7 @@ the_time_is_the_present_one(void **state)
 }
 
 static void
-a_message_too_long_leaves_a_whole_line(void **state)
+a_message_that_is_too_long_leaves_a_complete_line(void **state)
 {
 	const char *path = in_directory("a.log");
 	char message[3000];
@@ -296,22 +296,22 @@ a_message_too_long_leaves_a_whole_line(void **state)
 	log_open(path, LEVEL_DEBUG, 0);
 	memset(message, 'x', sizeof message);
 	message[sizeof message - 1] = '\0';
-	struct text *t = log_begin(LEVEL_DEBUG, nobody);
-	text_string(t, "what fits, ");
+	struct text *t = log_begin(LEVEL_DEBUG, no_peer);
+	text_string(t, "this part fits, ");
 	text_string(t, message);
-	text_string(t, "and nothing behind");
+	text_string(t, "and nothing after it");
 	log_end();
-	/* All lengths around that of the longest line. */
+	/* All lengths near that of the longest line. */
 	for (size_t length = 950; length < 1030; length++) {
 		message[length] = '\0';
-		log_line(LEVEL_DEBUG, nobody, message);
+		log_line(LEVEL_DEBUG, no_peer, message);
 		message[length] = 'x';
 	}
-	log_line(LEVEL_DEBUG, nobody, "the next");
+	log_line(LEVEL_DEBUG, no_peer, "the next");
 	log_flush();
 	const char *line = read_file(path);
 	assert_non_null(line);
-	assert_begin(line, NOW " debug - what fits, \n");
+	assert_begin(line, NOW " debug - this part fits, \n");
 	assert_int_equal(occurrences(line, NOW " debug - "), 82);
 	assert_int_equal(occurrences(line, "\n"), 82);
 	for (const char *next; (next = strchr(line, '\n')) != NULL; line = next + 1)
@@ -324,7 +324,7 @@ a_message_too_long_leaves_a_whole_line(void **state)
  */
 
 static void
-only_the_levels_asked_for_are_logged(void **state)
+only_the_configured_levels_are_logged(void **state)
 {
 	const char *path = in_directory("a.log");
 	char name[PATH];
@@ -335,8 +335,8 @@ only_the_levels_asked_for_are_logged(void **state)
 		log_open(name, (enum log_level)most, 0);
 		for (unsigned level = LEVEL_ERROR; level <= LEVEL_TRACE; level++) {
 			assert_int_equal(log_wants((enum log_level)level), level <= most);
-			log_line((enum log_level)level, nobody, "line");
-			struct text *t = log_begin((enum log_level)level, nobody);
+			log_line((enum log_level)level, no_peer, "line");
+			struct text *t = log_begin((enum log_level)level, no_peer);
 			assert_int_equal(t != NULL, level <= most);
 		}
 		log_flush();
@@ -363,7 +363,7 @@ static void
 log_all_levels(void)
 {
 	for (unsigned level = LEVEL_ERROR; level <= LEVEL_TRACE; level++)
-		log_line((enum log_level)level, nobody, "x");
+		log_line((enum log_level)level, no_peer, "x");
 	log_flush();
 }
 
@@ -371,7 +371,7 @@ log_all_levels(void)
 #define ALL	SERIOUS NOW " debug - x\n" NOW " trace - x\n"
 
 static void
-info_and_above_is_on_stderr_as_well(void **state)
+info_and_above_also_go_to_stderr(void **state)
 {
 	const char *path = in_directory("a.log");
 
@@ -384,7 +384,7 @@ info_and_above_is_on_stderr_as_well(void **state)
 }
 
 static void
-a_dash_is_all_of_it_on_stderr(void **state)
+a_dash_logs_all_levels_to_stderr(void **state)
 {
 	(void)state;
 	stop_clock();
@@ -395,7 +395,7 @@ a_dash_is_all_of_it_on_stderr(void **state)
 }
 
 static void
-no_name_is_no_file(void **state)
+an_empty_name_creates_no_file(void **state)
 {
 	(void)state;
 	stop_clock();
@@ -409,27 +409,27 @@ no_name_is_no_file(void **state)
 }
 
 static void
-nothing_is_written_before_the_flush(void **state)
+nothing_is_written_before_log_flush(void **state)
 {
 	const char *path = in_directory("a.log");
 
 	(void)state;
 	stop_clock();
 	log_open(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_INFO, nobody, "a");
-	log_line(LEVEL_INFO, nobody, "b");
+	log_line(LEVEL_INFO, no_peer, "a");
+	log_line(LEVEL_INFO, no_peer, "b");
 	assert_file(path, "");
 	assert_string_equal(read_stderr(), "");
 	log_flush();
 	assert_file(path, NOW " info - a\n" NOW " info - b\n");
 	assert_string_equal(read_stderr(), NOW " info - a\n" NOW " info - b\n");
-	/* And only once. */
+	/* Only once. */
 	log_flush();
 	assert_int_equal(occurrences(read_file(path), "\n"), 2);
 }
 
 static void
-more_lines_than_are_gathered_are_written_in_order(void **state)
+more_lines_than_fit_the_buffer_are_written_in_order(void **state)
 {
 	const char *path = in_directory("a.log");
 	char message[400];
@@ -440,7 +440,7 @@ more_lines_than_are_gathered_are_written_in_order(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		memset(message, 'a' + (int)(i % 26), i % 390);
 		snprintf(message + i % 390, 10, "%u", i);
-		log_line(LEVEL_INFO, nobody, message);
+		log_line(LEVEL_INFO, no_peer, message);
 	}
 	log_flush();
 	for (unsigned where = 0; where < 2; where++) {
@@ -460,7 +460,7 @@ more_lines_than_are_gathered_are_written_in_order(void **state)
  */
 
 static void
-a_file_is_gone_on_with(void **state)
+an_existing_file_is_appended_to(void **state)
 {
 	const char *path = in_directory("a.log");
 
@@ -468,13 +468,13 @@ a_file_is_gone_on_with(void **state)
 	stop_clock();
 	write_file(path, "before\n");
 	log_open(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	assert_file(path, "before\n" NOW " debug - x\n");
 }
 
 static void
-missing_directories_are_made(void **state)
+missing_directories_are_created(void **state)
 {
 	const char *path = in_directory("a/bc/d/e.log");
 	struct stat st;
@@ -483,10 +483,10 @@ missing_directories_are_made(void **state)
 	mode_t mask = umask(0);
 	log_open(path, LEVEL_DEBUG, 0);
 	umask(mask);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	assert_int_equal(occurrences(read_file(path), "\n"), 1);
-	/* Others than its group need not read it. */
+	/* Only the owner and the group can read it. */
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640);
 	assert_int_equal(stat(in_directory("a/bc/d"), &st), 0);
@@ -495,7 +495,7 @@ missing_directories_are_made(void **state)
 }
 
 static void
-a_name_beside_the_program_works(void **state)
+a_relative_name_works(void **state)
 {
 	char before[4096];
 
@@ -503,17 +503,17 @@ a_name_beside_the_program_works(void **state)
 	assert_non_null(getcwd(before, sizeof before));
 	assert_int_equal(chdir(directory), 0);
 	log_open("log/debug.log", LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	log_open("debug.log", LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	assert_int_equal(chdir(before), 0);
 	assert_int_equal(occurrences(read_file(in_directory("log/debug.log")), "\n"), 1);
 	assert_int_equal(occurrences(read_file(in_directory("debug.log")), "\n"), 1);
 }
 
-/* A name of just that many bytes in the test's directory, deep down. */
+/* Returns a path of exactly `length` bytes, in nested directories. */
 static char *
 long_name(size_t length)
 {
@@ -551,27 +551,26 @@ a_name_may_have_1000_bytes(void **state)
 }
 
 static void
-a_file_moved_by_others_begins_anew_when_opened_again(void **state)
+log_reopen_creates_a_file_that_was_moved(void **state)
 {
 	const char *path = in_directory("a.log"), *aside = in_directory("b.log");
 
 	(void)state;
 	stop_clock();
 	log_open(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "a");
+	log_line(LEVEL_DEBUG, no_peer, "a");
 	log_flush();
 	assert_int_equal(rename(path, aside), 0);
-	/* Belongs to the old one. */
-	log_line(LEVEL_DEBUG, nobody, "b");
+	/* Belongs to the previous file. */
+	log_line(LEVEL_DEBUG, no_peer, "b");
 	log_reopen();
-	log_line(LEVEL_DEBUG, nobody, "c");
+	log_line(LEVEL_DEBUG, no_peer, "c");
 	log_flush();
 	assert_file(aside, NOW " debug - a\n" NOW " debug - b\n");
 	assert_file(path, NOW " debug - c\n");
 }
 
-/* A child process, for what cannot be undone: runs it there and returns its exit status.
- */
+/* Runs what can not be undone in a child process. Returns its exit status. */
 static int
 in_child(int (*run)(const char *path), const char *path)
 {
@@ -594,12 +593,12 @@ become_nobody(void)
 	return setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0;
 }
 
-/* As the server does that root starts for another user. */
+/* Opens the log as a server does that root starts for another user. */
 static int
 open_as_nobody(const char *path)
 {
 	log_configure(path, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "early");
+	log_line(LEVEL_DEBUG, no_peer, "early");
 	log_create_for(NOBODY, NOBODY);
 	if (!become_nobody())
 		return NOT_DROPPED;
@@ -608,7 +607,7 @@ open_as_nobody(const char *path)
 	return 0;
 }
 
-/* Opens a log as nobody, in a child; skips the test if that can not be done. */
+/* Opens a log as nobody in a child process.  Skips the test if that is impossible. */
 static void
 open_for_nobody(const char *path)
 {
@@ -636,7 +635,7 @@ assert_owner(const char *path, uid_t user)
 }
 
 static void
-root_makes_a_file_and_its_directory_for_another_user(void **state)
+root_creates_a_file_and_its_directory_for_another_user(void **state)
 {
 	const char *path = in_directory("a.log"), *deep = in_directory("a/b/c.log");
 
@@ -644,25 +643,25 @@ root_makes_a_file_and_its_directory_for_another_user(void **state)
 	open_for_nobody(path);
 	assert_owner(path, NOBODY);
 	assert_owner(directory, 0);
-	/* What was logged before there was a file. */
+	/* A line from before the file existed. */
 	assert_int_equal(occurrences(read_file(path), " debug - early\n"), 1);
 	open_for_nobody(deep);
 	assert_owner(deep, NOBODY);
 	assert_owner(in_directory("a/b"), NOBODY);
 	assert_owner(in_directory("a"), 0);
 	assert_owner(directory, 0);
-	/* Where there is no file there is nothing to make. */
+	/* Targets that are not files create nothing. */
 	open_for_nobody("");
 	assert_string_equal(read_stderr(), "");
 	open_for_nobody("-");
 	assert_int_equal(occurrences(read_stderr(), "\n"), 1);
-	/* An existing file goes on. */
+	/* An existing file is appended to. */
 	open_for_nobody(path);
 	assert_int_equal(occurrences(read_file(path), " debug - early\n"), 2);
 }
 
 static void
-root_gives_nothing_away_that_exists(void **state)
+existing_files_keep_their_owner(void **state)
 {
 	const char *path = in_directory("a.log"), *deep = in_directory("a/b.log");
 
@@ -681,9 +680,9 @@ root_gives_nothing_away_that_exists(void **state)
 	assert_non_null(strstr(text, "a.log cannot be opened: Permission denied\n"));
 }
 
-/* In a directory of nobody's, links to a file and to a directory of root's. */
+/* Links in a directory of nobody lead to a file and to a directory of root. */
 static void
-root_makes_nothing_through_links_of_another_user(void **state)
+root_creates_nothing_through_links_of_another_user(void **state)
 {
 	const char *theirs = in_directory("theirs"), *secret = in_directory("secret");
 	const char *link = in_directory("theirs/a.log");
@@ -706,13 +705,13 @@ root_makes_nothing_through_links_of_another_user(void **state)
 	assert_false(exists(in_directory("private/made")));
 	assert_owner(in_directory("private"), 0);
 	assert_int_equal(occurrences(read_stderr(), " cannot be opened: "), 3);
-	/* The same in a directory that everybody may write. */
+	/* The same in a directory that every user may write. */
 	assert_int_equal(mkdir(in_directory("all"), 0755), 0);
 	assert_int_equal(chmod(in_directory("all"), 01777), 0);
 	assert_int_equal(symlink(in_directory("private"), in_directory("all/log")), 0);
 	open_for_nobody(in_directory("all/log/a.log"));
 	assert_false(exists(in_directory("private/a.log")));
-	/* That user may create a file there itself. */
+	/* The user itself may create a file there. */
 	open_for_nobody(in_directory("all/new/a.log"));
 	assert_owner(in_directory("all/new"), NOBODY);
 	assert_owner(in_directory("all/new/a.log"), NOBODY);
@@ -728,7 +727,7 @@ only_root_follows_no_link_to_the_file(void **state)
 	write_file(target, "");
 	assert_int_equal(symlink(target, link), 0);
 	log_open(link, LEVEL_DEBUG, 0);
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	text = read_stderr();
 	if (geteuid() != 0) {
@@ -739,7 +738,7 @@ only_root_follows_no_link_to_the_file(void **state)
 	assert_int_equal(occurrences(text, "\n"), 1);
 	assert_non_null(strstr(text, " cannot be opened (root follows no link): "));
 	assert_file(target, "");
-	/* Root's link, to what nobody may write. */
+	/* A link of root to a file that nobody may write. */
 	assert_int_equal(chmod(target, 0666), 0);
 	open_for_nobody(link);
 	assert_int_equal(occurrences(read_file(target), " early\n"), 1);
@@ -752,7 +751,7 @@ only_root_follows_no_link_to_the_file(void **state)
 #define A "192.0.2.1:1"
 #define B "192.0.2.2:1"
 
-/* A log whose clock stands still, with nothing charged. */
+/* Opens a log with a stopped clock and full buckets. */
 static const char *
 open_limited(enum log_level level)
 {
@@ -761,13 +760,13 @@ open_limited(enum log_level level)
 	const char *path = in_directory("a.log");
 
 	stop_clock();
-	now.tv_sec += 3600 * ++hours; /* all is full again */
+	now.tv_sec += 3600 * ++hours; /* the buckets are full again */
 	log_open(path, level, 0);
 	log_limit_rates(key);
 	return path;
 }
 
-/* Logs so many lines of 100 bytes; returns how many of them were not left out. */
+/* Logs lines of 100 bytes. Returns how many were not discarded. */
 static unsigned
 log_peer(const char *peer, unsigned lines)
 {
@@ -788,24 +787,24 @@ log_peer(const char *peer, unsigned lines)
 }
 
 static void
-lines_of_an_address_have_a_rate(void **state)
+lines_of_an_address_are_limited(void **state)
 {
 	const char *path = open_limited(LEVEL_DEBUG);
 
 	(void)state;
-	/* 98 ms each, of 32 s, whose last one is for the longest line. */
+	/* Each costs 98 ms of 32 s. The last second is for the longest line. */
 	assert_int_equal(log_peer(A, 1000), (32000 - 1000) / 98 + 1);
-	/* Of all its ports. */
+	/* All ports share the limit. */
 	assert_int_equal(log_peer("192.0.2.1:65535", 10), 0);
 	assert_null(log_begin(LEVEL_ERROR, (struct span){ BYTES(A) }));
-	/* Others, and the server's own lines, are not affected. */
+	/* Other addresses and the server's own lines are not affected. */
 	assert_int_equal(log_peer("192.0.2.10:1", 10), 10);
 	assert_int_equal(log_peer("[2001:db8::1]:1", 10), 10);
 	for (unsigned i = 0; i < 1000; i++)
-		log_line(LEVEL_DEBUG, nobody, "x");
+		log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	assert_int_equal(occurrences(read_file(path), " - x\n"), 1000);
-	/* In the long run 1024 bytes a second. */
+	/* The average is 1024 bytes per second. */
 	unsigned logged = 0;
 	for (unsigned i = 0; i < 100; i++) {
 		now.tv_sec++;
@@ -815,7 +814,7 @@ lines_of_an_address_have_a_rate(void **state)
 }
 
 static void
-lines_of_all_addresses_have_a_rate(void **state)
+lines_of_all_addresses_are_limited(void **state)
 {
 	char peer[32];
 	unsigned logged = 0, last = 0;
@@ -829,13 +828,13 @@ lines_of_all_addresses_have_a_rate(void **state)
 	}
 	assert_int_equal(logged, (64000 - 250) / 25 + 1);
 	assert_int_equal(last, 0);
-	/* A line left out of all is not charged to its address. */
+	/* A line that exceeds the total rate is not charged to its address. */
 	now.tv_sec += 20;
 	assert_int_equal(log_peer(peer, 300), 300);
 }
 
 static void
-what_is_left_out_is_counted_once_a_second(void **state)
+discarded_lines_are_reported_once_a_second(void **state)
 {
 	const char *path = open_limited(LEVEL_DEBUG);
 	const unsigned logged = log_peer(A, 1000);
@@ -852,7 +851,7 @@ what_is_left_out_is_counted_once_a_second(void **state)
 	line = strstr(text, expected);
 	assert_non_null(line);
 	assert_int_equal(strlen(line), strlen(expected));
-	/* At info and above it goes to stderr, as they would have. */
+	/* The report has the level of the lines, and so goes to stderr like them. */
 	assert_string_equal(read_stderr(), "");
 	log_line(LEVEL_WARN, (struct span){ BYTES(A) }, "important");
 	log_peer(A, 5);
@@ -864,7 +863,7 @@ what_is_left_out_is_counted_once_a_second(void **state)
 	log_flush();
 	assert_non_null(strstr(read_stderr(), " warn - 6 lines discarded: 192.0.2.1 "));
 	assert_int_equal(occurrences(read_file(path), " discarded: "), 2);
-	/* All of them is said, and that they were several. */
+	/* log_close reports the rest, and that there were several addresses. */
 	log_peer(A, 30);
 	log_peer(B, 1000);
 	log_close();
@@ -876,7 +875,7 @@ what_is_left_out_is_counted_once_a_second(void **state)
 }
 
 static void
-all_addresses_together_are_reported_apart(void **state)
+the_total_rate_is_reported_separately(void **state)
 {
 	const char *path = open_limited(LEVEL_DEBUG);
 	char peer[32];
@@ -895,7 +894,7 @@ all_addresses_together_are_reported_apart(void **state)
 }
 
 static void
-trace_has_no_rate(void **state)
+level_trace_has_no_limit(void **state)
 {
 	const char *path = open_limited(LEVEL_TRACE);
 
@@ -920,7 +919,7 @@ a_full_file_moves_aside(void **state)
 	write_line('a', 100);
 	write_line('b', 100);
 	write_line('c', 100);
-	/* It holds just what it may. */
+	/* A file of exactly the limit does not move. */
 	assert_int_equal(size_of(path), 300);
 	assert_false(exists(aside));
 	write_line('d', 100);
@@ -933,7 +932,7 @@ a_full_file_moves_aside(void **state)
 	assert_int_equal(text[298], 'c');
 	write_line('e', 100);
 	write_line('f', 101);
-	/* The one before is gone. */
+	/* The file moved before is gone. */
 	text = read_file(aside);
 	assert_int_equal(strlen(text), 200);
 	assert_int_equal(text[98], 'd');
@@ -956,11 +955,11 @@ no_line_is_lost_when_a_file_moves(void **state)
 	log_open(path, LEVEL_DEBUG, 2000);
 	for (unsigned i = 0; i < 500; i++) {
 		snprintf(message, sizeof message, "%u", i);
-		log_line(LEVEL_DEBUG, nobody, message);
+		log_line(LEVEL_DEBUG, no_peer, message);
 		if (i % 3 == 0)
 			log_flush();
 		assert_true(size_of(path) <= 2000);
-		/* All of what has moved, just as it happens. */
+		/* The file moved aside continues where the last one ended. */
 		if (!exists(aside))
 			continue;
 		const char *line = read_file(aside);
@@ -976,7 +975,7 @@ no_line_is_lost_when_a_file_moves(void **state)
 }
 
 static void
-what_was_in_the_file_counts(void **state)
+existing_contents_count_towards_the_size(void **state)
 {
 	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
 
@@ -1017,7 +1016,7 @@ without_a_limit_no_file_moves(void **state)
 }
 
 static void
-a_full_file_that_cannot_move_begins_anew(void **state)
+a_full_file_that_can_not_move_is_emptied(void **state)
 {
 	const char *path = in_directory("a.log");
 	const char *text;
@@ -1039,7 +1038,7 @@ a_full_file_that_cannot_move_begins_anew(void **state)
 	assert_non_null(strstr(text, " cannot be moved aside: Is a directory\n"));
 }
 
-/* Fills a file as somebody who may write it but not its directory. */
+/* Fills a file as a user who may write it but not its directory. */
 static int
 fill_as_nobody(const char *path)
 {
@@ -1056,7 +1055,7 @@ fill_as_nobody(const char *path)
 }
 
 static void
-a_directory_that_may_not_be_written_is_no_harm(void **state)
+a_full_file_in_a_read_only_directory_is_emptied(void **state)
 {
 	const char *path = in_directory("a.log");
 	const char *text;
@@ -1085,7 +1084,7 @@ a_directory_that_may_not_be_written_is_no_harm(void **state)
 }
 
 static void
-what_is_no_file_does_not_move(void **state)
+a_fifo_does_not_move(void **state)
 {
 	const char *path = in_directory("fifo");
 	struct stat st;
@@ -1113,7 +1112,7 @@ what_is_no_file_does_not_move(void **state)
  */
 
 static void
-a_log_that_cannot_be_opened_is_said_once(void **state)
+a_log_that_can_not_be_opened_is_reported_once(void **state)
 {
 	char expected[2 * PATH];
 	const char *path;
@@ -1128,14 +1127,15 @@ a_log_that_cannot_be_opened_is_said_once(void **state)
 	assert_string_equal(read_stderr(), expected);
 	for (unsigned i = 0; i < 1000; i++) {
 		assert_true(log_wants(LEVEL_DEBUG));
-		log_line(LEVEL_DEBUG, nobody, "more words than are gathered, in the end");
+		log_line(LEVEL_DEBUG, no_peer,
+			 "more lines than the buffer holds, in total");
 		if (i % 100 == 0)
 			log_flush();
 	}
 	log_flush();
 	assert_string_equal(read_stderr(), expected);
-	/* The rest goes on. */
-	log_line(LEVEL_INFO, nobody, "x");
+	/* stderr still works. */
+	log_line(LEVEL_INFO, no_peer, "x");
 	log_flush();
 	assert_int_equal(occurrences(read_stderr(), NOW " info - x\n"), 1);
 	assert_int_equal(occurrences(read_stderr(), "cannot"), 1);
@@ -1152,18 +1152,18 @@ a_log_that_failed_can_be_opened_again(void **state)
 	log_open(path, LEVEL_DEBUG, 0);
 	assert_non_null(strstr(read_stderr(), " cannot be opened: Is a directory\n"));
 	log_reopen();
-	/* Whoever asks for it anew is told anew. */
+	/* Each log_reopen reports it again. */
 	assert_int_equal(occurrences(read_stderr(), "cannot be opened"), 2);
 	assert_int_equal(rmdir(path), 0);
 	log_reopen();
-	log_line(LEVEL_DEBUG, nobody, "x");
+	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
 	assert_file(path, NOW " debug - x\n");
 	assert_int_equal(occurrences(read_stderr(), "\n"), 2);
 }
 
 static void
-a_log_that_cannot_be_written_is_said_once(void **state)
+a_log_that_can_not_be_written_is_reported_once(void **state)
 {
 	(void)state;
 	if (access("/dev/full", W_OK) < 0) {
@@ -1181,7 +1181,7 @@ a_log_that_cannot_be_written_is_said_once(void **state)
 }
 
 static void
-a_long_name_is_said_whole(void **state)
+a_long_name_is_reported_in_full(void **state)
 {
 	char *path = long_name(LOG_PATH);
 
@@ -1200,11 +1200,11 @@ a_long_name_is_said_whole(void **state)
 }
 
 /*
- * What does not take the lines must not hold up the service.
+ * A target that does not take the lines must not block the server.
  */
 
 static void
-a_fifo_that_nobody_reads_does_not_hold_up(void **state)
+a_fifo_without_a_reader_does_not_block(void **state)
 {
 	const char *path = in_directory("fifo");
 
@@ -1225,7 +1225,7 @@ a_fifo_that_nobody_reads_does_not_hold_up(void **state)
 }
 
 static void
-a_stderr_that_nobody_reads_does_not_hold_up(void **state)
+a_stderr_without_a_reader_does_not_block(void **state)
 {
 	const char *path = in_directory("a.log");
 	int ends[2];
@@ -1236,15 +1236,15 @@ a_stderr_that_nobody_reads_does_not_hold_up(void **state)
 	alarm(20);
 	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
 	for (unsigned i = 0; i < 10000; i++) {
-		log_line(LEVEL_INFO, nobody, "some words, again and again");
+		log_line(LEVEL_INFO, no_peer, "some words, again and again");
 		if (i % 7 == 0)
 			log_flush();
 	}
 	log_flush();
 	close(STDERR_FILENO);
-	log_line(LEVEL_INFO, nobody, "without any stderr");
+	log_line(LEVEL_INFO, no_peer, "without any stderr");
 	log_flush();
-	/* As it was before, for what the sanitizers have to say. */
+	/* The sanitizers report on stderr. */
 	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
 	alarm(0);
 	close(ends[0]);
@@ -1258,7 +1258,7 @@ a_stderr_that_nobody_reads_does_not_hold_up(void **state)
 
 static int syslogd = -1;
 
-/* Of what is in the test's directory in place of /dev/log. */
+/* The address of a socket in the test's directory that replaces /dev/log. */
 static struct sockaddr_un
 syslog_address(void)
 {
@@ -1302,7 +1302,7 @@ stop_syslogd(void)
 	syslogd = -1;
 }
 
-/* What came next is this, of a priority that is a facility and a severity. */
+/* Receives the next datagram. `priority` is the facility and the severity. */
 static void
 assert_syslog(unsigned priority, const char *line)
 {
@@ -1325,7 +1325,7 @@ assert_syslog_silent(void)
 }
 
 static void
-syslog_gets_a_datagram_a_line(void **state)
+syslog_receives_one_datagram_per_line(void **state)
 {
 	enum { DAEMON = 3 * 8 };
 
@@ -1333,12 +1333,12 @@ syslog_gets_a_datagram_a_line(void **state)
 	start_syslogd();
 	log_open("syslog", LEVEL_TRACE, 0);
 	log_line(LEVEL_ERROR, (struct span){ BYTES("192.0.2.1:8080") }, "one");
-	log_line(LEVEL_WARN, nobody, "two words");
-	log_line(LEVEL_INFO, nobody, "");
+	log_line(LEVEL_WARN, no_peer, "two words");
+	log_line(LEVEL_INFO, no_peer, "");
 	assert_syslog_silent();
 	log_flush();
-	log_line(LEVEL_DEBUG, nobody, "3");
-	log_line(LEVEL_TRACE, nobody, "4");
+	log_line(LEVEL_DEBUG, no_peer, "3");
+	log_line(LEVEL_TRACE, no_peer, "4");
 	log_flush();
 	assert_syslog(DAEMON + 3, "error 192.0.2.1:8080 one");
 	assert_syslog(DAEMON + 4, "warn - two words");
@@ -1350,27 +1350,27 @@ syslog_gets_a_datagram_a_line(void **state)
 }
 
 static void
-syslog_leaves_stderr_its_own_form(void **state)
+syslog_does_not_change_the_format_on_stderr(void **state)
 {
 	(void)state;
 	start_syslogd();
 	stop_clock();
 	log_open("syslog", LEVEL_DEBUG, 0);
-	log_line(LEVEL_WARN, nobody, "said");
+	log_line(LEVEL_WARN, no_peer, "line");
 	log_flush();
-	assert_string_equal(read_stderr(), NOW " warn - said\n");
+	assert_string_equal(read_stderr(), NOW " warn - line\n");
 	stop_syslogd();
 }
 
 static void
 log_debug(const char *message)
 {
-	log_line(LEVEL_DEBUG, nobody, message);
+	log_line(LEVEL_DEBUG, no_peer, message);
 	log_flush();
 }
 
 static void
-syslog_that_comes_later_is_found_within_a_second(void **state)
+a_syslogd_that_starts_later_is_found_within_a_second(void **state)
 {
 	(void)state;
 	stop_clock();
@@ -1389,7 +1389,7 @@ syslog_that_comes_later_is_found_within_a_second(void **state)
 }
 
 static void
-syslog_that_is_started_anew_misses_nothing(void **state)
+a_restarted_syslogd_misses_no_line(void **state)
 {
 	(void)state;
 	stop_clock();
@@ -1400,7 +1400,7 @@ syslog_that_is_started_anew_misses_nothing(void **state)
 	stop_syslogd();
 	start_syslogd();
 	now.tv_sec++;
-	log_line(LEVEL_DEBUG, nobody, "two");
+	log_line(LEVEL_DEBUG, no_peer, "two");
 	log_debug("three");
 	assert_syslog(31, "debug - two");
 	assert_syslog(31, "debug - three");
@@ -1409,7 +1409,7 @@ syslog_that_is_started_anew_misses_nothing(void **state)
 }
 
 static void
-syslog_that_ends_is_said_once(void **state)
+the_end_of_syslogd_is_reported_once(void **state)
 {
 	(void)state;
 	stop_clock();
@@ -1431,50 +1431,50 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOG_TEST(a_line_has_time_level_address_and_message),
-		LOG_TEST(what_is_put_into_a_line_stays_as_it_is),
-		LOG_TEST(the_time_is_right_on_every_day),
-		LOG_TEST(the_time_is_the_present_one),
-		LOG_TEST(a_message_too_long_leaves_a_whole_line),
-		LOG_TEST(only_the_levels_asked_for_are_logged),
+		LOG_TEST(a_message_is_not_escaped),
+		LOG_TEST(the_time_is_correct_on_every_day),
+		LOG_TEST(the_time_is_the_current_time),
+		LOG_TEST(a_message_that_is_too_long_leaves_a_complete_line),
+		LOG_TEST(only_the_configured_levels_are_logged),
 		LOG_TEST(the_levels_have_their_names),
-		LOG_TEST(info_and_above_is_on_stderr_as_well),
-		LOG_TEST(a_dash_is_all_of_it_on_stderr),
-		LOG_TEST(no_name_is_no_file),
-		LOG_TEST(nothing_is_written_before_the_flush),
-		LOG_TEST(more_lines_than_are_gathered_are_written_in_order),
-		LOG_TEST(a_file_is_gone_on_with),
-		LOG_TEST(missing_directories_are_made),
-		LOG_TEST(a_name_beside_the_program_works),
+		LOG_TEST(info_and_above_also_go_to_stderr),
+		LOG_TEST(a_dash_logs_all_levels_to_stderr),
+		LOG_TEST(an_empty_name_creates_no_file),
+		LOG_TEST(nothing_is_written_before_log_flush),
+		LOG_TEST(more_lines_than_fit_the_buffer_are_written_in_order),
+		LOG_TEST(an_existing_file_is_appended_to),
+		LOG_TEST(missing_directories_are_created),
+		LOG_TEST(a_relative_name_works),
 		LOG_TEST(a_name_may_have_1000_bytes),
-		LOG_TEST(a_file_moved_by_others_begins_anew_when_opened_again),
-		LOG_TEST(root_makes_a_file_and_its_directory_for_another_user),
-		LOG_TEST(root_gives_nothing_away_that_exists),
-		LOG_TEST(root_makes_nothing_through_links_of_another_user),
+		LOG_TEST(log_reopen_creates_a_file_that_was_moved),
+		LOG_TEST(root_creates_a_file_and_its_directory_for_another_user),
+		LOG_TEST(existing_files_keep_their_owner),
+		LOG_TEST(root_creates_nothing_through_links_of_another_user),
 		LOG_TEST(only_root_follows_no_link_to_the_file),
-		LOG_TEST(lines_of_an_address_have_a_rate),
-		LOG_TEST(lines_of_all_addresses_have_a_rate),
-		LOG_TEST(what_is_left_out_is_counted_once_a_second),
-		LOG_TEST(all_addresses_together_are_reported_apart),
-		LOG_TEST(trace_has_no_rate),
+		LOG_TEST(lines_of_an_address_are_limited),
+		LOG_TEST(lines_of_all_addresses_are_limited),
+		LOG_TEST(discarded_lines_are_reported_once_a_second),
+		LOG_TEST(the_total_rate_is_reported_separately),
+		LOG_TEST(level_trace_has_no_limit),
 		LOG_TEST(a_full_file_moves_aside),
 		LOG_TEST(no_line_is_lost_when_a_file_moves),
-		LOG_TEST(what_was_in_the_file_counts),
+		LOG_TEST(existing_contents_count_towards_the_size),
 		LOG_TEST(an_empty_file_does_not_move),
 		LOG_TEST(without_a_limit_no_file_moves),
-		LOG_TEST(a_full_file_that_cannot_move_begins_anew),
-		LOG_TEST(a_directory_that_may_not_be_written_is_no_harm),
-		LOG_TEST(what_is_no_file_does_not_move),
-		LOG_TEST(a_log_that_cannot_be_opened_is_said_once),
+		LOG_TEST(a_full_file_that_can_not_move_is_emptied),
+		LOG_TEST(a_full_file_in_a_read_only_directory_is_emptied),
+		LOG_TEST(a_fifo_does_not_move),
+		LOG_TEST(a_log_that_can_not_be_opened_is_reported_once),
 		LOG_TEST(a_log_that_failed_can_be_opened_again),
-		LOG_TEST(a_log_that_cannot_be_written_is_said_once),
-		LOG_TEST(a_long_name_is_said_whole),
-		LOG_TEST(a_fifo_that_nobody_reads_does_not_hold_up),
-		LOG_TEST(a_stderr_that_nobody_reads_does_not_hold_up),
-		LOG_TEST(syslog_gets_a_datagram_a_line),
-		LOG_TEST(syslog_leaves_stderr_its_own_form),
-		LOG_TEST(syslog_that_comes_later_is_found_within_a_second),
-		LOG_TEST(syslog_that_is_started_anew_misses_nothing),
-		LOG_TEST(syslog_that_ends_is_said_once),
+		LOG_TEST(a_log_that_can_not_be_written_is_reported_once),
+		LOG_TEST(a_long_name_is_reported_in_full),
+		LOG_TEST(a_fifo_without_a_reader_does_not_block),
+		LOG_TEST(a_stderr_without_a_reader_does_not_block),
+		LOG_TEST(syslog_receives_one_datagram_per_line),
+		LOG_TEST(syslog_does_not_change_the_format_on_stderr),
+		LOG_TEST(a_syslogd_that_starts_later_is_found_within_a_second),
+		LOG_TEST(a_restarted_syslogd_misses_no_line),
+		LOG_TEST(the_end_of_syslogd_is_reported_once),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

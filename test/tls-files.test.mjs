@@ -1,4 +1,4 @@
-/* Cert and Key: what is taken, what is refused and how that is said, and how both are replaced. */
+/* Cert and Key: files that are accepted, errors for those that are not, and renewal. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -16,21 +16,21 @@ const text = file => readFile(file, 'utf8');
 const SLOW = / warn - slow TLS handshakes: Key is RSA with 4096 bits, use P-256 or RSA with 2048 bits$/;
 const EXPOSED = / warn - private key readable by every user: chmod 640 \S+ \(Key\)$/;
 
-/* A copy of a file with its text changed. */
+/* Copies a file and changes its text. */
 async function changed(t, file, change) {
 	const copy = path.join(await scratch(t), path.basename(file));
 	await writeFile(copy, change(await text(file)), { mode: 0o600 });
 	return copy;
 }
 
-/* What openssl makes of it. */
+/* Runs openssl and returns its output. */
 async function converted(t, file, ...args) {
 	const copy = path.join(await scratch(t), path.basename(file));
 	await openssl(...args, '-in', file, '-out', copy);
 	return copy;
 }
 
-/* Clients trust and talk to a server with this pair. */
+/* A client trusts a server with this pair, and exchanges packets. */
 async function works(t, tls, expect = []) {
 	const server = await serve(t, { tls, expect });
 	assert.deepEqual(await curl(server), { code: 0, output: GREETING });
@@ -39,7 +39,7 @@ async function works(t, tls, expect = []) {
 const crlf = content => content.replaceAll('\n', '\r\n');
 const wordy = content => `Bag Attributes\n    localKeyID: 01\n\nsubject=CN = x\n${content}\nthe end\n`;
 
-describe('TLS: taken is', () => {
+describe('TLS: accepted is', () => {
 	const forms = {
 		'a key in PKCS#8': ['pkcs8', '-topk8', '-nocrypt'],
 		'an RSA key in PKCS#1': ['rsa', '-traditional'],
@@ -58,7 +58,7 @@ describe('TLS: taken is', () => {
 					kind === 'RSA 4096' ? [SLOW] : []);
 			});
 
-	test('an EC key behind its parameters', async t => {
+	test('an EC key after its parameters', async t => {
 		const good = await pair('P-256');
 		const parameters = await openssl('ecparam', '-name', 'prime256v1');
 		assert.match(parameters, /BEGIN EC PARAMETERS/);
@@ -101,8 +101,8 @@ describe('TLS: taken is', () => {
 	});
 });
 
-describe('TLS: refused at the start, and told which file and why, is', () => {
-	/* The pair, spoilt by `spoil`, which returns what is different and the file at fault. */
+describe('TLS: refused at the start, with the file and the reason, is', () => {
+	/* `spoil` damages the pair. It returns the changed settings and the file at fault. */
 	function refused(what, spoil, reason = /./) {
 		test(what, async t => {
 			const good = await pair('P-256');
@@ -164,10 +164,10 @@ describe('TLS: refused at the start, and told which file and why, is', () => {
 	for (const kind of ['Ed25519', 'secp256k1'])
 		refused(`a pair of the unsupported kind ${kind}`, async () => {
 			const { cert, key } = await pair(kind);
-			/* Either may be named; the directory and the name are common to both. */
+			/* Either file may be named; their directory and base name are the same. */
 			return { cert, key, at: key.slice(0, -'.key'.length) };
 		});
-	test('nothing, if there is to be no TLS', async t => {
+	test('nothing, if TLS is off', async t => {
 		const server = await serve(t, { conf: { TLS: false, Cert: '/nowhere', Key: '/nowhere' } });
 		await (await open(Object.assign(server, { tls: undefined }))).none();
 	});
@@ -176,7 +176,7 @@ describe('TLS: refused at the start, and told which file and why, is', () => {
 describe('TLS: SIGHUP', () => {
 	const fingerprint = ca => new X509Certificate(ca).fingerprint256;
 
-	/* The fingerprint that a new client sees. */
+	/* Returns the fingerprint of the certificate that a new client receives. */
 	async function seen(server, ca) {
 		const socket = await shake(server, { ca });
 		const { fingerprint256 } = socket.getPeerCertificate();
@@ -184,7 +184,7 @@ describe('TLS: SIGHUP', () => {
 		return fingerprint256;
 	}
 
-	/* A server whose files are its own, and `put` to replace them with those of a pair. */
+	/* Starts a server with its own files. `put` replaces them with those of a pair. */
 	async function replaceable(t, first, options = {}) {
 		const dir = await scratch(t);
 		const tls = { cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem'), ca: first.ca };
@@ -198,7 +198,7 @@ describe('TLS: SIGHUP', () => {
 		return { server: await serve(t, { tls, ...options }), put, tls };
 	}
 
-	/* It has been seen to, and all that comes after it. */
+	/* Waits until SIGHUP has been handled. */
 	async function hup(server) {
 		const from = server.lines.all.length;
 		server.signal('SIGHUP');
@@ -207,7 +207,7 @@ describe('TLS: SIGHUP', () => {
 	}
 
 	for (const [from, to] of [['P-256', 'P-384'], ['P-256', 'RSA 2048'], ['RSA 2048', 'P-256']])
-		test(`takes a new pair, ${to} for ${from}; who was there stays`, async t => {
+		test(`loads a new pair, ${to} for ${from}; connected clients stay`, async t => {
 			const [old, next] = [await pair(from), await pair(to)];
 			const both = [old.ca, next.ca];
 			const { server, put } = await replaceable(t, old);
@@ -224,11 +224,11 @@ describe('TLS: SIGHUP', () => {
 			await b.gets(text);
 			await silence(a, b);
 			const again = await wiredThrough(server, { ca: both, session, maxVersion: 'TLSv1.2' });
-			again.end(); /* by its old session or anew: it is served */
+			again.end(); /* served, with a resumed session or a full handshake */
 			await again.ended();
 		});
 
-	test('under load takes each pair in turn, and loses nothing', async t => {
+	test('under load loads each pair in turn, and loses nothing', async t => {
 		const pairs = [await pair('P-256'), await pair('RSA 2048'), await pair('P-384')];
 		const all = pairs.map(({ ca }) => ca);
 		const { server, put } = await replaceable(t, pairs[0]);
@@ -296,7 +296,7 @@ describe('TLS: SIGHUP', () => {
 		'a key of another kind': async ({ key }) => copyFile((await pair('RSA 2048')).key, key),
 	};
 	for (const [what, spoil] of Object.entries(bad))
-		test(`with ${what} changes nothing and says so, until the pair is good`, async t => {
+		test(`with ${what} keeps the certificate and logs why, until the pair is valid`, async t => {
 			const [old, next] = [await pair('P-256'), await pair('P-384')];
 			const { server, put, tls } = await replaceable(t, old,
 				{ expect: [/ (warn|error) - .*(cert|key)\.pem.*\w/] });
@@ -319,10 +319,10 @@ describe('TLS: SIGHUP', () => {
 		});
 });
 
-describe('TLS: a build without it', () => {
+describe('TLS: a build without TLS', () => {
 	const binary = built('VIDERE_NOTLS', 'build/notls/videre');
 
-	test('refuses it, makes no certificate, and serves the rest', async t => {
+	test('refuses TLS, creates no certificate, and serves without it', async t => {
 		const cwd = await scratch(t), { cert, key } = await pair('P-256');
 		await writeFile(path.join(cwd, 'test.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key }));
 		for (const args of [['-n', '-c', 'test.json'], ['-c', 'test.json'], ['-k', 'new.crt', 'new.key']]) {
@@ -335,7 +335,7 @@ describe('TLS: a build without it', () => {
 		await client.gets(joined('a', 'r', true));
 	});
 
-	test('leaves the engine out, but for the hash that handshakes of WebSocket need', async () => {
+	test('contains of BearSSL only the hash for WebSocket handshakes', async () => {
 		const symbols = (await promisify(execFile)('nm', [binary])).stdout;
 		assert.match(symbols, / br_sha1_out$/m);
 		assert.doesNotMatch(symbols, / br_(ssl|x509|ec|rsa|aes)_/);

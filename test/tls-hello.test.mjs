@@ -1,6 +1,6 @@
 /*
- * ClientHellos of every kind, of clients that come for the first time and of those that resume a
- * session: the server answers each or closes its connection, and goes on.
+ * ClientHellos of every kind, for full handshakes and for resumptions: the server answers each
+ * or closes its connection, and continues.
  */
 import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ const REFUSED = 120; /* no_application_protocol (RFC 7301 section 3.2) */
 const served = async (t, kind = 'P-256', options) => serve(t, { tls: await pair(kind), ...options });
 const asked = request('/echo', { Connection: 'close' });
 
-/* A session that the server has in its cache. */
+/* Returns a session that is in the server's cache. */
 async function sessionAt(server) {
 	const socket = await shake(server, { maxVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] });
 	const session = sessionOf(socket.getSession());
@@ -31,7 +31,7 @@ async function sessionAt(server) {
 	return session;
 }
 
-/* What must hold of an answer. */
+/* Checks an answer. */
 function judge(found, bytes, session) {
 	if (found.kind === 'alert')
 		assert.equal(found.level, 2, 'a fatal alert');
@@ -46,7 +46,7 @@ function judge(found, bytes, session) {
 }
 
 describe('TLS: a ClientHello', () => {
-	test(`mutated ${COUNT} times, half of them of a session that is resumed`, async t => {
+	test(`mutated ${COUNT} times, half of them with a session to resume`, async t => {
 		const server = await served(t);
 		const { talk, leave } = await bystanders(server);
 		const kinds = {};
@@ -88,7 +88,7 @@ describe('TLS: a ClientHello', () => {
 	});
 });
 
-/* What openssl prints of the answer. */
+/* The answer in the output of openssl. */
 function outcome({ output }) {
 	const alert = output.match(/SSL alert number (\d+)/);
 	if (alert)
@@ -99,7 +99,7 @@ function outcome({ output }) {
 	return `${how}, ${protocol ?? 'no protocol'}`;
 }
 
-/* The options of a handshake that offers a session, and what it gets. */
+/* Options of a handshake that offers a session, and the expected result. */
 const alpn = {
 	'no ALPN': [[], 'Reused, no protocol'],
 	'our protocol': [['-alpn', 'http/1.1'], 'Reused, http/1.1'],
@@ -139,7 +139,7 @@ describe('TLS: a session is offered by openssl s_client', () => {
 			await cleared(server);
 		});
 
-	test('with a suite that it does not have, in a full handshake', async t => {
+	test('with a suite that the server does not support, in a full handshake', async t => {
 		const server = await served(t);
 		const file = inDirectory('session-suite.pem');
 		const suite = name => ['-cipher', `ECDHE-ECDSA-${name}`];
@@ -207,7 +207,7 @@ describe('TLS: a session whose ClientHello', () => {
 });
 
 describe('TLS: a key exchange', () => {
-	/* A client that sends this as its point. */
+	/* Connects a client that sends these bytes as its point. */
 	async function exchange(server, curve, point) {
 		const { length } = point;
 		const body = Buffer.concat([Buffer.of(16, 0, 0, 1 + length, length), point]);
@@ -225,8 +225,8 @@ describe('TLS: a key exchange', () => {
 		raw.destroy();
 	}
 
-	/* valgrind sees what is computed from memory that nobody has written. */
-	test('with a point of wrong length or encoding fails, and nothing is computed of it', async t => {
+	/* valgrind reports the use of uninitialised memory. */
+	test('with a point of invalid length or encoding fails before the point is used', async t => {
 		const file = path.join(await scratch(t), 'videre');
 		await writeFile(file, `#!/bin/sh\nexec valgrind --quiet ${built('VIDERE_PLAIN', 'videre')} "$@"\n`);
 		await chmod(file, 0o755);

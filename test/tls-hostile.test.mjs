@@ -1,6 +1,6 @@
 /*
- * What TLS has to bear: garbage, cuts and delays at each stage, and floods, beside two peers who
- * talk meanwhile and must not notice.
+ * Attacks on TLS: garbage, cuts and delays at each stage, and floods.  Two peers exchange packets
+ * during each attack and must not be disturbed.
  */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
@@ -20,7 +20,7 @@ import {
 
 const served = async (t, options) => serve(t, { tls: await pair('P-256'), ...options });
 
-/* A test beside which two talk, and after which nothing is left; the server may say `allow`. */
+/* A test while two peers exchange packets. All is released after it. The log may have `allow`. */
 function hostile(name, body, allow = []) {
 	test(name, async t => {
 		const server = await served(t, { allow });
@@ -31,18 +31,18 @@ function hostile(name, body, allow = []) {
 	});
 }
 
-/* The records that a client sends, by number. */
+/* The records that a client sends, by index. */
 const stages = ['ClientHello', 'ClientKeyExchange', 'ChangeCipherSpec', 'Finished', 'the request'];
 
 const JUNK = Buffer.alloc(400, 0xff); /* no type, no version, no length */
 const half = record => record.subarray(0, Math.ceil(record.length / 2));
 
-/* What becomes of a record: the bytes that are sent, and what is done then. */
+/* Attacks on a record: the bytes that are sent in its place, and the action after them. */
 const harms = {
 	'garbage instead of': record => Buffer.concat([JUNK, record]),
 	'garbage in the middle of': record => Buffer.concat([half(record), JUNK,
 		Buffer.alloc(record.length, 0xff)]),
-	/* Intact on the outside; a ClientHello would be long, a byte of it makes no difference. */
+	/* The record header stays valid. In a ClientHello one byte may make no difference. */
 	'the garbled contents of': record => Buffer.concat([record.subarray(0, 5),
 		Buffer.from(record.subarray(5)).map(byte => ~byte)]),
 	'a record of no known type instead of': record => Buffer.concat([Buffer.of(99, 3, 3),
@@ -59,8 +59,8 @@ const cuts = {
 };
 
 /*
- * A client that does this to its record of this number, and until then all that is right; from
- * then on only TCP hears the server.
+ * Connects a client that replaces its record number `stage` by an attack.  Its earlier records are
+ * valid.  After the attack it ignores the server's TLS records.
  */
 async function spoiling(server, stage, spoil) {
 	let done;
@@ -82,7 +82,7 @@ async function spoiling(server, stage, spoil) {
 	return raw;
 }
 
-describe('TLS: nobody else notices', { concurrency: 4 }, () => {
+describe('TLS: other clients do not notice', { concurrency: 4 }, () => {
 	for (const [stage, name] of stages.entries()) {
 		for (const [harm, make] of Object.entries(harms))
 			hostile(`${harm} ${name}, which ends its connection`, async (server, talk) => {
@@ -207,15 +207,15 @@ describe('TLS: nobody else notices', { concurrency: 4 }, () => {
 describe('TLS: HandshakeTimeout', () => {
 	const conf = { HandshakeTimeout: 1 };
 	const waits = {
-		'who says nothing': () => {},
-		'who says a byte': async tcp => flushed(tcp, Buffer.of(RECORD.handshake)),
-		'who stops within ClientHello': async (tcp, record) => flushed(tcp, half(record)),
+		'that sends nothing': () => {},
+		'that sends one byte': async tcp => flushed(tcp, Buffer.of(RECORD.handshake)),
+		'that stops within ClientHello': async (tcp, record) => flushed(tcp, half(record)),
 	};
-	for (const [who, say] of Object.entries(waits))
-		test(`ends the connection of one ${who}`, async t => {
+	for (const [which, send] of Object.entries(waits))
+		test(`closes the connection of a client ${which}`, async t => {
 			const server = await served(t, { conf });
 			const { leave } = await bystanders(server);
-			const raw = await spoiling(server, 0, say);
+			const raw = await spoiling(server, 0, send);
 			await over(raw.wire.tcp);
 			assert(raw.wire.got.every(({ version }) => version === TLS12), 'the version of records');
 			raw.destroy();
@@ -224,7 +224,7 @@ describe('TLS: HandshakeTimeout', () => {
 		});
 
 	for (const [stage, name] of stages.entries())
-		test(`ends the connection of one who stops before ${name}`, async t => {
+		test(`closes the connection of a client that stops before ${name}`, async t => {
 			const server = await served(t, { conf });
 			const { leave } = await bystanders(server);
 			const raw = await spoiling(server, stage, () => {});
@@ -234,7 +234,7 @@ describe('TLS: HandshakeTimeout', () => {
 			await cleared(server);
 		});
 
-	test('counts from the connection, whatever trickles in', async t => {
+	test('counts from the accept, even if bytes arrive slowly', async t => {
 		const server = await served(t, { conf });
 		let ended = false;
 		const raw = await wired(server, {
@@ -253,7 +253,7 @@ describe('TLS: HandshakeTimeout', () => {
 		await cleared(server);
 	});
 
-	test('is over when the first request is there', async t => {
+	test('ends with the first request', async t => {
 		const server = await served(t, { conf });
 		const { leave } = await bystanders(server);
 		const idle = await Raw.connect(server);
@@ -272,11 +272,11 @@ describe('TLS: HandshakeTimeout', () => {
 
 describe('TLS: a flood of handshakes', () => {
 	const SECONDS = 4;
-	const WORST = 1000; /* milliseconds that a packet may take meanwhile */
+	const WORST = 1000; /* milliseconds that a packet may take during the flood */
 
-	/* A hundred signatures of the last kind in a row would take longer than that. */
+	/* A hundred signatures in a row of the last kind would exceed WORST. */
 	for (const kind of ['P-256', 'RSA 2048', 'RSA 4096'])
-		test(`leaves open sessions their share, with a key ${kind}`, async t => {
+		test(`leaves CPU time for open sessions, with a key ${kind}`, async t => {
 			const server = await served(t, {
 				tls: await pair(kind), expect: kind === 'RSA 4096' ? [/ warn - slow TLS handshakes: /] : [],
 				conf: { HandshakeTimeout: 60 },

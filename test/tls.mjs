@@ -1,6 +1,6 @@
 /*
- * What the tests of TLS have in common: node:tls with every record in the tests' hands, and
- * openssl and curl as clients.
+ * Helpers for the TLS tests: node:tls with access to each record, and openssl and curl as
+ * clients.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,12 +12,12 @@ import { Raw, gather, packet } from './client.mjs';
 import { bounded, until } from './server.mjs';
 
 export const RECORD = { change: 20, alert: 21, handshake: 22, data: 23 };
-export const TLS12 = 0x0303; /* the version that each record bears */
-export const GREETING = 'Welcome to SockJS!\n'; /* what PREFIX answers */
+export const TLS12 = 0x0303; /* the version in each record */
+export const GREETING = 'Welcome to SockJS!\n'; /* the answer to GET PREFIX */
 
 const address = ({ host, port }) => ({ host, port, noDelay: true });
 
-/* A client's handshake; how it went is its socket's to tell. */
+/* Completes a client's handshake and returns its socket; throws if it fails. */
 export async function shake(server, options = {}) {
 	const socket = tls.connect({ ...address(server), ca: server.tls.ca, ...options });
 	server.clients.add(socket);
@@ -25,7 +25,7 @@ export async function shake(server, options = {}) {
 	return socket;
 }
 
-/* The same for one that only has to fail; the error. */
+/* Expects a handshake to fail. Returns the error. */
 export async function shakeFails(server, options) {
 	const { socket, error } = await shake(server, options).then(
 		socket => ({ socket }), error => ({ error }));
@@ -33,10 +33,10 @@ export async function shakeFails(server, options) {
 	return error ?? assert.fail('the handshake was done');
 }
 
-/* The server as those see it who do not know of TLS. */
+/* The server without its TLS settings, for clients in clear text. */
 export const inClear = server => Object.assign(Object.create(server), { tls: undefined });
 
-/* The whole records at the front of some bytes, and the rest. */
+/* Splits bytes into the complete records at their start and the rest. */
 export function split(bytes) {
 	const records = [];
 	while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt16BE(3)) {
@@ -50,18 +50,18 @@ export function split(bytes) {
 const describe = record =>
 	({ type: record[0], version: record.readUInt16BE(1), length: record.length - 5 });
 
-/* Writes, and returns when that was handed to the kernel. */
+/* Writes, and resolves when the kernel has the bytes. */
 export const flushed = (socket, bytes) =>
 	new Promise(resolve => socket.write(bytes, resolve));
 
 /*
- * What node:tls has below it instead of TCP.  `send(tcp, record, index, wire)` sends each
- * record, or whatever it likes; with `crumbs` what comes is handed up byte by byte.
+ * The transport below node:tls in place of TCP.  `send(tcp, record, index, wire)` sends each
+ * record, or other bytes instead.  With `crumbs`, node:tls receives single bytes.
  */
 export class Wire extends Duplex {
 	sent = []; /* type, version and length of each record, in order */
 	got = [];
-	deaf = false; /* TLS hears no more of what comes, nor of its end */
+	deaf = false; /* node:tls receives no more input, and no end */
 	#out = Buffer.alloc(0);
 	#in = Buffer.alloc(0);
 
@@ -70,7 +70,7 @@ export class Wire extends Duplex {
 		Object.assign(this, { tcp, send, crumbs });
 		tcp.on('data', data => this.#receive(data));
 		tcp.on('end', () => this.deaf || this.push(null));
-		tcp.on('error', () => {}); /* a reset is an end like any other */
+		tcp.on('error', () => {}); /* a reset counts as an end */
 		tcp.on('close', () => this.deaf || this.destroy());
 	}
 
@@ -114,7 +114,7 @@ export class Wire extends Duplex {
 	}
 }
 
-/* A Raw over TLS over a Wire, which it has as `wire`; the handshake may still be going on. */
+/* Returns a Raw over TLS over a Wire, its `wire`. The handshake may still be in progress. */
 export async function wired(server, { send, crumbs, ...options } = {}) {
 	const tcp = net.connect({ ...address(server), allowHalfOpen: true });
 	await bounded(once(tcp, 'connect'), 'a connection');
@@ -125,27 +125,27 @@ export async function wired(server, { send, crumbs, ...options } = {}) {
 	return Object.assign(raw, { wire });
 }
 
-/* The same with the handshake done. */
+/* The same, with the handshake complete. */
 export async function wiredThrough(server, options) {
 	const raw = await wired(server, options);
 	await bounded(once(raw.socket, 'secureConnect'), 'a TLS handshake');
 	return raw;
 }
 
-/* The end of what a socket receives, whatever comes before it; a reset is one. */
+/* Waits for the end of a socket's input or for a reset, and ignores the data before it. */
 export async function over(tcp) {
 	if (!tcp.readableEnded && !tcp.destroyed)
 		await bounded(Promise.race([once(tcp, 'end'), once(tcp, 'close')]),
 			'the end of the connection', 5000);
 }
 
-/* The server's side of the connection has ended, and it has said so to TLS as well. */
+/* Waits for the end of the server's output, which must be a close_notify. */
 export async function saysGoodbye({ wire }) {
 	await over(wire.tcp);
 	assert.equal(wire.got.at(-1)?.type, RECORD.alert, 'a close_notify comes last');
 }
 
-/* Nobody is there, and nothing of them is left. */
+/* Waits until there are no connections and everything of them is released. */
 export async function cleared(server) {
 	const kept = ({ connections, sessions, rooms, peers, blocks, engines = 0 }) =>
 		[connections, sessions, rooms, peers, blocks, engines];
@@ -153,7 +153,7 @@ export async function cleared(server) {
 		counters => kept(counters).every(number => number === 0));
 }
 
-/* Two who exchange packets, and to whom nothing else happens. */
+/* Two peers that exchange packets and must receive nothing else. */
 export async function bystanders(server) {
 	const pair = await gather(server, 'bystanders', 'one', 'two');
 	let count = 0;
@@ -176,8 +176,8 @@ export async function bystanders(server) {
 }
 
 /*
- * Runs a client to its end.  `input` goes to its stdin and ends it; with `react`, a function of
- * what it has printed so far and its stdin, that stays open.
+ * Runs a client until it exits.  `input` is all of its stdin.  With `react`, a function of its
+ * output so far and its stdin, stdin stays open.
  */
 async function execute(command, args, { input = '', react } = {}) {
 	const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });

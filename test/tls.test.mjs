@@ -1,4 +1,4 @@
-/* TLS: what is agreed on with whom, sessions that are resumed, records, and the end. */
+/* TLS: negotiation, resumption, records, the end of a connection, and clear text. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -26,7 +26,7 @@ const keys = {
 	'RSA 2048': suites.RSA, 'P-256': suites.ECDSA, 'P-384': suites.ECDSA, 'P-521': suites.ECDSA,
 };
 
-/* What a client says of the curve that the keys were agreed on over. */
+/* The curve of the key exchange in the client's output. */
 const temporary = {
 	'X25519': /Server Temp Key: X25519/,
 	'P-256': /Server Temp Key: ECDH, prime256v1/,
@@ -34,10 +34,10 @@ const temporary = {
 	'P-521': /Server Temp Key: ECDH, secp521r1/,
 };
 
-/* OpenSSL's names of suites, with whatever it would not offer by itself. */
+/* OpenSSL's names of suites, with options for those that it does not offer by default. */
 const offering = (...names) => `${names.join(':')}:@SECLEVEL=0`;
 
-/* An HTTP request, in what its client prints. */
+/* An HTTP request in the client's output. */
 const asked = request('/echo', { Connection: 'close' });
 
 describe('TLS: a handshake', () => {
@@ -57,7 +57,7 @@ describe('TLS: a handshake', () => {
 				await cleared(server);
 			});
 
-	test('of clients that would rather speak TLS 1.3', async t => {
+	test('of clients that prefer TLS 1.3', async t => {
 		const server = await served(t);
 		const { code, output } = await sClient(server, ['-ign_eof'], { input: asked });
 		assert.equal(code, 0, output);
@@ -67,7 +67,7 @@ describe('TLS: a handshake', () => {
 
 	for (const curve of Object.keys(temporary))
 		test(`over ${curve}`, async t => {
-			/* To a client that has a single curve an EC key of another is of no use. */
+			/* A client with a single curve can not use an EC key on another curve. */
 			const server = await served(t, 'RSA 2048');
 			const args = ['-tls1_2', '-curves', curve, '-ign_eof'];
 			const { code, output } = await sClient(server, args, { input: asked });
@@ -76,7 +76,7 @@ describe('TLS: a handshake', () => {
 			assert(output.includes(GREETING), output);
 		});
 
-	test('with a certificate that an intermediate one has signed', async t => {
+	test('with a certificate signed by an intermediate certificate', async t => {
 		const { texts, key, ca } = await chain('P-256', 'a chain');
 		const cert = inDirectory('a-chain.pem');
 		await writeFile(cert, texts.join(''));
@@ -85,9 +85,9 @@ describe('TLS: a handshake', () => {
 		assert(socket.authorized);
 	});
 
-	/* The client's order changes nothing: the best one is taken of what is left. */
+	/* Offers the suites in two orders, and after each handshake without the selected one. */
 	for (const [kind, names] of Object.entries({ 'RSA 2048': suites.RSA, 'P-256': suites.ECDSA }))
-		test(`with a key ${kind} takes the suite that the server likes best`, async t => {
+		test(`with a key ${kind} selects the suite that the server prefers`, async t => {
 			const server = await served(t, kind);
 			const order = async offered => {
 				const taken = [];
@@ -107,7 +107,7 @@ describe('TLS: a handshake', () => {
 		});
 });
 
-describe('TLS: refused, with an alert that says why,', () => {
+describe('TLS: refused, with an alert that gives the reason,', () => {
 	const VERSION = 70, NOTHING = 40; /* protocol_version, handshake_failure */
 	const refusals = {
 		'TLS 1.0': [['-tls1', '-cipher', 'ALL:@SECLEVEL=0'], VERSION],
@@ -176,7 +176,7 @@ describe('TLS: ALPN', () => {
 			assert.equal(socket.alpnProtocol, 'http/1.1');
 		});
 
-	test('is not there for a client that does not ask', async t => {
+	test('is not sent to a client that does not offer it', async t => {
 		const socket = await shake(await served(t));
 		assert.equal(socket.alpnProtocol, false);
 	});
@@ -193,7 +193,7 @@ describe('TLS: ALPN', () => {
 });
 
 describe('TLS: a session', () => {
-	/* Has talked, so that the client has it. */
+	/* Exchanges data first, so that the client has received the session. */
 	async function had(server, options) {
 		const socket = await shake(server, { maxVersion: 'TLSv1.2', ...options });
 		const session = socket.getSession(), reused = socket.isSessionReused();
@@ -203,7 +203,7 @@ describe('TLS: a session', () => {
 	}
 
 	for (const kind of Object.keys(keys))
-		test(`is resumed, again and again, with a key ${kind}`, async t => {
+		test(`is resumed repeatedly, with a key ${kind}`, async t => {
 			const server = await served(t, kind);
 			let { session, reused } = await had(server);
 			assert(!reused);
@@ -230,7 +230,7 @@ describe('TLS: a session', () => {
 		assert.equal((await raw.response()).body, GREETING);
 	});
 
-	test('that has been pushed out of the cache is not, and its client is served', async t => {
+	test('that is no longer in the cache gets a full handshake', async t => {
 		const server = await served(t);
 		const first = await had(server);
 		for (let i = 0; i < 100; i++)
@@ -241,7 +241,7 @@ describe('TLS: a session', () => {
 		await cleared(server);
 	});
 
-	test('of another server is not resumed, and its client is served', async t => {
+	test('of another server gets a full handshake', async t => {
 		const { session } = await had(await served(t));
 		assert(!(await had(await served(t), { session })).reused);
 	});
@@ -251,7 +251,7 @@ describe('TLS: records', () => {
 	const MOST = 16384; /* bytes of a record's contents (RFC 5246 section 6.2.1) */
 	const FRAME = 8; /* bytes of a client's frame header with a length of 16 bits */
 
-	/* Frames that the server has nothing to say to. */
+	/* Frames that the server does not answer. */
 	const pongs = Buffer.alloc(MOST, frame(OPCODE.pong, 'x'.repeat(122)));
 
 	test(`of every size from 1 to ${MOST} are read`, async t => {
@@ -277,12 +277,12 @@ describe('TLS: records', () => {
 		assert(lengths.every((length, i) => length === first + i + 1), 'the sizes that were meant');
 	});
 
-	/* Sizes of packets around the borders of records, those of the server's own among them. */
+	/* Packet sizes near the limits of records, including the server's own records. */
 	const borders = [...new Set([256, 512, 1024, 2048, 4096, 8192, MOST, 2 * MOST, 3 * MOST, 65536]
 		.flatMap(border => Array.from({ length: 50 }, (_, i) => border - 40 + i))
 		.filter(size => size <= 65536))];
 
-	test('carry packets of every size around their borders, both ways', async t => {
+	test('carry packets of every size near their limits, in both directions', async t => {
 		const server = await served(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const bare = packet('broadcast', 'a', 'r', '').length;
@@ -327,7 +327,7 @@ describe('TLS: records', () => {
 					await flushed(tcp, Buffer.of(byte));
 			},
 		},
-		/* Of the handshake what is not encrypted yet: ClientHello and ClientKeyExchange. */
+		/* The unencrypted part of the handshake: ClientHello and ClientKeyExchange. */
 		'of one byte each, for handshake messages,': {
 			async send(tcp, record, index) {
 				if (index > 1)
@@ -338,7 +338,7 @@ describe('TLS: records', () => {
 			},
 		},
 	}))
-		test(`${what} are put together`, async t => {
+		test(`${what} are reassembled`, async t => {
 			for (const kind of ['RSA 2048', 'P-256']) {
 				const server = await served(t, kind);
 				const raw = await wiredThrough(server, { maxVersion: 'TLSv1.2', ...options });
@@ -368,7 +368,7 @@ describe('TLS: records', () => {
 });
 
 describe('TLS: the end of a connection', () => {
-	test('is said by the server after its last answer', async t => {
+	test('is a close_notify after the last answer', async t => {
 		const raw = await wiredThrough(await served(t));
 		raw.write(asked);
 		assert.equal((await raw.response()).body, GREETING);
@@ -376,7 +376,7 @@ describe('TLS: the end of a connection', () => {
 		await saysGoodbye(raw);
 	});
 
-	test('is understood, and answered', async t => {
+	test('by close_notify of the client is answered', async t => {
 		const server = await served(t);
 		const raw = await wiredThrough(server);
 		raw.end();
@@ -386,7 +386,7 @@ describe('TLS: the end of a connection', () => {
 		await cleared(server);
 	});
 
-	test('is said after the closing handshake of a WebSocket', async t => {
+	test('is a close_notify after the WebSocket closing handshake', async t => {
 		const server = await served(t);
 		const raw = await wiredThrough(server);
 		raw.write(handshake());
@@ -399,7 +399,7 @@ describe('TLS: the end of a connection', () => {
 		await cleared(server);
 	});
 
-	test('comes to all within a second of SIGTERM, and is said', async t => {
+	test('reaches all clients within a second of SIGTERM, by close_notify', async t => {
 		const server = await served(t);
 		const peers = await Promise.all(Array.from({ length: 5 }, () => wiredThrough(server)));
 		for (const raw of peers) {
@@ -424,7 +424,7 @@ describe('TLS: the end of a connection', () => {
 		assert(took < 1000, `${took} ms`);
 	});
 
-	test('without the end of TLS is one at once, and the room is told', async t => {
+	test('without close_notify counts immediately, and the room is notified', async t => {
 		const server = await served(t);
 		const { leave } = await bystanders(server);
 		const [watcher] = await gather(server, 'r', 'watcher');
@@ -445,7 +445,7 @@ describe('TLS: the end of a connection', () => {
 	});
 });
 
-describe('TLS: what is in clear', () => {
+describe('TLS: clear text', () => {
 	const requests = {
 		'a request': request('/echo'),
 		'a POST': `${request('/echo/1/2/xhr', { method: 'POST', 'Content-Length': '4' })}body`,
@@ -453,7 +453,7 @@ describe('TLS: what is in clear', () => {
 		'an unknown method': request('/', { method: 'BREW' }),
 	};
 	for (const [what, text] of Object.entries(requests))
-		test(`${what} is answered with 400, which says to use https`, async t => {
+		test(`${what} is answered with 400 and a hint to use https`, async t => {
 			const server = await served(t);
 			const raw = await Raw.connect(inClear(server));
 			raw.write(text);
@@ -466,7 +466,7 @@ describe('TLS: what is in clear', () => {
 			await cleared(server);
 		});
 
-	test('is answered if it comes byte by byte', async t => {
+	test('is answered if it arrives byte by byte', async t => {
 		const server = await served(t);
 		const raw = await Raw.connect(inClear(server));
 		await raw.trickle('GET ');
@@ -475,7 +475,7 @@ describe('TLS: what is in clear', () => {
 		await cleared(server);
 	});
 
-	test('cannot go on after a handshake', async t => {
+	test('is refused after a handshake', async t => {
 		const server = await served(t);
 		const raw = await wiredThrough(server);
 		raw.wire.tcp.write(asked);
@@ -484,7 +484,7 @@ describe('TLS: what is in clear', () => {
 		await cleared(server);
 	});
 
-	test('a TLS client that trusts nobody is no matter', async t => {
+	test('a TLS client that rejects the certificate does no harm', async t => {
 		const server = await served(t);
 		const error = await shakeFails(server, { ca: [] });
 		assert.match(error.code, /SELF_SIGNED|UNABLE_TO/);
