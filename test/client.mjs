@@ -91,8 +91,8 @@ class Client {
 	 */
 	async none() {
 		const room = `nobody is here ${++rounds}`;
-		this.send(packet('ping', 'me', room, '{}'));
-		await this.gets(members('me', room));
+		this.send(packet('broadcast', 'me', room, {}));
+		await this.gets(packet('error', 'me', room, 'not in this room'));
 	}
 
 	/* How the connection ended. */

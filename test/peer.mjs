@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import SockJS10 from 'sockjs-client-1.0';
 import SockJS16 from 'sockjs-client';
-import { members, packet, url } from './client.mjs';
+import { packet, url } from './client.mjs';
 import { bounded } from './server.mjs';
 
 export const versions = { '1.6.1': SockJS16, '1.0.3': SockJS10 };
@@ -79,8 +79,8 @@ export class Peer {
 
 	async none() {
 		const room = `nobody is here, ${++rounds}`;
-		this.send(packet('ping', 'me', room, '{}'));
-		await this.gets(members('me', room));
+		this.send(packet('broadcast', 'me', room, {}));
+		await this.gets(packet('error', 'me', room, 'not in this room'));
 	}
 
 	closed() {

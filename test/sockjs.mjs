@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { Raw, dialing, joined, members, open, packet, request, url } from './client.mjs';
+import { Raw, dialing, joined, open, packet, request, url } from './client.mjs';
 import { bounded, built, serve } from './server.mjs';
 
 export const GO_AWAY = 'c[3000,"Go away!"]';
@@ -442,8 +442,8 @@ class Session {
 
 	async none() {
 		const room = `nobody is here, ${++rounds}`;
-		this.send(packet('ping', 'me', room, '{}'));
-		await this.gets(members('me', room));
+		this.send(packet('broadcast', 'me', room, {}));
+		await this.gets(packet('error', 'me', room, 'not in this room'));
 	}
 
 	/* How it ended. */
