@@ -12,10 +12,10 @@ const ping = packet('ping', 'me', 'nowhere', '{}');
 const pong = members('me', 'nowhere');
 
 /* A ping of exactly this many bytes, and its answer. */
-function sizedPing(length) {
-	const text = filler => `{"Filler":"${filler}",${ping.slice(1)}`;
+function sizedPing(length, room = 'nowhere', ...users) {
+	const text = filler => `{"Filler":"${filler}",${packet('ping', 'me', room, '{}').slice(1)}`;
 	const filler = 'x'.repeat(length - text('').length);
-	return [text(filler), `{"Filler":"${filler}",${pong.slice(1)}`];
+	return [text(filler), `{"Filler":"${filler}",${members('me', room, ...users).slice(1)}`];
 }
 
 /* A message in as many frames as it has bytes. */
@@ -205,8 +205,10 @@ describe('frames', () => {
 
 	test('are unmasked whatever their length', async t => {
 		const raw = await Raw.websocket(await serve(t));
+		raw.text(packet('connect', 'me', 'r', '{}'));
+		await raw.gets(joined('me', 'r', true));
 		for (let length = 100; length < 140; length++) {
-			const [text, answer] = sizedPing(length);
+			const [text, answer] = sizedPing(length, 'r', 'me');
 			raw.text(text, { mask: Buffer.of(length, 0xff, 0x80, 1) });
 			await raw.gets(answer);
 		}
@@ -222,9 +224,11 @@ describe('frames', () => {
 
 	test('may come many in a segment', async t => {
 		const raw = await Raw.websocket(await serve(t));
-		raw.write(Buffer.concat(Array(500).fill(frame(OPCODE.text, ping))));
+		raw.text(packet('connect', 'me', 'r', '{}'));
+		await raw.gets(joined('me', 'r', true));
+		raw.write(Buffer.concat(Array(500).fill(frame(OPCODE.text, packet('ping', 'me', 'r', '{}')))));
 		for (let i = 0; i < 500; i++)
-			await raw.gets(pong);
+			await raw.gets(members('me', 'r', 'me'));
 	});
 
 	const wrong = {
