@@ -21,15 +21,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 182, plain: 95, started: 248 },
-	i386: { tls: 200, plain: 110, started: 272 },
-	aarch64: { tls: 195, plain: 111, started: 252 },
-	armhf: { started: 216 },
-	armel: { tls: 174, plain: 92, started: 244 },
-	mipsel: { tls: 225, plain: 129, started: 284 },
-	mips: { tls: 225, plain: 129, started: 284 },
-	riscv64: { tls: 183, plain: 99, started: 248 },
-	powerpc: { tls: 222, plain: 129, started: 284 },
+	x86_64: { tls: 184, plain: 97, started: 260 },
+	i386: { tls: 202, plain: 112, started: 284 },
+	aarch64: { tls: 196, plain: 112, started: 264 },
+	armhf: { started: 228 },
+	armel: { tls: 176, plain: 94, started: 256 },
+	mipsel: { tls: 228, plain: 131, started: 296 },
+	mips: { tls: 228, plain: 131, started: 296 },
+	riscv64: { tls: 184, plain: 103, started: 260 },
+	powerpc: { tls: 225, plain: 132, started: 296 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
