@@ -158,11 +158,29 @@ strict: ## builds with gcc, with a warning as an error
 signalling-test: sanitized ## runs the tests of packets and of WebSocket
 	cd test && node --test --test-reporter=dot $(CHECKED:%=%.test.mjs)
 
-test: videre unit-test fuzz-replay without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so ## runs all tests on this machine, in some 6 minutes
-	cd test && node --test *.test.mjs
-	cd test && VIDERE_TLS=1 node --test $(OVER_TLS:%=%.test.mjs)
+TESTED = videre sanitized without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so
+TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
+
+# Most test files wait more than they compute, so there is one for each core: node would leave one
+# idle.  They share the cores, so each has twice the time.
+NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
+# These keep the cores busy themselves, or have times of browsers or proxies that they can not stretch.
+ALONE = browser fleet floods page proxies recipes shares
+run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
+
+test: ## runs all tests on this machine
+	@$(MAKE) --silent $(JOBS) $(TESTED) fuzzers
+	@$(MAKE) --silent $(JOBS) -Otarget unit-test fuzz-replay
+	@$(MAKE) --silent integration-test variant-test
+
+integration-test: $(TESTED) ## runs the test files; TESTS="conf websocket" runs two of them
+	cd test && status=0; $(call run_files,$(NODE_TEST),$(filter-out $(ALONE),$(TESTS))) \
+		$(call run_files,node --test --test-concurrency=1,$(filter $(ALONE),$(TESTS))) exit $$status
+
+variant-test: $(TESTED) ## runs some test files over TLS, then with failing system calls
+	cd test && VIDERE_TLS=1 $(NODE_TEST) $(OVER_TLS:%=%.test.mjs)
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
-		node --test $(OVER_FAULTS:%=%.test.mjs)
+		$(NODE_TEST) $(OVER_FAULTS:%=%.test.mjs)
 
 # What is tested once more over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
@@ -254,5 +272,5 @@ clean: ## removes everything that was built, except toolchain/
 include device.mk
 
 .DELETE_ON_ERROR:
-.PHONY: all help run install uninstall sanitized without-tls debug unit-test check strict signalling-test fuzzers fuzz fuzz-replay test soak bench \
+.PHONY: all help run install uninstall sanitized without-tls debug unit-test check strict signalling-test fuzzers fuzz fuzz-replay test integration-test variant-test soak bench \
 	instructions attacks prove format check-format lint clean
