@@ -32,8 +32,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All but videre.c, which is a service on top of them.
-FILES = text json http ws memory entropy rate source rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
-UNITS = text json http ws memory rate source rooms packet log conf cert guard sockjs_frame session_table signaller share
+FILES = text json http ws memory entropy rate addresses rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
+UNITS = text json http ws memory rate addresses rooms packet log conf cert guard sockjs_frame session_table signaller share
 # A set of objects for each way to build.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 

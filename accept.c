@@ -18,7 +18,7 @@ enum {
 };
 
 struct admission {
-	uint32_t counted; /* entry of its address in `sources`; 0: not counted */
+	uint32_t counted; /* entry of its address in `addresses`; 0: not counted */
 	bool is_refused;  /* it is being answered with 503 */
 };
 
@@ -26,7 +26,7 @@ static struct {
 	struct accept_limits limits;
 	struct accept_counters counters;
 	struct admission *admissions; /* by connection */
-	struct sources sources;
+	struct addresses addresses;
 	uint32_t refused;	  /* connections that are being answered with 503 */
 	uint32_t evicted;	  /* the connection that evict_one looked at last */
 	uint64_t refused_logged;  /* refusals that have been logged */
@@ -40,8 +40,8 @@ accept_place(struct memory *m, const struct accept_limits *limits)
 	accepting.limits = *limits;
 	accepting.admissions =
 	    memory_take(m, (size_t)limits->most + 1, sizeof *accepting.admissions);
-	sources_place(&accepting.sources, m, limits->most + 1, limits->per_address,
-		      limits->key);
+	addresses_place(&accepting.addresses, m, limits->most + 1, limits->per_address,
+			limits->key);
 }
 
 const struct accept_counters *
@@ -110,8 +110,8 @@ refuse_connection(uint32_t conn, enum accept_refusal why)
 static bool
 count_in(uint32_t conn)
 {
-	return source_add(&accepting.sources, client_source(conn),
-			  &accepting.admissions[conn].counted);
+	return addresses_add(&accepting.addresses, client_address_key(conn),
+			     &accepting.admissions[conn].counted);
 }
 
 bool
@@ -131,7 +131,7 @@ accept_unclaim(uint32_t conn)
 
 	if (!client_is_forwarded(conn))
 		return;
-	source_remove(&accepting.sources, a->counted);
+	addresses_remove(&accepting.addresses, a->counted);
 	a->counted = 0;
 }
 
@@ -162,7 +162,7 @@ pause_accepting(bool pause)
 void
 accept_closed(uint32_t conn)
 {
-	source_remove(&accepting.sources, accepting.admissions[conn].counted);
+	addresses_remove(&accepting.addresses, accepting.admissions[conn].counted);
 	accepting.refused -= accepting.admissions[conn].is_refused;
 	if (accepting.paused)
 		pause_accepting(false);

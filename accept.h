@@ -1,4 +1,7 @@
-/* Accepts connections: listening sockets, and the limits in total and for one address. */
+/*
+ * Accepts connections from the listening sockets, a limited number each turn.  Decides by
+ * the limits of their number, in total and for each address, which ones are refused.
+ */
 #ifndef ACCEPT_H
 #define ACCEPT_H
 

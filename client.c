@@ -67,10 +67,10 @@ client_name(uint32_t conn)
 	return (struct span){ data, t.length };
 }
 
-struct source
-client_source(uint32_t conn)
+struct address_key
+client_address_key(uint32_t conn)
 {
 	const struct socket_address *address = &clients.table[conn].address;
 
-	return source_of(address->bytes, address->length);
+	return address_key_of(address->bytes, address->length);
 }

@@ -1,10 +1,12 @@
-/* The client's address of each connection: the peer's, or the one that a trusted proxy
- * reports. */
+/*
+ * Keeps the client's address of each connection: the peer's, or the one that a trusted
+ * proxy has forwarded.  http_forwarded (http.h) reads the latter from the request.
+ */
 #ifndef CLIENT_H
 #define CLIENT_H
 
 #include "socket.h"
-#include "source.h"
+#include "addresses.h"
 
 /*
  * Takes the memory for connections 1 to `connections` (memory.h: called in both passes).
@@ -31,6 +33,6 @@ const struct socket_address *client_address(uint32_t conn);
 /* Returns it as ADDRESS:PORT, for the log.  Valid until the next call. */
 struct span client_name(uint32_t conn);
 /* Returns the address that the client counts for. */
-struct source client_source(uint32_t conn);
+struct address_key client_address_key(uint32_t conn);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The server's side of HTTP/1.1: request heads, chunked bodies, field values.  Sections
- * are those of RFC 9112 if no other RFC is named.
+ * Reads the bytes of HTTP/1.1 requests, without a connection: heads, which it checks,
+ * chunked bodies, and values of fields such as X-Forwarded-For.  Sections are those of
+ * RFC 9112 if no other RFC is named.
  */
 #ifndef HTTP_H
 #define HTTP_H

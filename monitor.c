@@ -368,8 +368,8 @@ host_allowed(const struct socket_address *client, struct span host)
 {
 	struct socket_address address;
 
-	if (source_of(client->bytes, client->length).length > 0 || host.length == 0 ||
-	    http_read_address(host, &address))
+	if (address_key_of(client->bytes, client->length).length > 0 ||
+	    host.length == 0 || http_read_address(host, &address))
 		return true;
 	struct span name = http_take(&host, ':');
 	if (name.length > 0 && name.data[name.length - 1] == '.')

@@ -1,6 +1,7 @@
 /*
- * Monitoring: GET /health, GET /metrics in Prometheus' text format (version 0.0.4), and
- * the same counters as a line of the log.
+ * Monitoring: answers GET /health, and GET /metrics in Prometheus' text format (version
+ * 0.0.4), and logs a summary.  The counters are those of the files that count: their
+ * functions are named `*_count`.
  */
 #ifndef MONITOR_H
 #define MONITOR_H

@@ -1,5 +1,5 @@
 /*
- * The signaller's packets, which are JSON:
+ * Reads and builds the signaller's packets, which are JSON:
  *
  *     {"Header":{"Event":...,"UserId":...,"RoomId":...},"Payload":...}
  */

@@ -18,7 +18,7 @@ enum {
 /* The part of a session that only sessions over HTTP have. */
 struct http_session {
 	struct receiver receiver; /* the attached or last one */
-	struct source source;
+	struct address_key address_key;
 	uint32_t chain; /* the next session of the same bucket */
 	uint32_t since; /* second of the last receiver's end, or of the last heartbeat */
 	char *queue;	/* a block: an `a` frame without its final bracket, or NULL */
@@ -65,10 +65,10 @@ receiver_peer(uint32_t number)
 	return (struct span){ h->peer, h->peer_length };
 }
 
-struct source
-receiver_source(uint32_t number)
+struct address_key
+receiver_address_key(uint32_t number)
 {
-	return receivers.sessions[number].source;
+	return receivers.sessions[number].address_key;
 }
 
 static uint32_t
@@ -114,7 +114,7 @@ add_session(const struct service *service, struct span id,
 	struct http_session *h = &receivers.sessions[number];
 	struct span peer = client_name(receiver->conn);
 	uint32_t *bucket = find_bucket(id);
-	*h = (struct http_session){ .source = client_source(receiver->conn),
+	*h = (struct http_session){ .address_key = client_address_key(receiver->conn),
 				    .chain = *bucket,
 				    .id_length = (uint8_t)id.length,
 				    .peer_length = (uint8_t)peer.length };

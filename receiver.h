@@ -1,12 +1,14 @@
 /*
- * Sessions over HTTP.  Their frames go to receivers: responses that carry one frame or
- * many.  Between two receivers messages wait in a queue, and so does the Close frame.
+ * SockJS sessions over HTTP.  The client receives their frames by receivers: responses
+ * that carry one frame (xhr, jsonp) or many, up to a limit (xhr_streaming, eventsource,
+ * htmlfile).  Between two receivers messages wait in a queue, and so does the Close
+ * frame.
  */
 #ifndef RECEIVER_H
 #define RECEIVER_H
 
 #include "session_table.h"
-#include "source.h"
+#include "addresses.h"
 
 enum { RECEIVER_SESSION_ID = 128 }; /* bytes of a session's id, at most */
 
@@ -45,7 +47,7 @@ void receiver_close(uint32_t session, unsigned code, const char *reason);
 /* The client's address when the session was added: as text, valid while the session is,
  * and as the address that it counts for. */
 struct span receiver_peer(uint32_t session);
-struct source receiver_source(uint32_t session);
+struct address_key receiver_address_key(uint32_t session);
 
 /* The connection of a receiver is lost: its session ends.  Ignores other connections. */
 void receiver_closed(uint32_t conn);

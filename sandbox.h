@@ -1,6 +1,7 @@
 /*
  * Confinement: the user that the server runs as, and a filter that allows only the system
- * calls that the started server needs.  An attacker who takes it over has no others.
+ * calls that the started server needs.  Code that an attacker runs in it can use no
+ * others.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H

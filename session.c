@@ -51,12 +51,12 @@ session_peer(uint32_t number)
 		   : client_name(messages.table.sessions[number].conn);
 }
 
-struct source
-session_source(uint32_t number)
+struct address_key
+session_address_key(uint32_t number)
 {
 	return session_is_http(number)
-		   ? receiver_source(number)
-		   : client_source(messages.table.sessions[number].conn);
+		   ? receiver_address_key(number)
+		   : client_address_key(messages.table.sessions[number].conn);
 }
 
 /*

@@ -1,12 +1,13 @@
 /*
- * Sessions as services know them (struct service): whole messages, over a plain WebSocket
- * or any SockJS transport, with no difference to the service.
+ * The interface between a service (struct service) and its sessions.  A session receives
+ * and sends whole messages, over a plain WebSocket or any SockJS transport, and the
+ * service sees no difference.
  */
 #ifndef SESSION_H
 #define SESSION_H
 
 #include "session_table.h"
-#include "source.h"
+#include "addresses.h"
 #include "websocket.h"
 
 /*
@@ -19,7 +20,7 @@ void session_close(uint32_t session, unsigned code, const char *reason);
 /* The client's address as text, for the log; valid until the next call. */
 struct span session_peer(uint32_t session);
 /* The address that the client counts for. */
-struct source session_source(uint32_t session);
+struct address_key session_address_key(uint32_t session);
 
 /* How many blocks (memory.h) sessions hold at most, and the bytes that a block needs. */
 uint32_t session_blocks(const struct session_limits *);

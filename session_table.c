@@ -1,7 +1,7 @@
 #include "session_table.h"
 
 #include "client.h"
-#include "source.h"
+#include "addresses.h"
 
 static struct {
 	struct session_counters counters;
@@ -11,7 +11,7 @@ static struct {
 	uint32_t highest;	  /* number in use so far */
 	uint32_t free;		  /* the first of a list, 0: none */
 	uint32_t ended;		  /* the first whose service must be notified, 0: none */
-	struct sources sources;	  /* sessions over HTTP by address */
+	struct addresses addresses; /* sessions over HTTP by address */
 } table;
 
 uint32_t
@@ -35,8 +35,8 @@ session_table_place(struct memory *m, const struct session_limits *limits)
 	    memory_take(m, (size_t)limits->connections + 1, sizeof *table.by_conn);
 	table.sessions =
 	    memory_take(m, (size_t)session_most(limits) + 1, sizeof *table.sessions);
-	sources_place(&table.sources, m, limits->connections, limits->per_address,
-		      limits->key);
+	addresses_place(&table.addresses, m, limits->connections, limits->per_address,
+			limits->key);
 	return (struct session_table){ table.sessions, table.by_conn };
 }
 
@@ -87,7 +87,7 @@ count_http(uint32_t conn, uint32_t *entry)
 		table.counters.refused[SESSION_FULL]++;
 		return false;
 	}
-	if (!source_add(&table.sources, client_source(conn), entry)) {
+	if (!addresses_add(&table.addresses, client_address_key(conn), entry)) {
 		table.counters.refused[SESSION_SHARE]++;
 		return false;
 	}
@@ -126,7 +126,7 @@ free_session(uint32_t number)
 	table.counters.open--;
 	if (session_is_http(number)) {
 		table.counters.over_http--;
-		source_remove(&table.sources, s->counted);
+		addresses_remove(&table.addresses, s->counted);
 	}
 	s->state = SESSION_FREE;
 	s->next = table.free;

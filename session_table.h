@@ -1,7 +1,7 @@
 /*
  * The table of sessions: their states, the connections that carry them, their counters.
- * A session is known by a number from 1.  Only session_table.c writes the table; the
- * files above read it and change it by the functions below.
+ * A session is known by a number from 1.  Only session_table.c writes the table;
+ * receiver.c and session.c read it and change it by the functions below.
  */
 #ifndef SESSION_TABLE_H
 #define SESSION_TABLE_H
@@ -78,7 +78,7 @@ struct session {
 	 * receiver, 0: none. */
 	uint32_t conn;
 	uint32_t next;	  /* in the list of ended or of free sessions */
-	uint32_t counted; /* entry of the address (source.h), 0: it is not counted */
+	uint32_t counted; /* entry of the address (addresses.h), 0: it is not counted */
 	const struct service *service;
 };
 

@@ -231,7 +231,7 @@ handle_connect(uint32_t session, const struct packet *p)
 static bool
 may_ping(uint32_t session)
 {
-	const struct source s = session_source(session);
+	const struct address_key s = session_address_key(session);
 
 	return s.length == 0 ||
 	       rate_take(rate_find(&signaller.pings,

@@ -1,10 +1,10 @@
 /*
- * What a SockJS connection carries: the frames of the server, as each transport wraps
- * them, and the payloads of the client.  Source: the
+ * Builds the frames that a SockJS server sends, as each transport wraps and escapes them,
+ * and reads the payloads that a client sends.  Source:
  * https://github.com/sockjs/sockjs-protocol.
  *
- * Functions that put something append it to a text of the caller's (text.h), which holds
- * an overflow.
+ * Functions whose name begins with `sockjs_frame_put` append to a text of the caller's
+ * (text.h), which records an overflow.
  */
 #ifndef SOCKJS_FRAME_H
 #define SOCKJS_FRAME_H

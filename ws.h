@@ -1,6 +1,7 @@
 /*
- * The server's side of WebSocket: handshake, received messages, sent frame headers.
- * Sections are those of RFC 6455.
+ * Reads and builds the bytes of WebSocket, without a connection: the fields of the
+ * handshake, received frames and messages, headers of sent frames.  Sections are those of
+ * RFC 6455.
  */
 #ifndef WS_H
 #define WS_H

@@ -13,7 +13,7 @@ static size_t lengths[SESSIONS + 1];
 static unsigned closed_with[SESSIONS + 1];
 static size_t longest;
 static uint64_t now = 1000;
-static struct source address;
+static struct address_key address;
 
 bool
 session_send(uint32_t session, const char *data, size_t length, bool binary)
@@ -44,8 +44,8 @@ session_peer(uint32_t session)
 	return SPAN("192.0.2.1:1");
 }
 
-struct source
-session_source(uint32_t session)
+struct address_key
+session_address_key(uint32_t session)
 {
 	(void)session;
 	return address;
@@ -74,7 +74,7 @@ start(void **state)
 	memset(lengths, 0, sizeof lengths);
 	memset(closed_with, 0, sizeof closed_with);
 	longest = 0;
-	address = (struct source){ 0 };
+	address = (struct address_key){ 0 };
 	return 0;
 }
 
@@ -206,7 +206,7 @@ static void
 other_rooms_can_be_asked_about_ten_times_a_second(void **state)
 {
 	(void)state;
-	address = (struct source){ .length = 4, .bytes = { 192, 0, 2, 1 } };
+	address = (struct address_key){ .length = 4, .bytes = { 192, 0, 2, 1 } };
 	receives(1, "connect", "a", "own");
 	lengths[1] = 0;
 	for (unsigned i = 0; i < 10; i++) {
