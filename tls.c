@@ -141,10 +141,6 @@ set_suites(br_ssl_engine_context *engine)
 		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
 	};
 	static const uint16_t chacha_first[] = {
 		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -153,10 +149,6 @@ set_suites(br_ssl_engine_context *engine)
 		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
 	};
 	bool hardware =
 	    br_aes_x86ni_ctr_get_vtable() != NULL || br_aes_pwr8_ctr_get_vtable() != NULL;
@@ -175,10 +167,7 @@ set_suites(br_ssl_engine_context *engine)
 #define CHACHA20 br_chacha20_ct_run
 #endif
 
-/* AES-CCM clients are small devices that send little, so portable AES is enough. */
 #ifdef __SIZEOF_INT128__
-#define AES_CCM br_aes_ct64_ctrcbc_vtable
-
 static void
 set_chacha(br_ssl_engine_context *engine)
 {
@@ -188,8 +177,6 @@ set_chacha(br_ssl_engine_context *engine)
 	br_ssl_engine_set_poly1305(engine, br_poly1305_ctmulq_run);
 }
 #else
-#define AES_CCM br_aes_ct_ctrcbc_vtable
-
 static void
 set_chacha(br_ssl_engine_context *engine)
 {
@@ -208,9 +195,6 @@ set_algorithms(br_ssl_engine_context *engine)
 	br_ssl_engine_set_ec(engine, &guard_ec);
 	br_ssl_engine_set_default_aes_gcm(engine);
 	set_chacha(engine);
-	br_ssl_engine_set_ccm(engine, &br_sslrec_in_ccm_vtable,
-			      &br_sslrec_out_ccm_vtable);
-	br_ssl_engine_set_aes_ctrcbc(engine, &AES_CCM);
 }
 
 static void
