@@ -98,7 +98,7 @@ refuse_connection(uint32_t conn, enum accept_refusal why)
 				     "\r\n"
 				     "Too many connections";
 	uint32_t most = accepting.limits.most - accepting.limits.connections;
-	bool answered = accepting.refused < most && !tls_used();
+	bool answered = accepting.refused < most && !tls_enabled();
 
 	count_refusal(conn, why);
 	accepting.admissions[conn].is_refused = answered;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* The text of a file.  One byte more than allowed shows that a file is too long. */
-static char file_text[CERT_FILE + 1];
+static char file_text[CERT_FILE_MAX + 1];
 static size_t file_used; /* bytes of file_text to erase after use */
 
 /* Adds "FILE: why".  Always returns false. */
@@ -126,7 +126,7 @@ base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-enum { BASE64_TOO_LONG = -2, BASE64_BAD = -1 };
+enum { BASE64_TOO_LONG = -2, BASE64_INVALID = -1 };
 
 /*
  * Decodes base64 with white space anywhere.  Writes at most `size` bytes to `out`, which
@@ -148,7 +148,7 @@ decode_base64(struct span s, unsigned char *out, size_t size)
 		else if (padding > 0)
 			value = -1;
 		if (value < 0)
-			return BASE64_BAD;
+			return BASE64_INVALID;
 		bits = bits << 6 | (uint32_t)value;
 		if (++digits % 4 != 0)
 			continue;
@@ -157,7 +157,7 @@ decode_base64(struct span s, unsigned char *out, size_t size)
 		for (unsigned j = 0; j < 3 - padding; j++)
 			out[length++] = (unsigned char)(bits >> (16 - 8 * j));
 	}
-	return digits % 4 == 0 ? (long)length : BASE64_BAD;
+	return digits % 4 == 0 ? (long)length : BASE64_INVALID;
 }
 
 /*
@@ -298,7 +298,7 @@ read_file(const char *file, struct span *text, bool *exposed, struct text *error
 	file_used = length > file_used ? length : file_used;
 	if (n < 0)
 		return fail(error, file, text_error(read_error));
-	if (length > CERT_FILE)
+	if (length > CERT_FILE_MAX)
 		return fail(error, file, "longer than 131072 bytes");
 	if (length == 0)
 		return fail(error, file, "empty");
@@ -343,7 +343,7 @@ add_certificate(struct cert *c, struct span body, size_t *used, const char *file
 {
 	unsigned char *der = c->data + *used;
 
-	if (c->count == CERT_COUNT)
+	if (c->count == CERT_COUNT_MAX)
 		return fail(error, file, "more than 8 certificates in it");
 	long length = decode_base64(body, der, sizeof c->data - *used);
 	if (length == BASE64_TOO_LONG)
@@ -383,7 +383,7 @@ read_chain(struct cert *c, const char *file, struct text *error)
 static bool
 check_rsa_size(size_t bits, const char *file, struct text *error)
 {
-	if (bits >= CERT_RSA_LOW && bits <= CERT_RSA_HIGH)
+	if (bits >= CERT_RSA_BITS_MIN && bits <= CERT_RSA_BITS_MAX)
 		return true;
 	fail(error, file, "an RSA key of ");
 	text_number(error, bits);
@@ -455,7 +455,7 @@ static bool
 rsa_fits(const br_rsa_private_key *key, const br_rsa_public_key *public)
 {
 	static const unsigned char hash[br_sha256_SIZE] = { 1 };
-	unsigned char signature[CERT_RSA_HIGH / 8], found[br_sha256_SIZE];
+	unsigned char signature[CERT_RSA_BITS_MAX / 8], found[br_sha256_SIZE];
 
 	return (key->n_bitlen + 7) / 8 == public->nlen &&
 	       br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, sizeof hash, key,

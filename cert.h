@@ -10,11 +10,11 @@
 #include <bearssl.h>
 
 enum {
-	CERT_FILE = 131072,  /* maximum size of a PEM file, in bytes */
-	CERT_CHAIN = 65536,  /* maximum size of a chain as DER, in bytes */
-	CERT_COUNT = 8,	     /* maximum number of certificates in a chain */
-	CERT_RSA_LOW = 2048, /* minimum size of an RSA key, in bits */
-	CERT_RSA_HIGH = 4096 /* maximum size of an RSA key, in bits */
+	CERT_FILE_MAX = 131072,	  /* maximum size of a PEM file, in bytes */
+	CERT_CHAIN_MAX = 65536,	  /* maximum size of a chain as DER, in bytes */
+	CERT_COUNT_MAX = 8,	  /* maximum number of certificates in a chain */
+	CERT_RSA_BITS_MIN = 2048, /* minimum size of an RSA key, in bits */
+	CERT_RSA_BITS_MAX = 4096  /* maximum size of an RSA key, in bits */
 };
 
 /*
@@ -23,8 +23,9 @@ enum {
  * need.
  */
 struct cert {
-	br_x509_certificate chain[CERT_COUNT]; /* the server's certificate is the first */
-	size_t count;			       /* 0 if nothing is loaded */
+	br_x509_certificate
+	    chain[CERT_COUNT_MAX]; /* the server's certificate is the first */
+	size_t count;		   /* 0 if nothing is loaded */
 	int key_type;	     /* of the server's key: BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
 	int issuer_key_type; /* of the issuer's key, likewise; 0 if it is another type */
 	bool key_exposed;    /* the key's file is readable by every user */
@@ -33,7 +34,7 @@ struct cert {
 		br_ec_private_key ec;
 	} key;				 /* which member: see key_type */
 	br_skey_decoder_context decoder; /* contains the numbers to which `key` points */
-	unsigned char data[CERT_CHAIN];	 /* the certificates as DER */
+	unsigned char data[CERT_CHAIN_MAX]; /* the certificates as DER */
 };
 
 /*

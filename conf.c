@@ -68,7 +68,7 @@ static const struct key {
 enum { KEYS = sizeof keys / sizeof *keys };
 
 /* The text of the file.  Its strings are unescaped and terminated in place. */
-static char file_text[CONF_FILE + 1];
+static char file_text[CONF_FILE_MAX + 1];
 
 void
 conf_default(struct conf *c)
@@ -219,7 +219,7 @@ conf_find_user(const char *name, uint32_t *user, uint32_t *group)
 
 /* NAME:PASSWORD:GROUP:USER,USER,... */
 size_t
-conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS])
+conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS_MAX])
 {
 	struct lines l = { .fd = open("/etc/group", O_RDONLY | O_CLOEXEC) };
 	size_t count = 1;
@@ -231,7 +231,7 @@ conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS])
 		more = read_line(&l, name, &line);
 		if (!line.listed || line.ids[2] == NO_ID)
 			continue;
-		if (count < CONF_GROUPS)
+		if (count < CONF_GROUPS_MAX)
 			groups[count] = (uint32_t)line.ids[2];
 		count++;
 	} while (more);
@@ -250,7 +250,7 @@ valid_user(struct span s)
 static bool
 valid_log(struct span s)
 {
-	return s.length <= LOG_PATH;
+	return s.length <= LOG_PATH_MAX;
 }
 
 /* The page contains the URL without escapes. */
@@ -357,7 +357,8 @@ read_strings(const char **strings, struct span value)
 	if (!json_enter(&list, '['))
 		return false;
 	while (json_element(&list, &item, &end)) {
-		if (count == CONF_ORIGINS || (strings[count] = read_string(item)) == NULL)
+		if (count == CONF_ORIGINS_MAX ||
+		    (strings[count] = read_string(item)) == NULL)
 			return false;
 		count++;
 	}
@@ -393,13 +394,13 @@ read_network(struct socket_network *network, const char *string)
 static bool
 read_networks(struct socket_network *networks, struct span value)
 {
-	const char *strings[CONF_ORIGINS + 1];
+	const char *strings[CONF_ORIGINS_MAX + 1];
 	size_t count = 0;
 
 	if (!read_strings(strings, value))
 		return false;
 	for (; strings[count] != NULL; count++)
-		if (count == CONF_NETWORKS ||
+		if (count == CONF_NETWORKS_MAX ||
 		    !read_network(&networks[count], strings[count]))
 			return false;
 	networks[count].length = 0;
@@ -479,7 +480,7 @@ read_member(struct conf *c, const char *file, struct span name, struct span valu
 
 /*
  * Reads the file into file_text.  Returns its length, or -1 and sets errno.  A length
- * above CONF_FILE means that the file is too long.
+ * above CONF_FILE_MAX means that the file is too long.
  */
 static ssize_t
 read_file(const char *file)
@@ -524,7 +525,7 @@ conf_load(struct conf *c, const char *file, struct text *error)
 	bool end;
 	ssize_t length = read_file(file);
 
-	if (length < 0 || length > CONF_FILE) {
+	if (length < 0 || length > CONF_FILE_MAX) {
 		text_string(error, file);
 		text_string(error, ":1: ");
 		text_string(error,

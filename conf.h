@@ -6,10 +6,10 @@
 #include "socket.h"
 
 enum {
-	CONF_FILE = 16384,  /* maximum size of a configuration file, in bytes */
-	CONF_ORIGINS = 64,  /* maximum number of members of Origins */
-	CONF_NETWORKS = 16, /* the same for TrustedProxies and Monitor */
-	CONF_GROUPS = 64    /* maximum number of groups of a user */
+	CONF_FILE_MAX = 16384,	/* maximum size of a configuration file, in bytes */
+	CONF_ORIGINS_MAX = 64,	/* maximum number of members of Origins */
+	CONF_NETWORKS_MAX = 16, /* the same for TrustedProxies and Monitor */
+	CONF_GROUPS_MAX = 64	/* maximum number of groups of a user */
 };
 
 struct conf {
@@ -22,18 +22,18 @@ struct conf {
 	bool page; /* serve the page at / */
 	const char *log;
 	uint32_t log_level;
-	uint32_t log_size;		       /* bytes; 0: no limit */
-	const char *user;		       /* "": do not change the user */
-	bool sandbox;			       /* filter system calls */
-	const char *origins[CONF_ORIGINS + 1]; /* ended by NULL */
+	uint32_t log_size;			   /* bytes; 0: no limit */
+	const char *user;			   /* "": do not change the user */
+	bool sandbox;				   /* filter system calls */
+	const char *origins[CONF_ORIGINS_MAX + 1]; /* ended by NULL */
 	/* URL of the SockJS client's script for the iframe page; "": no iframe page. */
 	const char *sockjs;
 	uint32_t max_connections;
 	uint32_t max_per_address; /* connections */
 	/* Proxies whose forwarding header fields name the client. */
-	struct socket_network trusted_proxies[CONF_NETWORKS + 1];
+	struct socket_network trusted_proxies[CONF_NETWORKS_MAX + 1];
 	/* Networks that may request /health and /metrics. */
-	struct socket_network monitor[CONF_NETWORKS + 1];
+	struct socket_network monitor[CONF_NETWORKS_MAX + 1];
 	uint32_t max_peers;	    /* in a room */
 	uint32_t max_packet;	    /* bytes */
 	uint32_t heartbeat;	    /* seconds */
@@ -63,9 +63,10 @@ bool conf_find_user(const char *name, uint32_t *user, uint32_t *group);
 
 /*
  * Finds a user's groups: `group` first, then each group of /etc/group that lists the
- * user.  Returns their number.  If it exceeds CONF_GROUPS, `groups` has only the first
- * CONF_GROUPS of them.
+ * user.  Returns their number.  If it exceeds CONF_GROUPS_MAX, `groups` has only the
+ * first CONF_GROUPS_MAX of them.
  */
-size_t conf_find_groups(const char *name, uint32_t group, uint32_t groups[CONF_GROUPS]);
+size_t conf_find_groups(const char *name, uint32_t group,
+			uint32_t groups[CONF_GROUPS_MAX]);
 
 #endif

@@ -16,7 +16,7 @@ enum {
 	FLUSH_SIZE = 131072, /* bytes a turn to one connection, at most */
 	LARGE_SIZE = 16384,  /* bytes of a message that is sent without a copy */
 	LINGER_S = 2,	     /* from our FIN to the peer's */
-	REST_MS = 1000	     /* without an event, before TLS gives memory back */
+	IDLE_MS = 1000	     /* without an event, before TLS gives memory back */
 };
 
 /*
@@ -92,7 +92,7 @@ conn_held(void)
 }
 
 uint32_t
-conn_now(void)
+conn_seconds(void)
 {
 	return pollset_second();
 }
@@ -307,7 +307,7 @@ flush(uint32_t number)
 		abort_failed(number);
 		return;
 	}
-	if (n > 0 || tls_moved(number))
+	if (n > 0 || tls_progressed(number))
 		c->progress = pollset_second();
 	if (n > 0) {
 		c->out_start += (uint32_t)n;
@@ -318,9 +318,9 @@ flush(uint32_t number)
 		c->out = NULL;
 	}
 	/* The events depend on the output, and on the state of TLS. */
-	if (c->out != NULL || c->polls_out || tls_used())
+	if (c->out != NULL || c->polls_out || tls_enabled())
 		watch(number);
-	if (c->state == OPEN && tls_over(number))
+	if (c->state == OPEN && tls_has_ended(number))
 		conn_finish(number);
 }
 
@@ -381,7 +381,7 @@ conn_send(uint32_t number, struct span head, struct span body)
 		return false;
 	/* If no output waits, a large message is sent immediately: a copy costs more than
 	 * sending several messages together saves. */
-	if (body.length >= LARGE_SIZE && c->out == NULL && !tls_used() &&
+	if (body.length >= LARGE_SIZE && c->out == NULL && !tls_enabled() &&
 	    send_front(number, &head, MSG_MORE) && send_front(number, &body, 0))
 		return true;
 	if (c->state != OPEN)
@@ -532,7 +532,7 @@ conn_receive(uint32_t number)
 		end_input(number, n);
 	}
 	/* TLS may have sent, or may need to send. */
-	if (tls_used() && c->state == OPEN)
+	if (tls_enabled() && c->state == OPEN)
 		watch(number);
 }
 
@@ -626,8 +626,8 @@ conn_sweep(uint32_t number)
 {
 	struct conn *c = &conns.table[number];
 
-	if (pollset_rest(number) > REST_MS)
-		tls_rest(number);
+	if (pollset_rest(number) > IDLE_MS)
+		tls_release_buffer(number);
 	if (has_output(number) && pollset_second() - c->progress > conns.stall) {
 		conns.counters.dropped[CONN_STALLED]++;
 		conn_abort(number);

@@ -63,7 +63,7 @@ void conn_limit_input(uint32_t conn, size_t bytes);
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
 /* The clock of pollset_now, in seconds and in milliseconds. */
-uint32_t conn_now(void);
+uint32_t conn_seconds(void);
 uint64_t conn_milliseconds(void);
 
 /* Why a connection is aborted: */

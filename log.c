@@ -92,7 +92,7 @@ static void
 report_failure(const char *what)
 {
 	int error = errno;
-	char data[LINE_SIZE + LOG_PATH];
+	char data[LINE_SIZE + LOG_PATH_MAX];
 	struct text t;
 	text_init(&t, data, sizeof data);
 	put_time(&t);

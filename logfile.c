@@ -107,7 +107,7 @@ skip_slashes(const char *path)
 static int
 create_entry(int directory, const char *rest, uint32_t user, uint32_t group)
 {
-	char name[LOG_PATH + 1];
+	char name[LOG_PATH_MAX + 1];
 	size_t length = strcspn(rest, "/");
 	const char *next = skip_slashes(rest + length);
 	bool is_file = rest[length] == '\0', is_last = strchr(next, '/') == NULL;
@@ -153,7 +153,7 @@ logfile_create_for(uint32_t user, uint32_t group)
 static void
 create_directories(void)
 {
-	char path[LOG_PATH];
+	char path[LOG_PATH_MAX];
 	size_t length = strlen(file.path);
 
 	for (size_t i = 1; i < length && i < sizeof path; i++) {
@@ -208,7 +208,7 @@ open_again(void)
 static void
 rotate(void)
 {
-	char aside[LOG_PATH + 3];
+	char aside[LOG_PATH_MAX + 3];
 	size_t length = strlen(file.path);
 
 	memcpy(aside, file.path, length);

@@ -7,7 +7,7 @@
 
 #include "text.h"
 
-enum { LOG_PATH = 1000 }; /* bytes of the longest path */
+enum { LOG_PATH_MAX = 1000 }; /* bytes of the longest path */
 
 /*
  * Chooses the file, and opens nothing.  A file that would exceed `max_size` bytes moves

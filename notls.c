@@ -81,7 +81,7 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 }
 
 bool
-tls_used(void)
+tls_enabled(void)
 {
 	return false;
 }
@@ -101,14 +101,14 @@ tls_takes_input(uint32_t conn)
 }
 
 bool
-tls_over(uint32_t conn)
+tls_has_ended(uint32_t conn)
 {
 	(void)conn;
 	return false;
 }
 
 bool
-tls_moved(uint32_t conn)
+tls_progressed(uint32_t conn)
 {
 	(void)conn;
 	return false;
@@ -142,7 +142,7 @@ tls_finish(uint32_t conn)
 }
 
 void
-tls_rest(uint32_t conn)
+tls_release_buffer(uint32_t conn)
 {
 	(void)conn;
 }

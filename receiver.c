@@ -217,7 +217,7 @@ static void
 detach(uint32_t number)
 {
 	session_unbind(conn_of(number));
-	receivers.sessions[number].since = conn_now();
+	receivers.sessions[number].since = conn_seconds();
 }
 
 /*
@@ -344,7 +344,7 @@ serve_receiver(uint32_t number, const struct receiver *receiver, struct span fie
 	bool is_new = h->receiver.conn == 0;
 
 	h->receiver = *receiver;
-	h->since = conn_now();
+	h->since = conn_seconds();
 	start_response(receiver, fields);
 	if (is_new) {
 		send_to_receiver(number, (struct span){ "o", 1 });
@@ -364,7 +364,7 @@ receiver_attach(const struct service *service, struct span id,
 	uint32_t other = number != 0 ? conn_of(number) : 0;
 
 	/* A new request may arrive before the FIN of the client's last connection. */
-	if (other != 0 && !share_check(other)) {
+	if (other != 0 && !share_receive_now(other)) {
 		receiver_closed(other);
 		number = other = 0;
 	}
@@ -386,7 +386,7 @@ bool
 receiver_second(void)
 {
 	const struct session_counters *counters = session_count();
-	uint32_t now = conn_now(), highest = session_highest();
+	uint32_t now = conn_seconds(), highest = session_highest();
 
 	for (uint32_t i = 1; i <= highest && counters->over_http > 0; i++) {
 		const struct session *s = &receivers.table.sessions[i];

@@ -123,12 +123,12 @@ der_put_time(struct text *t, uint64_t time)
 struct name {
 	enum der_tag tag; /* DER_DNS_NAME or DER_IP_ADDRESS */
 	size_t length;
-	char bytes[SELFSIGN_NAME];
+	char bytes[SELFSIGN_NAME_MAX];
 };
 
 struct names {
 	size_t count;
-	struct name names[SELFSIGN_NAMES];
+	struct name names[SELFSIGN_NAMES_MAX];
 };
 
 /* Adds a name unless it is present already.  Returns false if the list is full. */
@@ -139,7 +139,7 @@ add_name(struct names *n, enum der_tag tag, const void *bytes, size_t length)
 		if (n->names[i].tag == tag && n->names[i].length == length &&
 		    memcmp(n->names[i].bytes, bytes, length) == 0)
 			return true;
-	if (n->count == SELFSIGN_NAMES)
+	if (n->count == SELFSIGN_NAMES_MAX)
 		return false;
 	struct name *name = &n->names[n->count++];
 	name->tag = tag;
@@ -182,7 +182,7 @@ valid_label(struct span label, bool last)
 static bool
 valid_name(const char *name)
 {
-	if (strlen(name) > SELFSIGN_NAME)
+	if (strlen(name) > SELFSIGN_NAME_MAX)
 		return false;
 	if (name[0] == '*' && name[1] == '.')
 		name += 2;
@@ -201,7 +201,7 @@ static bool
 read_name(struct names *n, const char *text, bool *full)
 {
 	unsigned char address[16];
-	char lower[SELFSIGN_NAME];
+	char lower[SELFSIGN_NAME_MAX];
 	size_t length = strlen(text);
 
 	if (inet_pton(AF_INET, text, address) == 1) {
@@ -244,8 +244,8 @@ read_names(struct names *n, char *const *names, size_t count, struct text *outpu
 static void
 add_interfaces(struct names *n)
 {
-	struct socket_address addresses[SELFSIGN_NAMES];
-	size_t count = socket_addresses(addresses, SELFSIGN_NAMES);
+	struct socket_address addresses[SELFSIGN_NAMES_MAX];
+	size_t count = socket_addresses(addresses, SELFSIGN_NAMES_MAX);
 
 	for (size_t i = 0; i < count; i++)
 		add_name(n, DER_IP_ADDRESS, addresses[i].bytes, addresses[i].length);
@@ -255,7 +255,7 @@ add_interfaces(struct names *n)
 static void
 find_names(struct names *n)
 {
-	char host[SELFSIGN_NAME + 1] = "";
+	char host[SELFSIGN_NAME_MAX + 1] = "";
 	bool full;
 
 	/* An unset host name may be an invalid name, such as "(none)": ignore it. */

@@ -5,9 +5,9 @@
 #include "text.h"
 
 enum {
-	SELFSIGN_NAMES = 32, /* maximum number of names in a certificate */
-	SELFSIGN_NAME = 253, /* maximum length of a DNS name, in bytes */
-	SELFSIGN_PRINT = 95  /* length of a fingerprint as text, in bytes */
+	SELFSIGN_NAMES_MAX = 32,       /* maximum number of names in a certificate */
+	SELFSIGN_NAME_MAX = 253,       /* maximum length of a DNS name, in bytes */
+	SELFSIGN_FINGERPRINT_SIZE = 95 /* length of a fingerprint as text, in bytes */
 };
 
 /*

@@ -122,7 +122,7 @@ static void
 serve_input(uint32_t conn)
 {
 	struct share *s = &turn.shares[conn];
-	uint32_t outer = turn.served; /* `received` can call share_check */
+	uint32_t outer = turn.served; /* `received` can call share_receive_now */
 	bool unread = s->has_unread && conn_has_input(conn);
 
 	turn.served = conn;
@@ -254,7 +254,7 @@ share_serve_handshake(void)
 }
 
 bool
-share_check(uint32_t conn)
+share_receive_now(uint32_t conn)
 {
 	if (conn_is_open(conn) && !turn.shares[conn].has_unread && conn_takes_input(conn))
 		serve_input(conn);

@@ -25,7 +25,7 @@ void share_resume(uint32_t conn);
 
 /* Receives input immediately.  Returns false if the connection is closing now, for
  * example because the peer has closed it. */
-bool share_check(uint32_t conn);
+bool share_receive_now(uint32_t conn);
 
 /*
  * For loop.c

@@ -41,7 +41,7 @@ struct engine {
 	bool established;	 /* the handshake is complete */
 	bool failure_counted;
 	bool input_is_large; /* a record has reached past KEPT_SIZE of `input` */
-	bool has_sent;	     /* since the last tls_moved */
+	bool has_sent;	     /* since the last tls_progressed */
 	size_t withheld;     /* bytes in `input` that the engine does not know of yet */
 	unsigned char output[OUTPUT_SIZE];
 	unsigned char input[BR_SSL_BUFSIZE_INPUT];
@@ -549,7 +549,7 @@ has_state(uint32_t conn, unsigned state)
 }
 
 bool
-tls_over(uint32_t conn)
+tls_has_ended(uint32_t conn)
 {
 	return has_state(conn, BR_SSL_CLOSED);
 }
@@ -557,7 +557,7 @@ tls_over(uint32_t conn)
 bool
 tls_readable(uint32_t conn)
 {
-	return has_state(conn, BR_SSL_RECVAPP) || tls_over(conn);
+	return has_state(conn, BR_SSL_RECVAPP) || tls_has_ended(conn);
 }
 
 bool
@@ -568,7 +568,7 @@ tls_takes_input(uint32_t conn)
 }
 
 bool
-tls_moved(uint32_t conn)
+tls_progressed(uint32_t conn)
 {
 	struct engine *e = engine_of(conn);
 	bool has_sent = e != NULL && e->has_sent;
@@ -579,7 +579,7 @@ tls_moved(uint32_t conn)
 }
 
 bool
-tls_used(void)
+tls_enabled(void)
 {
 	return tls.engines != NULL;
 }
@@ -608,7 +608,7 @@ tls_finish(uint32_t conn)
 }
 
 void
-tls_rest(uint32_t conn)
+tls_release_buffer(uint32_t conn)
 {
 	struct engine *e = engine_of(conn);
 	size_t wanted;

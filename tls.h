@@ -44,15 +44,15 @@ ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
 bool tls_names_host(struct span name);
 
 /* Is TLS in use? */
-bool tls_used(void);
+bool tls_enabled(void);
 /* Is there decrypted data, or the end, to read?  poll() does not report these. */
 bool tls_readable(uint32_t conn);
 /* Would tls_read receive from the socket?  If not, output must be sent first. */
 bool tls_takes_input(uint32_t conn);
 /* Has the engine closed, after close_notify in both directions or after a failure? */
-bool tls_over(uint32_t conn);
+bool tls_has_ended(uint32_t conn);
 /* Has the socket taken output since the last call? */
-bool tls_moved(uint32_t conn);
+bool tls_progressed(uint32_t conn);
 /* Is there accepted output to send?  tls_write with length 0 sends it. */
 bool tls_unsent(uint32_t conn);
 /* Is the handshake in progress? */
@@ -62,7 +62,7 @@ bool tls_in_handshake(uint32_t conn);
 void tls_finish(uint32_t conn);
 
 /* Call it for an idle connection.  Returns the memory of a large record to the system. */
-void tls_rest(uint32_t conn);
+void tls_release_buffer(uint32_t conn);
 
 /*
  * Call it once a second.  Returns memory to the system: that of engines that have been

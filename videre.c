@@ -58,7 +58,7 @@ check_key(const struct cert *cert)
 	size_t bits = cert->key_type == BR_KEYTYPE_RSA ? cert->key.rsa.n_bitlen : 0;
 	struct text *t;
 
-	if (bits > CERT_RSA_LOW &&
+	if (bits > CERT_RSA_BITS_MIN &&
 	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
 		text_string(t, "slow TLS handshakes: Key is RSA with ");
 		text_number(t, bits);
@@ -172,7 +172,7 @@ print(int fd, struct text *t)
 static bool
 become_user(void)
 {
-	uint32_t user, group, groups[CONF_GROUPS];
+	uint32_t user, group, groups[CONF_GROUPS_MAX];
 
 	if (*conf.user == '\0')
 		return true;
@@ -184,10 +184,10 @@ become_user(void)
 		return true;
 	log_create_for(user, group);
 	size_t count = conf_find_groups(conf.user, group, groups);
-	if (count > CONF_GROUPS) {
+	if (count > CONF_GROUPS_MAX) {
 		log_line(LEVEL_WARN, (struct span){ 0 },
 			 "groups ignored: User is in more than 64 groups of /etc/group");
-		count = CONF_GROUPS;
+		count = CONF_GROUPS_MAX;
 	}
 	return sandbox_become(user, group, groups, count);
 }

@@ -142,7 +142,7 @@ await_frames(uint32_t conn, struct websocket *s)
 	uint32_t heartbeat = sockets.heartbeat, left = heartbeat;
 
 	if (s->begun != 0) {
-		uint32_t passed = conn_now() - s->begun;
+		uint32_t passed = conn_seconds() - s->begun;
 		if (passed >= 2 * heartbeat) {
 			fail(conn, s, WS_PROTOCOL_ERROR, "message took too long");
 			return;
@@ -288,7 +288,7 @@ received(uint32_t conn, char *data, size_t length)
 	if (s->rest > 0 || (!s->ws.in_message && kept == 0 && !s->ws.in_frame))
 		s->begun = 0;
 	else if (s->begun == 0)
-		s->begun = conn_now();
+		s->begun = conn_seconds();
 	if (!s->close_sent)
 		await_frames(conn, s);
 	return kept;

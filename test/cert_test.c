@@ -94,7 +94,7 @@ make_pair(void **state)
 	set_path(&key_file, "key");
 	set_path(&other_file, "other");
 	make(name);
-	assert_int_equal(strlen(message), SELFSIGN_PRINT);
+	assert_int_equal(strlen(message), SELFSIGN_FINGERPRINT_SIZE);
 	read_back(&cert_file);
 	read_back(&key_file);
 	return 0;

@@ -576,7 +576,7 @@ a_log_has_a_name_of_1000_bytes_at_most(void **state)
 	assert_string("Log", "\"-\"", "-");
 	assert_string("Log", "\"syslog\"", "syslog");
 	assert_string("Log", "\"/var/log/videre.log\"", "/var/log/videre.log");
-	assert_int_equal(LOG_PATH, 1000);
+	assert_int_equal(LOG_PATH_MAX, 1000);
 	assert_at_most_1000("Log", "");
 }
 
@@ -680,7 +680,7 @@ origins_replace_the_previous_list(void **state)
 
 	(void)state;
 	conf_default(&c);
-	for (unsigned i = 0; i < CONF_ORIGINS; i++)
+	for (unsigned i = 0; i < CONF_ORIGINS_MAX; i++)
 		c.origins[i] = "before";
 	write_file(BYTES("{\"Origins\":[\"a\"]}"));
 	assert_true(load_file(&c, path));
@@ -1095,17 +1095,17 @@ invalid_utf_8_has_its_line(void **state)
 static void
 a_file_of_16384_bytes_is_read_and_a_longer_one_refused(void **state)
 {
-	static char text[CONF_FILE + 100];
+	static char text[CONF_FILE_MAX + 100];
 	struct conf c;
 
 	(void)state;
-	assert_int_equal(CONF_FILE, 16384);
+	assert_int_equal(CONF_FILE_MAX, 16384);
 	memset(text, ' ', sizeof text);
 	memcpy(text, "{\"Port\":5,", 10);
-	text[CONF_FILE - 1] = '}';
-	assert_true(load_bytes(&c, text, CONF_FILE));
+	text[CONF_FILE_MAX - 1] = '}';
+	assert_true(load_bytes(&c, text, CONF_FILE_MAX));
 	assert_int_equal(c.port, 5);
-	assert_false(load_bytes(&c, text, CONF_FILE + 1));
+	assert_false(load_bytes(&c, text, CONF_FILE_MAX + 1));
 	assert_string_equal(at_line(1), "longer than 16384 bytes");
 	assert_false(load_bytes(&c, text, sizeof text));
 	assert_string_equal(at_line(1), "longer than 16384 bytes");
@@ -1114,16 +1114,16 @@ a_file_of_16384_bytes_is_read_and_a_longer_one_refused(void **state)
 static void
 the_longest_string_is_read(void **state)
 {
-	static char text[CONF_FILE], expected[CONF_FILE];
-	const size_t length = CONF_FILE - (sizeof "{\"Cert\":\"\"}" - 1);
+	static char text[CONF_FILE_MAX], expected[CONF_FILE_MAX];
+	const size_t length = CONF_FILE_MAX - (sizeof "{\"Cert\":\"\"}" - 1);
 	struct conf c;
 
 	(void)state;
 	memset(expected, 'x', length);
 	memcpy(text, "{\"Cert\":\"", 9);
 	memset(text + 9, 'x', length);
-	memcpy(text + CONF_FILE - 2, "\"}", 2);
-	assert_true(load_bytes(&c, text, CONF_FILE));
+	memcpy(text + CONF_FILE_MAX - 2, "\"}", 2);
+	assert_true(load_bytes(&c, text, CONF_FILE_MAX));
 	assert_string_equal(c.cert, expected);
 }
 

@@ -532,10 +532,10 @@ long_name(size_t length)
 static void
 a_name_may_have_1000_bytes(void **state)
 {
-	char *path = long_name(LOG_PATH), aside[LOG_PATH + 3];
+	char *path = long_name(LOG_PATH_MAX), aside[LOG_PATH_MAX + 3];
 
 	(void)state;
-	assert_int_equal(strlen(path), LOG_PATH);
+	assert_int_equal(strlen(path), LOG_PATH_MAX);
 	snprintf(aside, sizeof aside, "%s.1", path);
 	log_open(path, LEVEL_DEBUG, 100);
 	write_line('a', 90);
@@ -1183,7 +1183,7 @@ a_log_that_can_not_be_written_is_reported_once(void **state)
 static void
 a_long_name_is_reported_in_full(void **state)
 {
-	char *path = long_name(LOG_PATH);
+	char *path = long_name(LOG_PATH_MAX);
 
 	(void)state;
 	/* A file in place of its first directory. */

@@ -71,7 +71,7 @@ is_inside(const void *start, size_t length, const void *whole, size_t size)
 static void
 check_cert(const struct cert *c)
 {
-	CHECK(c->count > 0 && c->count <= CERT_COUNT);
+	CHECK(c->count > 0 && c->count <= CERT_COUNT_MAX);
 	CHECK(c->key_type == BR_KEYTYPE_RSA || c->key_type == BR_KEYTYPE_EC);
 	for (size_t i = 0; i < c->count; i++) {
 		const br_x509_certificate *one = &c->chain[i];
@@ -85,8 +85,8 @@ check_cert(const struct cert *c)
 	else
 		CHECK(is_inside(c->key.rsa.p, c->key.rsa.plen, &c->decoder,
 				sizeof c->decoder) &&
-		      c->key.rsa.n_bitlen >= CERT_RSA_LOW &&
-		      c->key.rsa.n_bitlen <= CERT_RSA_HIGH);
+		      c->key.rsa.n_bitlen >= CERT_RSA_BITS_MIN &&
+		      c->key.rsa.n_bitlen <= CERT_RSA_BITS_MAX);
 }
 
 /* The input as a certificate that any key would fit, after its first three bytes. */

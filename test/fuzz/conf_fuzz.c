@@ -13,10 +13,10 @@ check_networks(const struct socket_network *networks)
 {
 	size_t count = 0;
 
-	for (; networks[count].length > 0 && count <= CONF_NETWORKS; count++)
+	for (; networks[count].length > 0 && count <= CONF_NETWORKS_MAX; count++)
 		CHECK((networks[count].length == 4 || networks[count].length == 16) &&
 		      networks[count].bits <= networks[count].length * 8);
-	CHECK(count <= CONF_NETWORKS);
+	CHECK(count <= CONF_NETWORKS_MAX);
 }
 
 static void
@@ -27,7 +27,7 @@ check_conf(const struct conf *c)
 	size_t origins = 0;
 
 	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-		CHECK(strings[i] != NULL && strlen(strings[i]) <= CONF_FILE);
+		CHECK(strings[i] != NULL && strlen(strings[i]) <= CONF_FILE_MAX);
 	CHECK(is_between(c->port, 0, 65535));
 	CHECK(is_between(c->log_level, LEVEL_ERROR, LEVEL_TRACE));
 	CHECK(is_between(c->log_size, 0, INT32_MAX));
@@ -40,10 +40,10 @@ check_conf(const struct conf *c)
 	size_t prefix = strlen(c->prefix);
 	CHECK(prefix == 0 || (c->prefix[0] == '/' && c->prefix[prefix - 1] != '/' &&
 			      strpbrk(c->prefix, " ?#\r\n") == NULL));
-	CHECK(strlen(c->log) <= LOG_PATH && strlen(c->sockjs) <= 1000);
-	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS)
-		CHECK(strlen(c->origins[origins++]) <= CONF_FILE);
-	CHECK(origins <= CONF_ORIGINS);
+	CHECK(strlen(c->log) <= LOG_PATH_MAX && strlen(c->sockjs) <= 1000);
+	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS_MAX)
+		CHECK(strlen(c->origins[origins++]) <= CONF_FILE_MAX);
+	CHECK(origins <= CONF_ORIGINS_MAX);
 	check_networks(c->trusted_proxies);
 	check_networks(c->monitor);
 }

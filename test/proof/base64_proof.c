@@ -88,7 +88,7 @@ expect(const char *p, size_t length, unsigned char bytes[BOUND])
 		if (p[i] == '=')
 			padding++;
 		else if (padding > 0 || !is_digit(p[i]))
-			return BASE64_BAD;
+			return BASE64_INVALID;
 		bits = bits % (1 << 18) * 64 + value(p[i]) % 64;
 		n++;
 		if (n % 4 == 0) {
@@ -98,7 +98,7 @@ expect(const char *p, size_t length, unsigned char bytes[BOUND])
 		}
 	}
 	if (n % 4 != 0 || padding > 2)
-		return BASE64_BAD;
+		return BASE64_INVALID;
 	return (long)(n / 4 * 3 - padding);
 }
 
