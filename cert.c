@@ -88,6 +88,10 @@ read_label(struct span line, const char *mark, struct span *label)
 	return true;
 }
 
+/*
+ * Finds the next BEGIN or END line, and the block that it begins.  Returns false if there
+ * is none.  The block may be incomplete.
+ */
 static bool
 next_block(struct span *rest, struct block *b)
 {
@@ -276,8 +280,8 @@ cert_has_name(const struct cert *c, struct span name)
  */
 
 /*
- * Reads a whole file into file_text; `exposed` is set if every user may read it.  On
- * failure returns false and adds to `error`.
+ * Reads a whole file into file_text.  Sets `exposed` to whether every user may read it.
+ * On failure returns false and adds to `error`.
  */
 static bool
 read_file(const char *file, struct span *text, bool *exposed, struct text *error)
@@ -331,9 +335,9 @@ decoder_reason(int code)
 	case BR_ERR_X509_UNSUPPORTED:
 	case BR_ERR_X509_WRONG_KEY_TYPE:
 	case BR_ERR_X509_LIMIT_EXCEEDED:
-		return "a kind or size of key that is not supported: RSA of 2048 to 4096 "
-		       "bits and EC P-256, P-384 and P-521 are";
-	default: return "damaged: not what it is labelled as";
+		return "a kind or size of key that is not supported: use RSA of 2048 to "
+		       "4096 bits or EC P-256, P-384 or P-521";
+	default: return "damaged: the contents do not match the label";
 	}
 }
 
@@ -344,12 +348,12 @@ add_certificate(struct cert *c, struct span body, size_t *used, const char *file
 	unsigned char *der = c->data + *used;
 
 	if (c->count == CERT_COUNT_MAX)
-		return fail(error, file, "more than 8 certificates in it");
+		return fail(error, file, "more than 8 certificates");
 	long length = decode_base64(body, der, sizeof c->data - *used);
 	if (length == BASE64_TOO_LONG)
-		return fail(error, file, "more than 65536 bytes of certificates in it");
+		return fail(error, file, "more than 65536 bytes of certificates");
 	if (length < 0 || !is_sequence(der, (size_t)length))
-		return fail(error, file, "damaged: a certificate in it cannot be read");
+		return fail(error, file, "damaged: a certificate cannot be read");
 	c->chain[c->count++] = (br_x509_certificate){ der, (size_t)length };
 	*used += (size_t)length;
 	return true;
@@ -375,9 +379,9 @@ read_chain(struct cert *c, const char *file, struct text *error)
 	}
 	return c->count > 0 ||
 	       fail(error, file,
-		    key ? "a private key and no certificate in it: are the two files "
+		    key ? "a private key but no certificate: are the two files "
 			  "swapped?"
-			: "no certificate (-----BEGIN CERTIFICATE-----) in it");
+			: "no certificate (-----BEGIN CERTIFICATE-----)");
 }
 
 static bool
@@ -391,7 +395,7 @@ check_rsa_size(size_t bits, const char *file, struct text *error)
 	return false;
 }
 
-/* The decoded key points into `c->decoder`. */
+/* Sets the key, which points into `c->decoder`. */
 static bool
 decode_key(struct cert *c, const unsigned char *der, size_t length, const char *file,
 	   struct text *error)
@@ -418,14 +422,13 @@ take_key(struct cert *c, const struct block *b, const char *file, struct text *e
 	unsigned char *der = (unsigned char *)file_text + (b->body.data - file_text);
 
 	if (span_is(b->label, "ENCRYPTED PRIVATE KEY") || starts(b->body, "Proc-Type:"))
-		return fail(error, file,
-			    "the key is encrypted: it is needed without a passphrase");
+		return fail(error, file, "the key is encrypted: remove its passphrase");
 	if (!span_is(b->label, "PRIVATE KEY") && !span_is(b->label, "RSA PRIVATE KEY") &&
 	    !span_is(b->label, "EC PRIVATE KEY"))
 		return fail(error, file, decoder_reason(BR_ERR_X509_UNSUPPORTED));
 	long length = decode_base64(b->body, der, b->body.length);
 	if (length < 0 || !is_sequence(der, (size_t)length))
-		return fail(error, file, "damaged: the key in it cannot be read");
+		return fail(error, file, "damaged: the key cannot be read");
 	return decode_key(c, der, (size_t)length, file, error);
 }
 
@@ -446,9 +449,9 @@ read_key(struct cert *c, const char *file, struct text *error)
 		certificate = certificate || is_certificate(b.label);
 	}
 	return fail(error, file,
-		    certificate ? "a certificate and no private key in it: are the two "
+		    certificate ? "a certificate but no private key: are the two "
 				  "files swapped?"
-				: "no private key (-----BEGIN PRIVATE KEY-----) in it");
+				: "no private key (-----BEGIN PRIVATE KEY-----)");
 }
 
 static bool

@@ -43,7 +43,7 @@ struct cert {
  * (SEC1 or PKCS#8).
  *
  * Both files may contain other text and other PEM blocks, and may be the same file.  The
- * first of several keys counts.
+ * first of several keys is used.
  *
  * Checks that the key belongs to the first certificate: an RSA key by a test signature,
  * an EC key by computing its public key.  That takes as long as a TLS handshake.  Clients

@@ -23,7 +23,7 @@ take(struct span *rest, size_t length, struct span *taken)
 	return true;
 }
 
-/* Takes a vector (RFC 5246 section 4.3), whose length field has `field` bytes: 1 or 2. */
+/* The same for a vector (RFC 5246 section 4.3) whose length field has `field` bytes. */
 static bool
 take_vector(struct span *rest, size_t field, struct span *taken)
 {
@@ -37,7 +37,7 @@ take_vector(struct span *rest, size_t field, struct span *taken)
 	return take(rest, length, taken);
 }
 
-/* Searches the contents of an ALPN extension (RFC 7301 section 3.1). */
+/* Searches an ALPN extension (RFC 7301 section 3.1) for GUARD_PROTOCOL. */
 static enum alpn
 search_protocols(struct span contents)
 {

@@ -48,8 +48,8 @@ enum der_tag {
 };
 
 /*
- * Begins an element.  What is added until der_close is its content.  Returns the offset
- * of the content, which der_close needs.
+ * Begins an element.  All bytes added until der_close are its content.  Returns the
+ * offset of the content, which der_close needs.
  */
 static size_t
 der_open(struct text *t, enum der_tag tag)
@@ -196,7 +196,8 @@ valid_name(const char *name)
 	}
 }
 
-/* Adds an IP address or a DNS name.  Returns false if the text is neither. */
+/* Adds an IP address or a DNS name.  Returns false if the text is neither.  Sets `full`
+ * if the list is full. */
 static bool
 read_name(struct names *n, const char *text, bool *full)
 {
@@ -228,9 +229,9 @@ read_names(struct names *n, char *const *names, size_t count, struct text *outpu
 			text_char(output, '"');
 			text_escaped(output, names[i], strlen(names[i]), 64);
 			text_string(output,
-				    "\" is no IP address, and no DNS name: letters, "
-				    "digits, hyphens and dots, at most 253 bytes, "
-				    "and *. only in front");
+				    "\" is neither an IP address nor a DNS name: "
+				    "letters, digits, hyphens and dots, at most 253 "
+				    "bytes, and *. only in front");
 			return false;
 		}
 		if (full) {
@@ -517,7 +518,7 @@ write_pair(const struct draft *m, const char *cert_file, const char *key_file,
 
 	if (strcmp(cert_file, key_file) == 0)
 		return fail(output, key_file,
-			    "the certificate and the key are two files");
+			    "the certificate and the key must be two files");
 	int key = create(key_file, 0600, output);
 	if (key < 0)
 		return false;
@@ -571,7 +572,7 @@ selfsign_make(const char *cert_file, const char *key_file, char *const *names,
 	if (!make_key(&m))
 		text_string(output, "no random bytes (getrandom, /dev/urandom)");
 	else if (!sign(&m))
-		text_string(output, "the certificate cannot be made");
+		text_string(output, "the certificate cannot be created");
 	else
 		created = write_pair(&m, cert_file, key_file, output);
 	if (created)

@@ -17,17 +17,18 @@ enum {
  * `names` are `count` DNS names and IP addresses.  If `count` is 0, the names are the
  * host name, localhost and the addresses of the interfaces, except IPv6 link-local ones.
  *
- * Clients can object to nothing but the missing authority:
- * - Every name is a subjectAltName (RFC 6125).
+ * Clients accept the certificate, except that no authority has signed it:
+ *
+ * - Every name is a subjectAltName (RFC 9525).
  * - The certificate is valid for 397 days, starting one day ago.
- * - If the clock is not set (before 2020), it is valid from 2019 to the end of 2049, and
- *   so at any real time in between.  Apple limits the validity period only of
- * certificates that start after June 2019; other clients only that of certificates from
- * public CAs.
- * - It is not a CA certificate: a stolen key can impersonate this server only.
+ * - It is not a CA certificate, so a stolen key can impersonate this server only.
+ *
+ * If the clock is not set (before 2020), the certificate is valid from 2019 to the end of
+ * 2049.  Clients accept that: Apple limits the validity only of certificates that start
+ * after June 2019, other clients only that of certificates from public CAs.
  *
  * Returns the exit status of the program.  If it is 0, `output` is the certificate's
- * SHA-256 fingerprint as AA:BB:...; if it is 1, `output` is the reason of the failure.
+ * SHA-256 fingerprint as AA:BB:...; if it is 1, `output` is the reason for the failure.
  */
 int selfsign_make(const char *cert_file, const char *key_file, char *const *names,
 		  size_t count, struct text *output);

@@ -12,26 +12,27 @@
 #include <time.h>
 
 enum {
-	/* Bytes of output records: a turn's small packets, or a short chain. */
+	/* Bytes of an output buffer: 4096 of plaintext, and BearSSL's 85 for a record.
+	 * Enough for a turn's small packets, or for a short certificate chain. */
 	OUTPUT_SIZE = 4096 + 85,
 	CACHE_SIZE = 16384,  /* bytes, some 100 for each session that can be resumed */
-	KEPT_SIZE = 3584,    /* bytes of `input` that stay: to its first page's end */
+	KEPT_SIZE = 3584,    /* bytes that tls_release_buffer keeps: the first page */
 	RECORD_SIZE = 16384, /* bytes of plaintext in the largest record */
 	RECORD_HEADER_SIZE = 5,
 	RECEIVE_SIZE = BR_SSL_BUFSIZE_INPUT, /* bytes in one recv */
 	MAX_RECEIVES = 64,     /* in one tls_read; a handshake record takes two */
 	HANDSHAKE_RECORD = 22, /* content type, the first byte of every TLS client */
-	/* When a new connection reseeds the random generator. */
+	/* The random generator is reseeded by a connection at these intervals. */
 	RESEED_CONNECTIONS = 1000,
 	RESEED_S = 3600,
-	SWEPT_ENGINES = 500 /* engines whose memory one sweep returns */
+	SWEPT_ENGINES = 500 /* engines whose memory one sweep returns, at most */
 };
 
 enum state {
 	UNBACKED, /* no connection uses the engine, and it has no memory */
 	IN_USE,
 	RECENTLY_USED, /* a connection has closed since the last sweep */
-	UNUSED /* no connection since the last sweep: the next returns its memory */
+	UNUSED /* no connection since the last sweep: the next one returns its memory */
 };
 
 struct engine {
@@ -51,8 +52,8 @@ static struct {
 	unsigned char *engines; /* by connection; NULL: TLS is not in use */
 	size_t stride;		/* bytes from one engine to the next */
 	uint8_t *states;	/* of the engines: enum state */
-	uint32_t count;		/* of the engines, with the unused number 0 */
-	uint32_t unswept;	/* engines that are RECENTLY_USED or UNUSED */
+	uint32_t count;	  /* of the engines, including number 0, which is not used */
+	uint32_t unswept; /* engines that are RECENTLY_USED or UNUSED */
 	const struct cert *cert;
 	br_hmac_drbg_context random;
 	uint64_t opened;      /* connections since the start */
@@ -119,7 +120,7 @@ engine_of(uint32_t conn)
 	return tls.engines != NULL && tls.states[conn] == IN_USE ? engine_at(conn) : NULL;
 }
 
-/* Called when a handshake has completed or failed: it no longer uses its certificate. */
+/* Called when a handshake has completed or ended: it no longer uses its certificate. */
 static void
 release_cert(struct engine *e)
 {
@@ -213,8 +214,8 @@ reseed(time_t now)
 
 /*
  * Seeds an engine from the server's own generator: the system's generator may need a file
- * descriptor, and none may be left.  Times and numbers make the seed unique even if the
- * kernel had the same random bytes at an earlier start.
+ * descriptor, and none may be left.  Times and numbers make the seed unique, even if the
+ * kernel returned the same random bytes at an earlier start.
  */
 static void
 seed_engine(br_ssl_engine_context *engine, uint32_t conn)
@@ -346,9 +347,9 @@ record_buffer(const struct engine *e, size_t *wanted)
 }
 
 /*
- * Copies at most one part of a record, its header or its body, into the engine. Returns
- * the number of bytes.  During the handshake the engine learns of a part only when it is
- * complete, because guard_cache reads ahead in it.
+ * Copies bytes into the engine, up to the end of the record's header or of its body.
+ * Returns the number of bytes.  During the handshake the engine learns of a part only
+ * when it is complete, because guard_cache reads ahead in it.
  */
 static size_t
 pass_record_bytes(struct engine *e, const unsigned char *data, size_t length)
@@ -368,8 +369,9 @@ pass_record_bytes(struct engine *e, const unsigned char *data, size_t length)
 }
 
 /*
- * Returns how many bytes to receive.  During the handshake, and if `room` may not fit all
- * plaintext, that is the next part of one record, so that the rest stays in the socket.
+ * Returns how many bytes to receive.  During the handshake, and if the plaintext may not
+ * fit into `room` bytes, that is the rest of the current record's header or body: further
+ * records stay in the socket.
  */
 static size_t
 receive_length(const struct engine *e, size_t room)
@@ -451,12 +453,11 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 	struct engine *e = engine_of(conn);
 	unsigned char *to = data;
 	size_t taken = 0, at = 0, received = 0;
-	bool drained = false; /* the socket is empty, or has had its share */
+	bool last_receive = false; /* the last recv of this call has been made */
 
 	if (e == NULL)
 		return recv(fd, data, length, 0);
-	/* Records may be empty, so MAX_RECEIVES bounds how long other connections wait.
-	 */
+	/* MAX_RECEIVES limits the time, because records can be empty. */
 	for (unsigned receives = 0;;) {
 		if (!send_records(e, fd, 0))
 			return taken > 0 ? (ssize_t)taken : -1;
@@ -476,9 +477,9 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 			at += pass_record_bytes(e, records + at, received - at);
 			continue;
 		}
-		/* A record that does not fit would stay in the engine, where poll() does
-		 * not see it. */
-		if (drained || ++receives > MAX_RECEIVES ||
+		/* A record that does not fit into `data` would stay in the engine, and
+		 * poll() would not report it. */
+		if (last_receive || ++receives > MAX_RECEIVES ||
 		    (taken > 0 && length - taken < RECORD_SIZE))
 			break;
 		size_t wanted = receive_length(e, length - taken);
@@ -486,7 +487,7 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		if (n > 0) {
 			at = 0;
 			received = (size_t)n;
-			drained = wanted == RECEIVE_SIZE;
+			last_receive = wanted == RECEIVE_SIZE;
 			continue;
 		}
 		if (taken > 0)
@@ -495,8 +496,8 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 			errno = ECONNRESET; /* no close_notify */
 		return -1;
 	}
-	/* The engine must answer first, as to a renegotiation, but the client does not
-	 * read. */
+	/* The engine must first send, for example its answer to a renegotiation, but
+	 * the client does not read. */
 	if (at < received) {
 		errno = ECONNABORTED;
 		return -1;

@@ -1,6 +1,6 @@
 /*
- * Reads from and writes to a connection's socket, through a BearSSL engine (TLS 1.2) if
- * TLS is in use.  The callers are the same for both.
+ * Reads from and writes to a connection's socket.  With TLS, the data passes through a
+ * BearSSL engine (TLS 1.2).  Callers work the same way with TLS and without.
  */
 #ifndef TLS_H
 #define TLS_H
@@ -12,7 +12,10 @@
 
 enum { TLS_SEED = 32 }; /* bytes */
 
-/* Turns TLS on, and reserves engines for connections 1 to `connections`. */
+/*
+ * Turns TLS on, and takes the memory of the engines for connections 1 to `connections`
+ * (memory.h: called in both passes).
+ */
 void tls_place(struct memory *, uint32_t connections);
 /*
  * Sets the certificate and seeds the random generator.  The certificate must stay valid;
@@ -27,15 +30,18 @@ void tls_start(const struct cert *, const uint8_t seed[TLS_SEED]);
 void tls_renew(const struct cert *);
 bool tls_may_renew(void);
 
-/* Takes an engine for an accepted connection, and returns it. */
+/* Sets up the engine of an accepted connection. */
 void tls_open(uint32_t conn);
+/* Ends the use of the engine.  Sends nothing. */
 void tls_close(uint32_t conn);
 
 /*
- * Like recv and send on a non-blocking socket, with their errno.  tls_read also fails
- * with EPROTO         the client speaks plain HTTP ECONNABORTED   the client violates TLS
- *   ECONNRESET     the connection ended without close_notify
- * tls_write may accept bytes that it has not sent yet: see tls_unsent.
+ * Like recv and send on a non-blocking socket, with their errno.  tls_write may accept
+ * bytes that it has not sent yet: see tls_unsent.  tls_read also fails with one of these:
+ *
+ * - EPROTO: the first byte does not begin TLS, but plain HTTP for example
+ * - ECONNABORTED: the client violates TLS
+ * - ECONNRESET: the connection ended without close_notify
  */
 ssize_t tls_read(uint32_t conn, int fd, void *data, size_t length);
 ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
@@ -45,31 +51,38 @@ bool tls_names_host(struct span name);
 
 /* Is TLS in use? */
 bool tls_enabled(void);
-/* Is there decrypted data, or the end, to read?  poll() does not report these. */
+/*
+ * Does the engine hold decrypted data, or the end of the input, that tls_read would
+ * return?  poll() does not report these.
+ */
 bool tls_readable(uint32_t conn);
-/* Would tls_read receive from the socket?  If not, output must be sent first. */
+/* Can tls_read return or receive data?  If not, output must be sent first. */
 bool tls_takes_input(uint32_t conn);
-/* Has the engine closed, after close_notify in both directions or after a failure? */
+/* Has TLS ended, by close_notify in both directions or by a failure? */
 bool tls_has_ended(uint32_t conn);
-/* Has the socket taken output since the last call? */
+/* Has the socket accepted output since the last call? */
 bool tls_progressed(uint32_t conn);
 /* Is there accepted output to send?  tls_write with length 0 sends it. */
 bool tls_unsent(uint32_t conn);
 /* Is the handshake in progress? */
 bool tls_in_handshake(uint32_t conn);
 
-/* Ends the output.  tls_write with length 0 then sends close_notify. */
+/* Ends the output with close_notify, which tls_write with length 0 then sends. */
 void tls_finish(uint32_t conn);
 
-/* Call it for an idle connection.  Returns the memory of a large record to the system. */
+/*
+ * Call it for an idle connection.  Returns to the system the memory that large records
+ * have used in the input buffer.
+ */
 void tls_release_buffer(uint32_t conn);
 
 /*
- * Call it once a second.  Returns memory to the system: that of engines that have been
- * unused since the last call.  Returns true if the next call may have more to return.
+ * Call it once a second.  Returns to the system the memory of engines that no connection
+ * has used since the last call.  Returns true while unused engines still have memory.
  */
 bool tls_sweep(void);
 
+/* Counts since the start. */
 struct tls_counters {
 	uint64_t handshakes; /* completed */
 	uint64_t resumed;    /* of `handshakes`: those that resumed a session */

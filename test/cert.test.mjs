@@ -406,7 +406,7 @@ describe('making', () => {
 			`${'a'.repeat(64)}.org`, `${'a.'.repeat(126)}ab`]) {
 			const { code, said, cwd } = await make(t, ['good.org', name]);
 			assert.equal(code, 1, name);
-			assert.match(said, /^"[\x20-\x7e]*" is no IP address, and no DNS name/, name);
+			assert.match(said, /^"[\x20-\x7e]*" is neither an IP address nor a DNS name/, name);
 			assert.deepEqual(await readdir(cwd), []);
 		}
 	});

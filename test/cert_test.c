@@ -200,12 +200,12 @@ the_text_of_the_key_is_erased_from_memory(void **state)
 	const char *line = strchr(key_file.data, '\n') + 1;
 
 	(void)state;
-	/* One is in this test. */
+	/* The only one is in `key_file`. */
 	assert_int_equal(count_static(line, 40), 1);
 	assert_true(load(&cert_file, &key_file));
 	assert_int_equal(count_static(line, 40), 1);
 	assert_true(count_static((const char *)cert.key.ec.x, 32) == 1);
-	/* The key is in the file for certificates. */
+	/* The same if the certificate's file contains the key. */
 	assert_false(load(&key_file, &key_file));
 	assert_int_equal(count_static(line, 40), 1);
 }
@@ -270,7 +270,7 @@ a_damaged_key_does_not_load_as_a_different_key(void **state)
 	}
 }
 
-/* Clients check its signature; the server must only not read past its end. */
+/* Clients check the signature.  The server must not read past the end. */
 static void
 a_damaged_certificate_is_handled_safely(void **state)
 {

@@ -1,4 +1,4 @@
-/* What the guards before BearSSL let through: sessions by their ALPN, and points. */
+/* What guard.c allows: the resumption of sessions, by their ALPN, and points of ECDHE. */
 #include "guard.h"
 #include "unit.h"
 
@@ -6,10 +6,10 @@ static unsigned char store[1000];
 static struct guard_cache cache;
 static br_ssl_server_context context;
 
-/* Suites and compression methods, as every ClientHello has them after its session ID. */
+/* Cipher suites and compression methods, which follow the session ID in a ClientHello. */
 #define FRONT "\0\2\xc0\x2b\1\0"
 
-/* Is a session that the cache has resumed if this comes after its ID? */
+/* Does a ClientHello resume a cached session if `hello` follows its session ID? */
 static bool
 resumes(const char *hello, size_t length)
 {
@@ -99,7 +99,7 @@ no_session_is_resumed_by_a_part_of_a_hello(void **state)
 	for (size_t i = 0; i < length; i++)
 		if (i != sizeof FRONT - 1)
 			assert_false(resumes(hello, i));
-	/* And not by one with more after it. */
+	/* Nor by a ClientHello with an additional byte. */
 	assert_false(resumes(hello, sizeof hello));
 }
 
@@ -126,7 +126,7 @@ static const int curves[] = { BR_EC_secp256r1, BR_EC_secp384r1, BR_EC_secp521r1,
 static const unsigned char factor[32] = { 1, 2, 3, 4, 5, 6, 7, 9 };
 
 static void
-points_are_multiplied_as_the_library_does(void **state)
+valid_points_are_multiplied_as_in_the_library(void **state)
 {
 	const br_ec_impl *library = br_ec_get_default(), *checked = &guard_ec;
 
@@ -147,7 +147,7 @@ points_are_multiplied_as_the_library_does(void **state)
 }
 
 static void
-points_of_wrong_length_or_encoding_are_left_alone(void **state)
+points_of_wrong_length_or_encoding_are_refused_unchanged(void **state)
 {
 	const br_ec_impl *checked = &guard_ec;
 
@@ -176,7 +176,8 @@ points_of_wrong_length_or_encoding_are_left_alone(void **state)
 static void
 points_of_small_order_are_refused(void **state)
 {
-	/* Points of order 2 and 4: factors of X25519 are multiples of 8. */
+	/* Points of order 2 and 4.  Their products are zero, because factors of X25519
+	 * are multiples of 8. */
 	unsigned char zero[32] = { 0 }, one[32] = { 1 };
 
 	(void)state;
@@ -195,8 +196,9 @@ main(void)
 		cmocka_unit_test(no_session_is_resumed_with_another_protocol),
 		cmocka_unit_test(no_session_is_resumed_by_a_part_of_a_hello),
 		cmocka_unit_test(wrong_lengths_of_extensions_resume_nothing),
-		cmocka_unit_test(points_are_multiplied_as_the_library_does),
-		cmocka_unit_test(points_of_wrong_length_or_encoding_are_left_alone),
+		cmocka_unit_test(valid_points_are_multiplied_as_in_the_library),
+		cmocka_unit_test(
+		    points_of_wrong_length_or_encoding_are_refused_unchanged),
 		cmocka_unit_test(points_of_small_order_are_refused),
 	};
 
