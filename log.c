@@ -16,7 +16,7 @@ enum {
 	UNWRITTEN_SIZE = 16 * LINE_SIZE,
 	CONSOLE_SIZE = 4 * LINE_SIZE,
 	SYSLOG_DAEMON = 3 << 3, /* the facility */
-	SYSLOG_HEADER_SIZE = 32
+	SYSLOG_HEADER_SIZE = 32 /* bytes: `<PRIORITY>videre[PID]: ` */
 };
 
 const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
@@ -87,7 +87,7 @@ flush_console(void)
 	logger.console.length = 0;
 }
 
-/* Reports on stderr that the log failed.  errno is the reason; 0: there is none. */
+/* Reports on stderr that the log failed.  Adds the reason in errno unless it is 0. */
 static void
 report_failure(const char *what)
 {
@@ -238,7 +238,7 @@ append_line(struct text *lines, void (*flush_lines)(void))
 		lograte_discard(SLOW_STORAGE, logger.line_level);
 }
 
-/* In the format of RFC 3164, except for the time, which syslogd adds. */
+/* In the format of RFC 3164, without the time and the host name, which syslogd adds. */
 static void
 append_datagram(void)
 {

@@ -35,9 +35,9 @@ void log_create_for(uint32_t user, uint32_t group);
 void log_reopen(void);
 
 /*
- * Limits, unless the level is trace, the bytes per second of lines that have a peer: per
- * address and in total.  `key` is random, so that clients can not choose which addresses
- * share a limit.
+ * Limits how many bytes of lines with a peer are logged per second: for each address and
+ * in total.  Level trace has no limit.  `key` is random, so that clients can not choose
+ * which addresses share a limit.
  */
 void log_limit_rates(const uint32_t key[2]);
 
@@ -50,20 +50,20 @@ void log_start_writer(bool (*confine)(void));
 /*
  * Begins a line.  `peer` is an address with a port, or empty.  Returns the text to which
  * the caller appends the message before it calls log_end.  Returns NULL if the level is
- * ignored or a rate is exceeded; then there is no log_end.
+ * ignored or a rate is exceeded; then the caller must not call log_end.
  */
 struct text *log_begin(enum log_level, struct span peer);
 void log_end(void);
 /* Logs a line with a constant message. */
 void log_line(enum log_level, struct span peer, const char *message);
-/* Is this level logged? */
+/* Are lines of this level written anywhere? */
 bool log_wants(enum log_level);
 
 /* Writes the lines.  Reports once a second how many were discarded, and why. */
 void log_flush(void);
 /*
- * Must log_flush be called again?  Lines are not written yet, or discarded lines are not
- * reported yet.
+ * Must log_flush be called again?  True while lines are not written, or discarded lines
+ * are not reported.
  */
 bool log_pending(void);
 /* Flushes for the last time; waits at most 100 ms for the process that writes the log. */

@@ -23,8 +23,8 @@
 int rename(const char *from, const char *to);
 
 enum {
-	MAX_FDS = 1024,	 /* file descriptors that the server may have at its start */
-	CLOSE_TRIES = 5, /* to send the last lines */
+	MAX_FDS = 1024,	 /* file descriptors that the server can have at its start */
+	CLOSE_TRIES = 5, /* to send the last lines, each after CLOSE_TRY_MS at most */
 	CLOSE_TRY_MS = 10,
 	EXIT_WAIT_MS = 50 /* for the writer process to exit, after the tries */
 };
@@ -64,7 +64,7 @@ report_once(const char *failure)
 	file.failed = true;
 }
 
-/* May other users than root have created entries in this directory? */
+/* Can users other than root have created entries in this directory? */
 static bool
 is_shared(const struct stat *st, uint32_t group)
 {
@@ -172,7 +172,7 @@ open_file(void)
 
 	/* O_NONBLOCK: a FIFO without a reader must not hold up the start. */
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	/* A user who may write the directory could link to any file of root. */
+	/* A user with write access to the directory could link to any file of root. */
 	if (!file.follows_links)
 		flags |= O_NOFOLLOW;
 	file.fd = open(file.path, flags, 0640);

@@ -19,20 +19,20 @@ void logfile_set(const char *path, size_t max_size, void (*report)(const char *f
 /*
  * Called by root before the process becomes `user`.  Creates the missing directories and
  * the file; a new file and its new directory belong to the user.  Creates nothing in
- * directories that others than root may write, because links there can lead anywhere.
+ * directories that users other than root may write: links there can lead anywhere.
  */
 void logfile_create_for(uint32_t user, uint32_t group);
 
 /*
  * Opens or creates the file with the rights of the process; root follows no link to it.
- * If a file is open, `lines` still go to that one.
+ * If a file is open, `lines` still go to it.
  */
 void logfile_reopen(struct text *lines);
 
 /*
  * Starts a process that writes the file, so that slow storage does not block the server.
- * Returns true in that process, which then calls logfile_run_writer, else false.  Without
- * that process the server writes: if the file is a FIFO or a device, or if fork fails.
+ * Returns true in that process, which then calls logfile_run_writer, else false.  Starts
+ * none if the file is a FIFO or a device.  Without that process the server writes.
  * The signals of the server must be blocked, and SIGPIPE ignored.
  */
 bool logfile_start_writer(void);

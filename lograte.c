@@ -5,20 +5,20 @@
 #include <time.h>
 
 /*
- * Rates in bytes.  An address can log a busy minute in one burst.  At its average rate a
- * file of the default LogSize covers the last half hour.  The total rate is 350 MB a day,
- * which erases flash of 128 MB three times.
+ * Rates in bytes.  An address can log a busy minute in one burst.  At its average rate it
+ * fills two files of the default LogSize, NAME and NAME.1, in half an hour.  The total
+ * rate is 350 MB a day, which erases flash of 128 MB three times.
  */
 static const struct rate_limit address_limit = {
-	.per_second = 1024, .burst = 32000, /* 32 KB */
+	.per_second = 1024, .burst = 32000, /* ms: 32 KB */
 };
 static const struct rate_limit total_limit = {
-	.per_second = 4096, .burst = 64000, /* 256 KB */
+	.per_second = 4096, .burst = 64000, /* ms: 256 KB */
 };
 
 enum {
 	REPORT_INTERVAL_MS = 1000,
-	ADDRESS_SIZE = 64 /* bytes */
+	ADDRESS_SIZE = 64 /* bytes of the longest address in a report */
 };
 
 static struct {

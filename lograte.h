@@ -23,12 +23,12 @@ void lograte_start(const uint32_t key[2]);
 
 /*
  * Charges a line to its address and to the total.  `peer` is the address with a port,
- * `length` the longest length that the line can have, in bytes.  Returns false if a rate
+ * `length` the maximum length of the line in bytes.  Returns false if a rate
  * is exceeded: then nothing is charged, and the line counts as discarded.
  */
 bool lograte_charge(struct span peer, unsigned level, uint32_t length);
 
-/* Corrects the last charge to the line's real length. */
+/* Corrects the last charge to the line's actual length. */
 void lograte_settle(uint32_t length);
 
 /* Counts a line as discarded. */
@@ -48,7 +48,7 @@ struct lograte_discarded {
 /* Returns what was discarded for a reason since the last call. */
 struct lograte_discarded lograte_take_discarded(enum lograte_reason);
 
-/* Appends the reason in words, with the rate at fault. */
+/* Appends the reason as text, with the rate that was exceeded. */
 void lograte_put_reason(struct text *, enum lograte_reason);
 
 #endif

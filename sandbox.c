@@ -169,9 +169,9 @@ static const uint16_t calls[] = {
 
 /*
  * A condition on 32 bits of an argument: its bits of `mask` equal `value`.  Conditions on
- * the same call are tested in order.  The call is refused if a condition does not hold,
- * except one that is `enough`.  It is allowed if a condition that is `enough` holds, or
- * after the last one.
+ * the same call are tested in order.  One that is `enough` allows the call if it holds.
+ * Any other refuses the call if it does not hold.  After the last one the call is
+ * allowed.
  */
 struct condition {
 	uint16_t call;

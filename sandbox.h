@@ -1,6 +1,6 @@
 /*
  * Confinement: the user that the server runs as, and a filter that allows only the system
- * calls that the started server needs.  Code that an attacker runs in it can use no
+ * calls that the server needs after its start.  Code that an attacker injects can make no
  * others.
  */
 #ifndef SANDBOX_H
@@ -17,15 +17,15 @@
 bool sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
 /*
- * Allows from here on only the system calls of the loop, the log and the certificates:
+ * Allows only the system calls of the loop, the log and the certificates from now on:
  *
  * - Any other call fails with EPERM.
- * - No program that is executed gains privileges.
+ * - A program that is executed gains no privileges.
  * - No socket can be connected.
  * - sendto works only to the address `syslog`, a sockaddr_un in read-only memory.
  *
- * Returns false if this kernel or this build has no filter (seccomp(2)); then only the
- * second point holds.
+ * Returns false without a filter (seccomp(2)).  If the kernel has none, only the second
+ * point holds; if this build has none, no point holds.
  */
 bool sandbox_enter(const void *syslog);
 

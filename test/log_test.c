@@ -256,7 +256,7 @@ the_time_is_correct_on_every_day(void **state)
 	}
 	for (time_t second = 0; second < 86400; second += 7)
 		assert_time(1700000000 + second, second * 11111);
-	/* Past 2^31 and 2^32 seconds, and at the end of four digits. */
+	/* Past 2^31 and 2^32 seconds, and the last second of the year 9999. */
 	assert_time(2147483648, 0);
 	assert_time(4294967296, 1000000);
 	assert_time(253402300799, 0);
@@ -570,7 +570,7 @@ log_reopen_creates_a_file_that_was_moved(void **state)
 	assert_file(path, NOW " debug - c\n");
 }
 
-/* Runs what can not be undone in a child process. Returns its exit status. */
+/* Runs an irreversible function in a child process. Returns its exit status. */
 static int
 in_child(int (*run)(const char *path), const char *path)
 {
@@ -593,7 +593,7 @@ become_nobody(void)
 	return setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0;
 }
 
-/* Opens the log as a server does that root starts for another user. */
+/* Opens the log like a server that root starts for another user. */
 static int
 open_as_nobody(const char *path)
 {
@@ -738,7 +738,7 @@ only_root_follows_no_link_to_the_file(void **state)
 	assert_int_equal(occurrences(text, "\n"), 1);
 	assert_non_null(strstr(text, " cannot be opened (root follows no link): "));
 	assert_file(target, "");
-	/* A link of root to a file that nobody may write. */
+	/* A link of root to a file that every user may write. */
 	assert_int_equal(chmod(target, 0666), 0);
 	open_for_nobody(link);
 	assert_int_equal(occurrences(read_file(target), " early\n"), 1);
@@ -792,7 +792,7 @@ lines_of_an_address_are_limited(void **state)
 	const char *path = open_limited(LEVEL_DEBUG);
 
 	(void)state;
-	/* Each costs 98 ms of 32 s. The last second is for the longest line. */
+	/* Each costs 98 of 32,000 ms, but needs 1000 ms: the cost of the longest line. */
 	assert_int_equal(log_peer(A, 1000), (32000 - 1000) / 98 + 1);
 	/* All ports share the limit. */
 	assert_int_equal(log_peer("192.0.2.1:65535", 10), 0);
