@@ -16,7 +16,7 @@ enum {
 	FLUSH_SIZE = 131072, /* bytes a turn to one connection, at most */
 	LARGE_SIZE = 16384,  /* bytes of a message that is sent without a copy */
 	LINGER_S = 2,	     /* from our FIN to the peer's */
-	IDLE_MS = 1000	     /* without an event, before TLS gives memory back */
+	IDLE_MS = 1000	     /* without an event, before TLS releases memory */
 };
 
 /*
@@ -46,9 +46,9 @@ struct conn {
 	bool is_held_back;    /* share.c delays its input */
 	bool got_fin;	      /* in FINISHING */
 	bool tls_finished;    /* tls_finish has been called */
-	bool closed_reported; /* the handler has been called, or does not know it */
+	bool closed_reported; /* `closed` has been called, or must not be called */
 	uint32_t deadline;    /* millisecond modulo 2^32; 0: none */
-	uint32_t progress;    /* second in which output was sent, or began to wait */
+	uint32_t progress;    /* second in which output was last sent or began to wait */
 	uint32_t in_length, in_most; /* bytes of input: present, allowed */
 	uint32_t out_start, out_end; /* the unsent bytes in `out` */
 	char *in;		     /* blocks; NULL while they would be empty */
@@ -124,8 +124,8 @@ conn_takes_input(uint32_t number)
 }
 
 /*
- * Sets the events that poll() reports.  While the block is full, the peer's FIN comes
- * after input that is not received; only POLLRDHUP reports it then (Linux).
+ * Sets the events that poll() reports.  While the block is full, only POLLRDHUP reports
+ * the peer's FIN (Linux), because input that is not received precedes it.
  */
 static void
 watch(uint32_t number)
@@ -243,7 +243,7 @@ conn_abort(uint32_t number)
 		set_closing(number, DOOMED);
 }
 
-/* Sends a plain text and FIN instead of the output.  For a failure, or a refusal. */
+/* For a failure or a refusal: sends an answer without TLS, not the output, then FIN. */
 static void
 linger(uint32_t number, const char *answer)
 {
@@ -272,7 +272,8 @@ would_wait(void)
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* Handles errno after a system call.  The kernel also has a timeout for stalled peers. */
+/* Handles errno after a system call.  ETIMEDOUT: the peer has exceeded the kernel's
+ * timeout for stalled peers (TCP_USER_TIMEOUT). */
 static void
 abort_failed(uint32_t number)
 {
@@ -294,7 +295,7 @@ conn_abort_dead(uint32_t number)
  * Sending
  */
 
-/* Sends what the socket accepts, at most FLUSH_SIZE bytes. */
+/* Sends as much output as the socket accepts, at most FLUSH_SIZE bytes. */
 static void
 flush(uint32_t number)
 {
@@ -324,14 +325,15 @@ flush(uint32_t number)
 		conn_finish(number);
 }
 
-/* Returns space for `length` bytes at the end of the output; NULL: it is closing. */
+/* Returns space for `length` bytes at the end of the output, or NULL if the connection is
+ * closing. */
 static char *
 reserve(uint32_t number, size_t length)
 {
 	struct conn *c = &conns.table[number];
 
 	if (c->out != NULL && length > block_size() - c->out_end) {
-		/* The socket may accept what has accumulated in this turn. */
+		/* The socket may accept the output that has accumulated in this turn. */
 		flush(number);
 		if (c->state != OPEN)
 			return NULL;
@@ -356,7 +358,8 @@ reserve(uint32_t number, size_t length)
 	return c->out + c->out_end;
 }
 
-/* Sends what the socket accepts from the front of a span.  True if that is all. */
+/* Sends and removes the bytes that the socket accepts from the front of a span.  True if
+ * the span is empty now. */
 static bool
 send_front(uint32_t number, struct span *s, int more)
 {
@@ -379,8 +382,8 @@ conn_send(uint32_t number, struct span head, struct span body)
 
 	if (c->state != OPEN)
 		return false;
-	/* If no output waits, a large message is sent immediately: a copy costs more than
-	 * sending several messages together saves. */
+	/* If no output waits, a large message is sent immediately: copying it would cost
+	 * more than sending it together with others saves. */
 	if (body.length >= LARGE_SIZE && c->out == NULL && !tls_enabled() &&
 	    send_front(number, &head, MSG_MORE) && send_front(number, &body, 0))
 		return true;
@@ -441,7 +444,7 @@ release_input(struct conn *c)
 	c->in_length = 0;
 }
 
-/* Delivers the `length` bytes in the block; those that the handler keeps remain. */
+/* Delivers the `length` bytes in the block.  The bytes that the handler keeps remain. */
 static void
 deliver_input(uint32_t number, size_t length)
 {

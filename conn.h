@@ -1,6 +1,6 @@
 /*
  * Connections: buffers, sending, receiving, deadlines, closing.  A connection is known by
- * its number, from 1.  The handler gives the bytes their meaning.
+ * its number, from 1.  The handler interprets the bytes.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -25,12 +25,14 @@ struct conn_handler {
 	void (*expired)(uint32_t conn);
 	/* The server stops.  Connections that stay open are closed when it ends. */
 	void (*stopping)(uint32_t conn);
-	/* The connection takes no more output.  Output ahead of conn_finish is sent. */
+	/* The connection takes no more output.  After conn_finish it still sends the
+	 * output so far. */
 	void (*closed)(uint32_t conn);
-	/* Called once a second while there are connections.  True: also without any. */
+	/* Called once a second while there are connections.  If it returns true, it is
+	 * called in the next second even without any. */
 	bool (*second)(void);
 	/* Called at the end of a turn, before output is sent, until it returns false.
-	 * True if it has changed anything. */
+	 * Returns true if it has changed anything. */
 	bool (*settle)(void);
 };
 
@@ -55,26 +57,27 @@ void conn_abort(uint32_t conn);
 
 /*
  * Receives nothing while `received` keeps this many bytes, so that the peer must wait
- * (TCP flow control).  SIZE_MAX, as at first: the size of a block.
+ * (TCP flow control).  The limit is at most the size of a block, which is the default.
  */
 void conn_limit_input(uint32_t conn, size_t bytes);
 
 /* Calls `expired` in so many seconds, at most one second late.  0: never. */
 void conn_deadline(uint32_t conn, uint32_t seconds);
 
-/* The clock of pollset_now, in seconds and in milliseconds. */
+/* The clock of pollset.h (pollset_now), in seconds and in milliseconds. */
 uint32_t conn_seconds(void);
 uint64_t conn_milliseconds(void);
 
-/* Why a connection is aborted: */
+/* Why a connection is aborted, if it is counted. */
 enum conn_drop {
 	CONN_UNREAD,  /* its output fills a block */
 	CONN_STALLED, /* its output makes no progress for `stall` seconds */
 	CONN_DROPS
 };
 
+/* Counts since the start, except `open`. */
 struct conn_counters {
-	uint32_t open; /* connections, except refused and closing ones */
+	uint32_t open; /* connections now, except refused and closing ones */
 	uint64_t bytes_in, bytes_out;
 	uint64_t dropped[CONN_DROPS];
 };
@@ -90,12 +93,12 @@ const struct conn_counters *conn_count(void);
 uint32_t conn_add(int fd);
 /* Passes the connection to the handler. */
 void conn_let_in(uint32_t conn);
-/* Sends an answer, NULL: none, and closes. */
+/* Closes the connection after sending `answer`; NULL: without an answer. */
 void conn_refuse(uint32_t conn, const char *answer);
 /* Returns how many numbers are in use. */
 uint32_t conn_held(void);
 /* Closes the connection at the end of the turn if it only waits for its peer's FIN.
- * False if it does not. */
+ * Otherwise returns false. */
 bool conn_evict(uint32_t conn);
 
 /*
@@ -104,23 +107,23 @@ bool conn_evict(uint32_t conn);
 
 /* True until the connection begins to close. */
 bool conn_is_open(uint32_t conn);
-/* True if input is received.  It is not while the block is full, while it is held back,
+/* True if input is received: not while the block is full, while the input is held back,
  * or while TLS must send first. */
 bool conn_takes_input(uint32_t conn);
 /* True if a block holds input. */
 bool conn_has_input(uint32_t conn);
 /* Receives once, and passes the input to `received`. */
 void conn_receive(uint32_t conn);
-/* Passes the input that `received` has kept to it again. */
+/* Passes the kept input to `received` again. */
 void conn_deliver(uint32_t conn);
-/* For a connection that is closing: receives and drops input, and notices FIN. */
+/* For a connection that is closing: receives and discards input, and handles FIN. */
 void conn_discard(uint32_t conn);
 /* Aborts a connection after POLLERR or POLLHUP, and counts the cause. */
 void conn_abort_dead(uint32_t conn);
-/* The socket accepts output: it is sent at the end of the turn. */
+/* The socket accepts output, which is sent at the end of the turn. */
 void conn_writable(uint32_t conn);
-/* Starts and ends a delay of the input. */
-void conn_hold_back(uint32_t conn, bool);
+/* Stops receiving input, or starts again. */
+void conn_hold_back(uint32_t conn, bool hold);
 
 /*
  * For loop.c

@@ -8,9 +8,9 @@
 #include "tls.h"
 
 enum {
-	REFUSED = 8, /* connections above the limit that are being answered, at most */
+	REFUSED = 8, /* maximum number of refused connections that are being answered */
 	SWEEP_MS = 1000,
-	FLUSH_MS = 100 /* the end of `grace`, in which the rest is closed */
+	FLUSH_MS = 100 /* the end of `grace`, in which open connections are closed */
 };
 
 static struct {
@@ -117,8 +117,8 @@ handle_events(void)
 }
 
 /*
- * First serves connections with new input, and sends the output.  Then serves those whose
- * input exceeded their share, in the order in which they began to wait.
+ * First serves connections with new input.  Then, if there is a backlog, sends the output
+ * and serves connections whose input exceeded their share.
  */
 static void
 take_turn(const sigset_t *waiting, void (*on_wakeup)(void))

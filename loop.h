@@ -1,5 +1,4 @@
-/* The loop.  Each turn waits for events (pollset.h), handles them, and sends the output.
- */
+/* The loop.  Each turn waits for events (pollset.h), handles them, and sends output. */
 #ifndef LOOP_H
 #define LOOP_H
 
@@ -16,11 +15,12 @@ struct loop_limits {
 	uint32_t key[2];		      /* random */
 };
 
-/* Returns the highest number of a connection.  It is above the limit, because refused
+/* Returns the highest number of a connection.  It exceeds `connections`, because refused
  * connections are answered. */
 uint32_t loop_most(const struct loop_limits *);
 
-/* Takes the memory (memory.h: called in both passes) of the loop and all files below. */
+/* Takes the memory of connections: for pollset.c, client.c, conn.c, accept.c and share.c
+ * (memory.h: called in both passes). */
 void loop_place(struct memory *, const struct loop_limits *);
 
 /*
@@ -36,6 +36,7 @@ void loop_run(const struct conn_handler *, const sigset_t *waiting,
  */
 void loop_stop(uint32_t grace);
 
+/* Counts since the start. */
 struct loop_counters {
 	uint64_t turns;
 };

@@ -28,7 +28,7 @@ struct share {
 	uint32_t after, before; /* neighbours in the queue */
 	enum queue_name queue;
 	bool has_unread; /* `received` has kept input that it has not read */
-	bool is_heavy;	 /* took more than HEAVY_US last time, or has more input */
+	bool is_heavy; /* its last input took more than HEAVY_US, or it has more input */
 };
 
 static struct {
@@ -139,7 +139,7 @@ serve_input(uint32_t conn)
 		enqueue(conn, BACKLOG);
 }
 
-/* The same, and measures the time if other connections wait. */
+/* The same, but also measures the time if other connections have input. */
 static void
 serve_share(uint32_t conn)
 {

@@ -1,6 +1,6 @@
 /*
- * Shares a turn between connections: whose input is handled, in which order, and for how
- * long.  So the input of one connection does not delay the others.
+ * Shares a turn between connections, so that the input of one does not delay the others.
+ * Decides which connections' input is handled, in which order, and for how long.
  */
 #ifndef SHARE_H
 #define SHARE_H
@@ -23,24 +23,25 @@ bool share_over(uint32_t conn);
  */
 void share_resume(uint32_t conn);
 
-/* Receives input immediately.  Returns false if the connection is closing now, for
- * example because the peer has closed it. */
+/* Receives input immediately, outside the order of the turn.  Returns false if the
+ * connection is closing now, for example because the peer has closed it. */
 bool share_receive_now(uint32_t conn);
 
 /*
  * For loop.c
  */
 
-/* A turn begins: `ready` connections have new input. */
+/* A turn begins, in which at most `ready` connections have new input. */
 void share_begin(uint32_t ready);
 /* Handles events (poll(2)) of a connection. */
 void share_serve(uint32_t conn, short events);
 /* The time until now does not count towards the budget of this turn. */
 void share_skip(void);
 
-/* True if connections wait that have had more input than their share. */
+/* True if connections with more input than their share wait. */
 bool share_has_backlog(void);
-/* Serves those in the order in which they began to wait, within the turn's budget. */
+/* Serves those connections in the order in which they began to wait, within the turn's
+ * budget. */
 void share_serve_backlog(void);
 
 /* Returns when the next step of a TLS handshake may begin (pollset_clock); UINT64_MAX: no

@@ -1,4 +1,4 @@
-/* How connections share a turn, with a clock and connections of the test's own. */
+/* How connections share a turn, with a simulated clock and simulated connections. */
 #define _GNU_SOURCE /* POLLRDHUP */
 #include "share.h"
 #include "conn.h"
@@ -13,10 +13,10 @@ enum { CONNS = 100, BUDGET = 5000 };
 static struct {
 	uint64_t clock, woken_at; /* microseconds */
 	struct conn_state {
-		bool closed, full, readable, shaking, held_back, resumes;
-		unsigned messages; /* in its block, that `received` has not handled */
-		unsigned coming;   /* that the next read returns */
-		unsigned cost;	   /* microseconds for each */
+		bool closed, full, readable, in_handshake, held_back, resumes;
+		unsigned messages; /* in its block, not handled yet */
+		unsigned unread;   /* in the socket: the next read returns them */
+		unsigned cost;	   /* of handling one, in microseconds */
 		unsigned handled;
 	} conns[CONNS + 1];
 	char order[4096]; /* the connections that were served, one byte each */
@@ -59,7 +59,7 @@ conn_has_input(uint32_t conn)
 	return world.conns[conn].messages > 0;
 }
 
-/* As a layer above does it: one message at least, and then while there is time. */
+/* Handles messages like the layer above: at least one, then more until share_over. */
 void
 conn_deliver(uint32_t conn)
 {
@@ -80,8 +80,8 @@ conn_deliver(uint32_t conn)
 void
 conn_receive(uint32_t conn)
 {
-	world.conns[conn].messages += world.conns[conn].coming;
-	world.conns[conn].coming = 0;
+	world.conns[conn].messages += world.conns[conn].unread;
+	world.conns[conn].unread = 0;
 	conn_deliver(conn);
 }
 
@@ -124,7 +124,7 @@ tls_readable(uint32_t conn)
 bool
 tls_in_handshake(uint32_t conn)
 {
-	return world.conns[conn].shaking;
+	return world.conns[conn].in_handshake;
 }
 
 static struct memory memory;
@@ -153,17 +153,17 @@ end(void **state)
 	return munmap(memory.base, memory.used);
 }
 
-/* All but `first` to `last` have nothing; of these each has so many messages. */
+/* Puts messages into the socket of each connection from `first` to `last`. */
 static void
-comes(uint32_t first, uint32_t last, unsigned messages, unsigned cost)
+put_messages(uint32_t first, uint32_t last, unsigned messages, unsigned cost)
 {
 	for (uint32_t conn = first; conn <= last; conn++) {
-		world.conns[conn].coming = messages;
+		world.conns[conn].unread = messages;
 		world.conns[conn].cost = cost;
 	}
 }
 
-/* A turn as loop.c takes it; returns its microseconds. */
+/* Takes a turn like loop.c.  Returns its duration in microseconds. */
 static uint64_t
 take_turn(void)
 {
@@ -172,10 +172,10 @@ take_turn(void)
 	world.served = 0;
 	world.woken_at = world.clock;
 	for (uint32_t conn = 1; conn <= CONNS; conn++)
-		ready += world.conns[conn].coming > 0 || world.conns[conn].shaking;
+		ready += world.conns[conn].unread > 0 || world.conns[conn].in_handshake;
 	share_begin(ready);
 	for (uint32_t conn = 1; conn <= CONNS; conn++)
-		if (world.conns[conn].coming > 0 || world.conns[conn].shaking)
+		if (world.conns[conn].unread > 0 || world.conns[conn].in_handshake)
 			share_serve(conn, POLLIN);
 	if (share_has_backlog())
 		share_serve_backlog();
@@ -184,22 +184,22 @@ take_turn(void)
 }
 
 static void
-a_turn_is_no_longer_than_its_budget_and_a_message_of_each(void **state)
+a_turn_takes_at_most_its_budget_and_one_message_of_each(void **state)
 {
 	(void)state;
-	comes(1, 50, 1000, 20);
+	put_messages(1, 50, 1000, 20);
 	for (unsigned i = 0; i < 20; i++)
 		assert_in_range(take_turn(), BUDGET / 2, 2 * BUDGET + 50 * 20);
-	/* They all get about the same. */
+	/* None gets much less than the others. */
 	for (uint32_t conn = 1; conn <= 50; conn++)
 		assert_in_range(world.conns[conn].handled, 10, 1000);
 }
 
 static void
-expensive_messages_of_many_do_not_come_in_one_turn(void **state)
+expensive_messages_are_spread_over_turns(void **state)
 {
 	(void)state;
-	comes(1, 60, 1, 2000);
+	put_messages(1, 60, 1, 2000);
 	assert_in_range(take_turn(), BUDGET, BUDGET + 2 * 2000);
 	for (unsigned i = 0; i < 30; i++)
 		assert_in_range(take_turn(), 0, BUDGET + 2 * 2000);
@@ -208,33 +208,33 @@ expensive_messages_of_many_do_not_come_in_one_turn(void **state)
 }
 
 static void
-new_input_comes_before_what_waits(void **state)
+new_input_is_served_before_the_backlog(void **state)
 {
 	(void)state;
-	comes(1, 50, 1000, 20);
+	put_messages(1, 50, 1000, 20);
 	take_turn();
 	assert_true(share_has_backlog());
-	comes(99, 99, 1, 10);
+	put_messages(99, 99, 1, 10);
 	take_turn();
 	assert_int_equal(world.order[0], 99);
 	assert_int_equal(world.conns[99].handled, 1);
-	/* Not so what took long the last time. */
-	comes(98, 98, 1, 1100);
+	/* Except input of a connection whose last input took long. */
+	put_messages(98, 98, 1, 1100);
 	take_turn();
 	assert_int_equal(world.order[0], 98);
-	comes(97, 98, 1, 10);
+	put_messages(97, 98, 1, 10);
 	take_turn();
 	assert_int_equal(world.order[0], 97);
 	assert_true(world.order[1] != 98);
 }
 
 static void
-what_waits_is_served_in_order(void **state)
+the_backlog_is_served_in_order(void **state)
 {
 	char before;
 
 	(void)state;
-	comes(1, 50, 1000, 2000);
+	put_messages(1, 50, 1000, 2000);
 	take_turn();
 	for (unsigned turn = 0; turn < 100; turn++) {
 		before = world.order[world.served - 1];
@@ -247,7 +247,7 @@ static void
 a_single_connection_has_the_whole_budget(void **state)
 {
 	(void)state;
-	comes(7, 7, 1000, 10);
+	put_messages(7, 7, 1000, 10);
 	assert_in_range(take_turn(), BUDGET, 2 * BUDGET + 10);
 	assert_in_range(world.conns[7].handled, BUDGET / 10, 2 * BUDGET / 10 + 1);
 	while (share_has_backlog())
@@ -259,7 +259,7 @@ static void
 a_connection_that_closes_leaves_the_queue(void **state)
 {
 	(void)state;
-	comes(1, 3, 1000, 3000);
+	put_messages(1, 3, 1000, 3000);
 	take_turn();
 	world.conns[2].closed = true;
 	unsigned handled = world.conns[2].handled;
@@ -267,7 +267,7 @@ a_connection_that_closes_leaves_the_queue(void **state)
 		take_turn();
 	assert_int_equal(world.conns[2].handled, handled);
 	share_closed(2);
-	/* And while it is queued: its number begins again without input. */
+	/* The same while it is queued.  Its number is used again, without input. */
 	world.conns[3].closed = true;
 	share_closed(3);
 	world.conns[2] = world.conns[3] = (struct conn_state){ 0 };
@@ -283,7 +283,7 @@ a_connection_is_not_resumed_within_received(void **state)
 {
 	(void)state;
 	world.conns[4].resumes = true;
-	comes(4, 4, 1, 10);
+	put_messages(4, 4, 1, 10);
 	take_turn();
 	assert_int_equal(world.conns[4].handled, 1);
 	assert_int_equal(world.served, 1);
@@ -291,7 +291,7 @@ a_connection_is_not_resumed_within_received(void **state)
 }
 
 static void
-what_was_kept_is_resumed_in_the_next_turn(void **state)
+kept_input_is_resumed_in_the_next_turn(void **state)
 {
 	(void)state;
 	world.conns[5].messages = 3;
@@ -309,11 +309,11 @@ what_was_kept_is_resumed_in_the_next_turn(void **state)
 }
 
 static void
-a_step_of_a_handshake_is_followed_by_its_own_length_without(void **state)
+a_handshake_step_is_followed_by_a_pause_of_its_duration(void **state)
 {
 	(void)state;
 	for (uint32_t conn = 1; conn <= 3; conn++) {
-		world.conns[conn].shaking = true;
+		world.conns[conn].in_handshake = true;
 		world.conns[conn].messages = 1;
 		world.conns[conn].cost = 8000;
 	}
@@ -330,7 +330,7 @@ a_step_of_a_handshake_is_followed_by_its_own_length_without(void **state)
 	take_turn();
 	assert_int_equal(world.order[0], 2);
 	assert_true(share_handshake_at() == world.clock + 8000);
-	/* A process that is stopped for an hour waits for a second. */
+	/* After a step that took an hour (SIGSTOP), the pause is one second. */
 	world.conns[3].cost = 3600u * 1000000;
 	world.clock += 8000;
 	take_turn();
@@ -338,7 +338,7 @@ a_step_of_a_handshake_is_followed_by_its_own_length_without(void **state)
 }
 
 static void
-a_peer_that_is_gone_is_noticed_where_nothing_is_received(void **state)
+a_closed_peer_is_detected_while_no_input_is_received(void **state)
 {
 	(void)state;
 	world.conns[1].full = world.conns[2].full = world.conns[3].full = true;
@@ -357,16 +357,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_turn_is_no_longer_than_its_budget_and_a_message_of_each),
-		TEST(expensive_messages_of_many_do_not_come_in_one_turn),
-		TEST(new_input_comes_before_what_waits),
-		TEST(what_waits_is_served_in_order),
+		TEST(a_turn_takes_at_most_its_budget_and_one_message_of_each),
+		TEST(expensive_messages_are_spread_over_turns),
+		TEST(new_input_is_served_before_the_backlog),
+		TEST(the_backlog_is_served_in_order),
 		TEST(a_single_connection_has_the_whole_budget),
 		TEST(a_connection_that_closes_leaves_the_queue),
 		TEST(a_connection_is_not_resumed_within_received),
-		TEST(what_was_kept_is_resumed_in_the_next_turn),
-		TEST(a_step_of_a_handshake_is_followed_by_its_own_length_without),
-		TEST(a_peer_that_is_gone_is_noticed_where_nothing_is_received),
+		TEST(kept_input_is_resumed_in_the_next_turn),
+		TEST(a_handshake_step_is_followed_by_a_pause_of_its_duration),
+		TEST(a_closed_peer_is_detected_while_no_input_is_received),
 	};
 
 	return cmocka_run_group_tests_name("share", tests, NULL, NULL);
