@@ -20,14 +20,13 @@ static bool valid_log(struct span);
 static bool valid_user(struct span);
 static bool valid_url(struct span);
 
-/* All keys. */
 static const struct key {
 	const char *name;
 	enum kind kind;
-	size_t at;		    /* offset in struct conf */
-	uint32_t low, high;	    /* limits of a number; high 0: TLS is not built in */
+	size_t at;	    /* offset in struct conf */
+	uint32_t low, high; /* limits of a number; a FLAG with high 0 must be false */
 	bool (*valid)(struct span); /* checks a string, or NULL */
-	const char *rule;	    /* the same in words, for error texts */
+	const char *rule;	    /* describes the valid strings, for error texts */
 } keys[] = {
 	{ "Port", NUMBER, offsetof(struct conf, port), 0, 65535, NULL, NULL },
 	{ "TLS", FLAG, offsetof(struct conf, tls), 0, HAVE_TLS, NULL, NULL },
@@ -124,7 +123,7 @@ valid_prefix(struct span s)
 
 struct lines {
 	int fd;
-	size_t at, length; /* of `data`: offset of the next byte, and size */
+	size_t at, length; /* of `data`: offset of the next byte, bytes present */
 	char data[512];
 };
 
@@ -142,11 +141,11 @@ next_byte(struct lines *l)
 	return (unsigned char)l->data[l->at++];
 }
 
-/* What a line contains, for the name that is searched. */
+/* A line, compared with the name that is searched for. */
 struct line {
 	bool named;	/* field 0 is the name */
-	bool listed;	/* field 3, a list between commas, has the name */
-	int64_t ids[4]; /* fields 0 to 3 as ids; NO_ID if a field is no id */
+	bool listed;	/* field 3, a list with commas, contains the name */
+	int64_t ids[4]; /* fields 0 to 3 as ids; NO_ID if a field is not an id */
 };
 
 enum { NO_ID = -1 };
@@ -164,7 +163,7 @@ read_field(struct lines *l, const char *name, bool *same, int64_t *id)
 	while ((c = next_byte(l)) >= 0 && memchr(":,\n", c, 3) == NULL) {
 		*same = *same && c != '\0' && (unsigned char)name[length] == c;
 		*id = c < '0' || c > '9' || *id == NO_ID ? NO_ID : 10 * *id + c - '0';
-		if (*id >= UINT32_MAX) /* (uid_t)-1 is no id */
+		if (*id >= UINT32_MAX) /* (uid_t)-1 is not an id */
 			*id = NO_ID;
 		length++;
 	}
@@ -276,7 +275,7 @@ find_key(struct span name)
 	return NULL;
 }
 
-/* Puts "FILE:LINE: " of a position in the text. */
+/* Adds "FILE:LINE: " for a position in the text. */
 static void
 put_place(struct text *error, const char *file, const char *at)
 {
@@ -290,7 +289,7 @@ put_place(struct text *error, const char *file, const char *at)
 	text_string(error, ": ");
 }
 
-/* Puts what a key's value must be. */
+/* Adds a description of the values that are valid for a key. */
 static void
 put_rule(struct text *error, const struct key *k)
 {
@@ -367,8 +366,8 @@ read_strings(const char **strings, struct span value)
 }
 
 /*
- * Reads ADDRESS or ADDRESS/BITS.  Returns false for an IPv4-mapped IPv6 address too:
- * its BITS could count from either address.
+ * Reads ADDRESS or ADDRESS/BITS.  Also returns false for an IPv4-mapped IPv6 address: its
+ * BITS could refer to the IPv4 or to the IPv6 address.
  */
 static bool
 read_network(struct socket_network *network, const char *string)

@@ -8,7 +8,7 @@
 enum {
 	CONF_FILE_MAX = 16384,	/* maximum size of a configuration file, in bytes */
 	CONF_ORIGINS_MAX = 64,	/* maximum number of members of Origins */
-	CONF_NETWORKS_MAX = 16, /* the same for TrustedProxies and Monitor */
+	CONF_NETWORKS_MAX = 16, /* the same for each of TrustedProxies and Monitor */
 	CONF_GROUPS_MAX = 64	/* maximum number of groups of a user */
 };
 
@@ -49,9 +49,9 @@ struct conf {
 void conf_default(struct conf *);
 
 /*
- * Reads a file; keys that it does not have keep their values.  On failure returns false,
- * and adds "FILE:LINE: what is wrong, and what would be right" to `error`.  The strings
- * are in static memory that the next call overwrites.
+ * Reads a file.  Keys that are not in it keep their values.  On failure returns false,
+ * and adds "FILE:LINE: the error and, for a value, what is valid" to `error`.  The
+ * strings are in static memory that the next call overwrites.
  */
 bool conf_load(struct conf *, const char *file, struct text *error);
 

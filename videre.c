@@ -74,7 +74,7 @@ check_key(const struct cert *cert)
 	}
 }
 
-/* Loads the files again.  If that fails, the certificate in use stays in use. */
+/* Loads the certificate again.  On failure the certificate in use does not change. */
 static void
 renew_cert(void)
 {
@@ -148,8 +148,8 @@ catch_signals(sigset_t *waiting)
 		sigdelset(waiting, caught[i]);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
-	/* The process that writes the log must not become a zombie: nothing waits for it.
-	 */
+	/* The process that writes the log must not become a zombie: the server never
+	 * calls wait(). */
 	sigaction(SIGCHLD, &action, NULL);
 }
 
@@ -166,7 +166,7 @@ print(int fd, struct text *t)
 }
 
 /*
- * Changes to User for good, after preparing the log, which only root can do.  Returns
+ * Prepares the log, which only root can do, and changes to User irreversibly.  Returns
  * false and sets errno if the user is unknown or the change is not permitted.
  */
 static bool
@@ -413,8 +413,8 @@ confine(void)
 }
 
 /*
- * Does what getrlimit and setrlimit do.  It avoids musl's setrlimit, which brings code
- * for all threads of a process, for kernels before 2.6.36.
+ * The same as getrlimit and setrlimit.  It avoids musl's setrlimit, which links code for
+ * processes with threads, needed before Linux 2.6.36.
  */
 static bool
 limit_files(const struct rlimit *limit, struct rlimit *old)
@@ -441,7 +441,8 @@ log_few_files(rlim_t wanted, rlim_t allowed)
 	log_end();
 }
 
-/* Raises the limit to what MaxConnections needs, as far as the system permits. */
+/* Raises the limit for file descriptors to the number that MaxConnections needs, as far
+ * as the system permits. */
 static void
 raise_file_limit(void)
 {
@@ -463,7 +464,8 @@ raise_file_limit(void)
 		log_few_files(wanted, limit.rlim_cur);
 }
 
-/* Answers a request for a URL outside the prefix; returns false if there is none. */
+/* Answers a request for a URL outside the prefix.  Returns false, and
+ * answers nothing, if there is no such URL. */
 static bool
 answer_unmatched(uint32_t conn, const struct http_request *r)
 {
@@ -501,8 +503,8 @@ map_memory(void)
 		.sessions = session_most(&sockjs.session),
 		.peers = conf.max_peers,
 	};
-	/* For each connection an input and an output block, and one for the packet that
-	 * is being built. */
+	/* For each connection an input and an output block, those of the sessions, and
+	 * one for the packet that is being built. */
 	uint32_t blocks = 2 * connections + session_blocks(&sockjs.session) + 1;
 
 	services[0] = signaller_service;
@@ -560,7 +562,7 @@ load_cert(void)
 
 /*
  * Opens descriptors 0 to 2 if they are closed.  Otherwise a client's socket could get
- * number 2, and receive what is written to stderr.
+ * number 2, and the client receive all output to stderr.
  */
 static void
 fill_standard_files(void)

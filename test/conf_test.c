@@ -581,7 +581,7 @@ a_log_has_a_name_of_1000_bytes_at_most(void **state)
 }
 
 static void
-a_sockjs_is_a_url_that_a_page_can_hold(void **state)
+sockjs_is_a_url_that_needs_no_escapes_in_a_page(void **state)
 {
 	static const char *const valid[] = {
 		"/",
@@ -935,7 +935,7 @@ a_second_file_may_have_the_same_keys(void **state)
 }
 
 static void
-an_error_has_the_line_of_the_key(void **state)
+an_error_is_reported_with_the_line_of_its_key(void **state)
 {
 	(void)state;
 	assert_refused("{\n\"Cert\": \"a\",\r\n\"Origins\": [\n\"\\u0041\",\n\"b\"\n],\n"
@@ -960,7 +960,7 @@ a_trailing_comma_is_accepted(void **state)
 }
 
 static void
-a_syntax_error_has_its_line(void **state)
+a_syntax_error_is_reported_with_its_line(void **state)
 {
 	(void)state;
 	assert_refused("{\n\"Port\" 5\n}", 2, "not JSON at \"5\\x0a}\"");
@@ -1077,7 +1077,7 @@ a_text_that_is_not_utf_8_is_refused(void **state)
 }
 
 static void
-invalid_utf_8_has_its_line(void **state)
+invalid_utf_8_is_reported_with_its_line(void **state)
 {
 	struct conf c;
 
@@ -1205,7 +1205,7 @@ main(void)
 		cmocka_unit_test(a_host_is_an_address),
 		cmocka_unit_test(a_prefix_is_a_path_or_empty),
 		cmocka_unit_test(a_log_has_a_name_of_1000_bytes_at_most),
-		cmocka_unit_test(a_sockjs_is_a_url_that_a_page_can_hold),
+		cmocka_unit_test(sockjs_is_a_url_that_needs_no_escapes_in_a_page),
 		cmocka_unit_test(a_log_level_is_one_of_the_names),
 		cmocka_unit_test(origins_are_64_at_most),
 		cmocka_unit_test(origins_replace_the_previous_list),
@@ -1217,15 +1217,15 @@ main(void)
 		cmocka_unit_test(a_key_may_have_escapes),
 		cmocka_unit_test(a_key_given_twice_is_refused),
 		cmocka_unit_test(a_second_file_may_have_the_same_keys),
-		cmocka_unit_test(an_error_has_the_line_of_the_key),
+		cmocka_unit_test(an_error_is_reported_with_the_line_of_its_key),
 		cmocka_unit_test(a_trailing_comma_is_accepted),
-		cmocka_unit_test(a_syntax_error_has_its_line),
+		cmocka_unit_test(a_syntax_error_is_reported_with_its_line),
 		cmocka_unit_test(only_an_object_is_a_configuration),
 		cmocka_unit_test(a_truncated_file_is_refused_with_its_last_line),
 		cmocka_unit_test(zero_bytes_are_refused),
 		cmocka_unit_test(too_many_levels_are_refused),
 		cmocka_unit_test(a_text_that_is_not_utf_8_is_refused),
-		cmocka_unit_test(invalid_utf_8_has_its_line),
+		cmocka_unit_test(invalid_utf_8_is_reported_with_its_line),
 		cmocka_unit_test(a_file_of_16384_bytes_is_read_and_a_longer_one_refused),
 		cmocka_unit_test(the_longest_string_is_read),
 		cmocka_unit_test(a_short_file_does_not_see_the_previous_longer_one),
