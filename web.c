@@ -14,25 +14,25 @@
  *   state     input         next      event
  *   HEAD      head          BODY      the handler wants the request's body
  *                           ANSWER    the request is dispatched without a body
- *                           ENDED     an invalid head, or the timeout
+ *                           ENDED     an invalid or refused request, or the timeout
  *   BODY      body          ANSWER    the request is dispatched with its body
  *                           ENDED     an invalid body, or the timeout
  *   ANSWER    not read      BODY      the handler leaves a part of the body for later
  *                           HEAD      the answer is complete
- *                           SKIP      the same, but the unwanted body is not
+ *                           SKIP      the same, but not the unwanted body
  *                           UPGRADED  web_upgrade
- *                           ENDED     the answer is complete, and the last one
+ *                           ENDED     the last answer of the connection is complete
  *   SKIP      dropped       HEAD      the end of the body
- *                           ENDED     an invalid body
- *   UPGRADED  passed on     ENDED     the end of the connection
+ *                           ENDED     an invalid body, or the timeout
+ *   UPGRADED  the protocol's
  *   ENDED     dropped
  *
  * Every state also becomes ENDED when the connection ends.
  */
 enum state { HEAD, BODY, ANSWER, SKIP, UPGRADED, ENDED };
 
-/* Bytes that are received in HEAD, and after a request in ANSWER: one more than a head
- * may have, so that a longer one gets a 431. */
+/* Maximum size of the input that waits in HEAD, or in ANSWER for the next request: one
+ * byte more than a head may have, so that a longer head is answered with 431. */
 enum { MOST_INPUT = HTTP_HEAD_SIZE + 1 };
 
 struct channel {
@@ -40,18 +40,21 @@ struct channel {
 	bool is_idle;	     /* HEAD, after a request: the next one has not begun */
 	bool keep_alive;     /* another request may follow this one */
 	bool is_head;	     /* the method is HEAD: the answer has no body */
-	bool is_http_1_0;    /* the answer is not chunked */
-	bool is_chunked;     /* the request's body is */
+	bool is_http_1_0;    /* a streamed answer is not chunked */
+	bool is_chunked;     /* the request's body is chunked */
 	bool skips_body;     /* the handler does not want the body */
 	bool partly_handled; /* a part of the body waits for a later turn */
 	union {
 		struct {
-			size_t head;   /* bytes that http_scan has read, then all */
-			size_t body;   /* bytes of the body after the head, decoded */
-			uint64_t most; /* size of the body; if chunked, its maximum */
+			size_t head; /* its bytes that http_scan has examined, then all */
+			size_t body; /* decoded bytes of the body, after the head */
+			/* Size of the body; if chunked, its maximum.  In SKIP without the
+			 * bytes that have been skipped. */
+			uint64_t most;
 			struct http_chunked chunks;
 		} http;
-		uint64_t upgraded[WEB_UPGRADED_SIZE / sizeof(uint64_t)]; /* UPGRADED */
+		/* In UPGRADED: the state of the protocol. */
+		uint64_t upgraded[WEB_UPGRADED_SIZE / sizeof(uint64_t)];
 	};
 };
 
@@ -297,8 +300,7 @@ web_upgraded(uint32_t conn)
  * Requests
  */
 
-/* Calls the handler.  Returns how many bytes at the body's end remain for a later turn.
- */
+/* Calls the handler.  Returns how many bytes at the body's end wait for a later turn. */
 static size_t
 dispatch_request(uint32_t conn, const struct http_request *r, struct span body)
 {
@@ -334,15 +336,15 @@ static void
 begin_request(struct channel *ch, const struct http_request *r, size_t head,
 	      size_t wanted)
 {
-	uint64_t most = wanted > 0 ? wanted : web.limits.message;
+	uint64_t most = wanted > 0 ? wanted : web.limits.skipped;
 
 	ch->is_http_1_0 = r->minor == 0;
 	ch->is_chunked = r->chunked;
 	ch->skips_body = wanted == 0 && (r->chunked || r->length > 0);
 	/*
-	 * After an unwanted body that the client sends only if it gets 100 Continue, the
-	 * next request could begin in two places (RFC 9110 section 10.1.1).  A body that
-	 * is too long costs more to skip than a new connection.
+	 * With Expect: 100-continue, the client may send an unwanted body or omit it, so
+	 * the start of the next request is unknown (RFC 9110 section 10.1.1).  Skipping a
+	 * body that is too long costs more than a new connection.
 	 */
 	ch->keep_alive =
 	    r->keep_alive && !(ch->skips_body && r->expect) && r->length <= most;
@@ -392,9 +394,9 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 }
 
 /*
- * The steps of reading requests.  Each consumes input from the front, and returns true if
- * the step of the channel's state can follow, or false if it waits: for more input, or
- * for a later turn.
+ * The steps of reading requests.  Each consumes input from the front.  It returns true if
+ * the step for the channel's new state can follow, or false if that must wait: for more
+ * input, or for a later turn.
  */
 
 static bool
@@ -426,8 +428,9 @@ read_head(uint32_t conn, struct input *in)
 }
 
 /*
- * Dispatches a request with its body; both have taken `used` bytes of the input.  If the
- * handler leaves a part of the body, keeps that part and the head for a later turn.
+ * Dispatches a request with its body.  They occupy the first `used` bytes of the input;
+ * some of these can be framing of chunks.  If the handler leaves a part of the body,
+ * keeps that part and the head for a later turn.
  */
 static bool
 dispatch_body(uint32_t conn, struct input *in, struct span body, size_t used)
@@ -451,7 +454,7 @@ dispatch_body(uint32_t conn, struct input *in, struct span body, size_t used)
 	return false;
 }
 
-/* The head stays before the body, to be parsed again with it. */
+/* The head stays before the body, because dispatch_body parses it again. */
 static bool
 read_body(uint32_t conn, struct input *in)
 {

@@ -18,9 +18,10 @@ struct web_handler {
 	 * call or later.  It may change the body.  Head and body are valid until it
 	 * returns.
 	 *
-	 * Returns 0.  After share_over it can return a number of bytes at the body's end
-	 * instead, if it has not answered.  In a later turn it is called again, with
-	 * these bytes as the body and with `again` set.
+	 * Returns 0 if it has handled the whole body.  Once share_over is true, it can
+	 * leave the end of the body for a later turn: it returns the length of that part,
+	 * and does not answer yet.  It is then called again, with that part as the body
+	 * and `again` true.
 	 */
 	size_t (*request)(uint32_t conn, const struct http_request *, struct span body,
 			  bool again);
@@ -32,21 +33,22 @@ struct web_handler {
 	/* As in struct conn_handler. */
 	bool (*second)(void);
 	bool (*settle)(void);
-	/* For connections after web_upgrade: `received`, `expired`, `stopping`, `closed`.
-	 */
+	/* Callbacks for connections after web_upgrade.  Only `received`, `expired`,
+	 * `stopping` and `closed` are called. */
 	const struct conn_handler *upgraded;
 };
 
 struct web_limits {
-	uint32_t connections; /* the highest number: loop_most */
-	uint32_t message;     /* maximum size of a body that is skipped, in bytes */
-	uint32_t heartbeat;   /* seconds: half of what a request may take */
-	uint32_t handshake;   /* seconds for a connection's first request */
+	uint32_t connections; /* the highest number of a connection: loop_most */
+	uint32_t skipped;     /* maximum size of a body that is skipped, in bytes */
+	/* Seconds.  A head, a body and the pause between requests may take twice that. */
+	uint32_t heartbeat;
+	uint32_t handshake; /* seconds from accept to the end of the first head */
 };
 
 enum {
-	/* Maximum size of the header fields that a handler adds to an answer, in bytes: a
-	 * request's fields may be repeated. */
+	/* Maximum size of the header fields that a handler adds to an answer, in bytes.
+	 * They may repeat fields of the request. */
 	WEB_FIELDS = HTTP_HEAD_SIZE + 512,
 	/* Bytes of a block that heads and control frames can occupy next to messages. */
 	WEB_SLACK = WEB_FIELDS + 1024,
@@ -54,7 +56,7 @@ enum {
 	WEB_UPGRADED_SIZE = 64 + 4 * sizeof(size_t)
 };
 
-/* Tables for the connections; the handler must stay valid. */
+/* Takes the memory (memory.h: called in both passes).  The handler must stay valid. */
 void web_place(struct memory *, const struct web_limits *, const struct web_handler *);
 
 /* For loop_run. */
@@ -68,7 +70,7 @@ struct web_answer {
 	struct span body;
 };
 
-/* Answers the request.  Without one, does nothing. */
+/* Answers the request.  Does nothing if no request waits for an answer. */
 void web_answer(uint32_t conn, const struct web_answer *);
 /* Answers 405 with these allowed methods. */
 void web_not_allowed(uint32_t conn, const char *methods);
@@ -85,8 +87,9 @@ void web_stream_end(uint32_t conn);
 
 /*
  * From here on, `upgraded` of struct web_handler gets the connection's input and events.
- * The caller has sent the answer, which is counted as 101.  Returns WEB_UPGRADED_SIZE
- * bytes, aligned for uint64_t, for the state of the protocol.  They are not initialized.
+ * The caller must have sent the answer, which is counted as 101.  Returns
+ * WEB_UPGRADED_SIZE bytes, aligned for uint64_t, for the state of the protocol.  They are
+ * not initialized.
  */
 void *web_upgrade(uint32_t conn);
 /* Returns the same bytes until the connection ends; NULL if it is not upgraded. */

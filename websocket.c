@@ -21,20 +21,20 @@
  */
 struct websocket {
 	bool close_sent;
-	bool binary;		   /* the message that `rest` belongs to */
-	uint8_t missed_heartbeats; /* since the last input */
+	bool binary;		   /* `rest` is of a binary message */
+	uint8_t missed_heartbeats; /* pings since the last input */
 	uint32_t begun; /* second in which the incomplete message began; 0: none */
 	size_t rest;	/* bytes of a message to deliver in a later turn; 0: none */
 	struct ws ws;
 };
 
 _Static_assert(sizeof(struct websocket) <= WEB_UPGRADED_SIZE,
-	       "it must fit into a channel");
+	       "struct websocket must fit into a channel");
 
 enum {
 	CLOSE_TIMEOUT_S = 5, /* from our Close frame to the peer's */
-	MOST_MISSED = 2,     /* heartbeats */
-	REASON_SIZE = 123    /* maximum reason in a Close frame, in bytes */
+	MOST_MISSED = 2,     /* maximum of missed_heartbeats */
+	REASON_SIZE = 123    /* maximum size of a Close frame's reason, in bytes */
 };
 
 static struct {
@@ -253,8 +253,7 @@ read_frames(uint32_t conn, struct websocket *s, unsigned char *data, size_t leng
 		if (!s->ws.in_message)
 			s->begun = 0;
 		if (s->rest > 0) {
-			/* The unread input, relative to data + rest, stays where it is.
-			 */
+			/* From here on, the offset counts from data + rest. */
 			rest = s->rest;
 			memmove(data, payload.data + payload.length - rest, rest);
 			s->ws.offset -= rest;
