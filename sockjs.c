@@ -13,10 +13,10 @@ static struct {
 	struct sockjs_limits limits;
 	const struct service *services;
 	size_t service_count;
-	uint32_t entropy; /* answers to /info so far */
+	uint32_t info_answers; /* answers to /info so far */
 } sockjs;
 
-/* A request, what its URL names, and what is left of its body. */
+/* A request, the service and session that its URL names, and the rest of its body. */
 struct exchange {
 	uint32_t conn;
 	const struct http_request *r;
@@ -185,15 +185,15 @@ answer_info(const struct exchange *x)
 	text_init(&fields, data, sizeof data);
 	put_no_cache(&fields);
 	put_cors(&fields, x->r);
-	sockjs.entropy++;
+	sockjs.info_answers++;
 	text_init(&t, json, sizeof json);
 	text_string(&t, "{\"websocket\":");
 	text_string(&t, x->service->no_websocket ? "false" : "true");
 	text_string(&t, ",\"origins\":[\"*:*\"],\"cookie_needed\":");
 	text_string(&t, x->service->cookie ? "true" : "false");
 	text_string(&t, ",\"entropy\":");
-	text_number(&t, text_hash(sockjs.limits.session.key, &sockjs.entropy,
-				  sizeof sockjs.entropy));
+	text_number(&t, text_hash(sockjs.limits.session.key, &sockjs.info_answers,
+				  sizeof sockjs.info_answers));
 	text_char(&t, '}');
 	text_char(&t, '\0');
 	answer(x->conn, 200, type, &fields, json);
@@ -275,7 +275,7 @@ read_callback(struct span query, struct receiver *receiver)
 	return NULL;
 }
 
-/* Answers a receiver: a response that carries frames. */
+/* Answers the request of a receiver, with a response that carries frames. */
 static void
 serve_receiver(const struct exchange *x, enum transport transport)
 {
@@ -289,6 +289,7 @@ serve_receiver(const struct exchange *x, enum transport transport)
 	const char *wrong;
 
 	text_init(&fields, data, sizeof data);
+	/* sockjs-node treats this Origin like none for an EventSource. */
 	if (transport == TRANSPORT_EVENTSOURCE && span_is(r.origin, "null"))
 		r.origin = (struct span){ 0 };
 	without_null.r = &r;
@@ -307,8 +308,9 @@ serve_receiver(const struct exchange *x, enum transport transport)
 }
 
 /*
- * Finds the payload of a jsonp_send: the field `d` of a form, which is decoded in place,
- * or the whole body if that is text.  Returns false for other types, or without `d`.
+ * Finds the payload of a jsonp_send: the whole body if its type is text/plain or missing;
+ * in a form the field `d`, which is decoded in place.  Returns false for other types, or
+ * without `d`.
  */
 static bool
 read_form(const struct exchange *x, struct span *payload)
@@ -326,7 +328,7 @@ read_form(const struct exchange *x, struct span *payload)
 	return true;
 }
 
-/* Moves the rest of a payload to the end of its body, as struct web_handler asks. */
+/* Moves the rest of a payload to the end of its body, as struct web_handler requires. */
 static void
 keep_rest(struct exchange *x, struct span rest)
 {
@@ -337,8 +339,9 @@ keep_rest(struct exchange *x, struct span rest)
 }
 
 /*
- * Delivers a payload and answers its request.  Checks the payload before it looks for the
- * session.  While a rest is left, there is no answer.
+ * Delivers a payload and answers its request.  An invalid payload is
+ * answered with its error even if the session does not exist.  While messages wait for a
+ * later turn, there is no answer.
  */
 static void
 accept_payload(struct exchange *x, const struct text *fields, struct span payload,
@@ -370,7 +373,7 @@ accept_payload(struct exchange *x, const struct text *fields, struct span payloa
 	}
 }
 
-/* Answers a sender: a request that carries a payload. */
+/* Answers a request that carries a payload from the client. */
 static void
 serve_sender(struct exchange *x, bool jsonp)
 {
@@ -404,11 +407,11 @@ open_socket(const struct exchange *x, bool framed)
 		session_open_socket(x->service, x->conn, framed);
 }
 
-/* The endpoints of a session, with their method. */
+/* The endpoints of a session. */
 static const struct endpoint {
 	const char *name;
 	enum http_method method;
-	bool options;		  /* it also has OPTIONS (CORS) */
+	bool options;		  /* OPTIONS is allowed too (CORS) */
 	enum transport transport; /* of a WebSocket or receiver */
 } endpoints[] = {
 	{ "websocket", HTTP_GET, false, TRANSPORT_WEBSOCKET },
@@ -430,7 +433,7 @@ find_endpoint(struct span name)
 	return NULL;
 }
 
-/* SERVER and SESSION are not empty, and have no dot. */
+/* SockJS allows neither an empty SERVER or SESSION nor a dot in them. */
 static bool
 is_id(struct span id)
 {
@@ -443,12 +446,12 @@ static void
 serve_session(struct exchange *x, struct span path)
 {
 	http_take(&path, '/');
-	struct span host = http_take(&path, '/');
+	struct span server = http_take(&path, '/');
 	x->id = http_take(&path, '/');
 	const struct endpoint *e = find_endpoint(path);
 
-	if (e == NULL || host.length == 0 ||
-	    memchr(host.data, '.', host.length) != NULL || !is_id(x->id))
+	if (e == NULL || server.length == 0 ||
+	    memchr(server.data, '.', server.length) != NULL || !is_id(x->id))
 		answer_unmatched(x->conn, x->r);
 	else if (e->transport == TRANSPORT_WEBSOCKET && e->method == HTTP_GET)
 		open_socket(x, true);
@@ -483,7 +486,7 @@ is_iframe(struct span path)
 	return true;
 }
 
-/* Serves a path below the prefix.  Ignores one slash at its end, and decodes nothing. */
+/* Serves a path below the prefix, still escaped.  Ignores one slash at its end. */
 static void
 serve(struct exchange *x, struct span path)
 {
@@ -513,7 +516,8 @@ serve(struct exchange *x, struct span path)
 	}
 }
 
-/* Returns the service with the longest matching prefix; `rest` is the path below it. */
+/* Returns the service with the longest matching prefix, or NULL; `rest` is the path below
+ * the prefix. */
 static const struct service *
 find_service(struct span path, struct span *rest)
 {
@@ -535,7 +539,7 @@ find_service(struct span path, struct span *rest)
 	return best;
 }
 
-/* True if a request has no Origin (RFC 6454) or an allowed one. */
+/* True if a request has no Origin (RFC 6454) or an allowed one, or if all are allowed. */
 static bool
 origin_allowed(struct span origin)
 {
@@ -549,8 +553,8 @@ origin_allowed(struct span origin)
 }
 
 /*
- * Puts the path of a request.  Below level trace it has the hash of a session's id in its
- * place, because the id is enough to take a session over.
+ * Puts the path of a request.  Except at level trace, a hash replaces the id of a
+ * session: a client that knows the id can take over the session.
  */
 static void
 put_path(struct text *t, struct span path, struct span below)

@@ -9,18 +9,18 @@
 
 struct sockjs_limits {
 	struct session_limits session;
-	uint32_t handshake;	    /* seconds for a connection's first request */
+	uint32_t handshake;	    /* seconds from accept to the end of the first head */
 	const char *const *origins; /* allowed ones, ended by NULL; empty: all */
-	const char *script;	    /* URL of the client's script; "": no iframe page */
+	const char *script;	    /* URL of the SockJS client; "": no iframe page */
 	const char *integrity;	    /* its hash (W3C SRI), or NULL */
-	/* Answers a request for a URL that no service has, or returns false: 404.  NULL:
-	 * 404 for all of them. */
+	/* Answers a request for a URL that no service has, and returns true.  If it
+	 * returns false, or is NULL, the answer is 404. */
 	bool (*unmatched)(uint32_t conn, const struct http_request *);
 };
 
 /*
- * Takes the memory (memory.h: called in both passes), also that of the files below.  The
- * services and what the limits point to stay the caller's, and must stay.
+ * Takes the memory (memory.h: called in both passes), also for web.c and session.c.  The
+ * caller owns the services and the strings of the limits, which must stay valid.
  */
 void sockjs_place(struct memory *, const struct sockjs_limits *, const struct service *,
 		  size_t count);

@@ -36,8 +36,9 @@ plain_run(const unsigned char *p, size_t length)
 }
 
 /*
- * Returns the character that begins with a byte from E2 up; `used` becomes its length.
- * Of a truncated character, which valid input does not have, it returns 0 for each byte.
+ * Returns the character that begins with a byte of E2 or more; `used` becomes its length.
+ * For a truncated character, which valid input does not have, returns 0 and the
+ * length 1.
  */
 static uint32_t
 read_long(const unsigned char *p, size_t length, size_t *used)
@@ -131,8 +132,8 @@ put_times(struct text *t, char c, size_t times)
 }
 
 /*
- * Puts the start of an htmlfile's page.  Old browsers render nothing below 1 KB, so it is
- * padded to that length without its callback.
+ * Puts the start of an htmlfile's page.  Old browsers render nothing below 1 KB, so the
+ * page is padded to that length, not counting the callback.
  */
 static void
 put_page(struct text *t, struct span callback)
@@ -176,7 +177,10 @@ sockjs_frame_put_prelude(struct text *t, enum transport transport, struct span c
 	}
 }
 
-/* A frame holds no line breaks: the percent sign alone needs an escape in an event. */
+/*
+ * Puts a frame as the data of an event.  The client decodes it by decodeURI, so percent
+ * signs are escaped.  A frame holds no line breaks, which would end the data.
+ */
 static void
 put_event(struct text *t, struct span frame)
 {
@@ -194,7 +198,7 @@ put_event(struct text *t, struct span frame)
 }
 
 /*
- * Puts a frame as a string of a script.  Escapes quotes and backslashes, and on a page
+ * Puts a frame as a string in a script.  Escapes quotes and backslashes, and on a page
  * also "<", which could end the script.
  */
 static void

@@ -1,6 +1,6 @@
 /*
  * Builds the frames that a SockJS server sends, as each transport wraps and escapes them,
- * and reads the payloads that a client sends.  Source:
+ * and checks the payloads that a client sends.  Source:
  * https://github.com/sockjs/sockjs-protocol.
  *
  * Functions whose name begins with `sockjs_frame_put` append to a text of the caller's
@@ -37,9 +37,10 @@ enum {
 };
 
 /*
- * Puts a message as a JSON string with its quotes.  Escapes what JSON demands, code units
- * that old browsers lose or change, and surrogates, with lower-case digits.  Characters
- * above U+FFFF become surrogate pairs.  Input: UTF-8, also with lone surrogates (WTF-8).
+ * Puts a message as a JSON string with its quotes.  The message is UTF-8 that may contain
+ * lone surrogates (WTF-8).  Escapes the characters that JSON requires, those that old
+ * browsers lose or change, and surrogates.  Hexadecimal digits are lower-case.
+ * Characters above U+FFFF become escaped surrogate pairs.
  */
 void sockjs_frame_put_string(struct text *, const char *data, size_t length);
 
@@ -49,7 +50,8 @@ void sockjs_frame_put_close(struct text *, unsigned code, const char *reason);
 /* True if a response of this transport carries many frames, false if it carries one. */
 bool sockjs_frame_is_stream(enum transport);
 
-/* Puts the bytes ahead of a stream's first frame; none for other transports. */
+/* Puts the bytes ahead of a transport's first frame: some for xhr_streaming, eventsource
+ * and htmlfile, none for the others. */
 void sockjs_frame_put_prelude(struct text *, enum transport, struct span callback);
 
 /* Puts a frame as its transport wraps it. */
@@ -58,9 +60,9 @@ void sockjs_frame_put(struct text *, enum transport, struct span callback,
 
 /*
  * Finds how much of an `a` frame fits into `size` bytes when its transport wraps it.
- * `queue` is the frame without its final bracket, with one message at least.  Returns a
- * length that ends after a message: of all messages, or of as many as fit.  If not even
- * one fits, returns the whole length.
+ * `queue` is the frame without its final bracket, with one message at least.  `size` is
+ * at least SOCKJS_FRAME_OVERHEAD.  Returns the length of the part of `queue` that ends
+ * after the last message that fits.  If not even one fits, returns the whole length.
  */
 size_t sockjs_frame_fit(enum transport, struct span queue, size_t size);
 
@@ -72,8 +74,9 @@ enum sockjs_payload {
 };
 
 /*
- * Checks a client's payload: a JSON array of strings.  If it is valid and holds exactly
- * one string, `single` is that string within the payload; otherwise its data is NULL.
+ * Checks a client's payload: a JSON array of strings.  If it is valid, sets `single`: to
+ * the only string, with its quotes, within the payload; or to NULL data if there is none
+ * or more than one.  If it is invalid, the caller must not use `single`.
  */
 enum sockjs_payload sockjs_frame_check_payload(char *data, size_t length,
 					       struct span *single);

@@ -108,7 +108,7 @@ assert_quoted(const uint32_t *characters, size_t count)
 	assert_memory_equal(back, message, length);
 }
 
-/* Asserts it alone, between other characters, and next to itself. */
+/* Asserts how a character is quoted alone, between others, and next to itself. */
 static void
 assert_quoted_anywhere(uint32_t c)
 {
@@ -118,7 +118,7 @@ assert_quoted_anywhere(uint32_t c)
 	assert_quoted(&c, 1);
 	for (size_t i = 0; i < COUNT(cases); i++)
 		assert_quoted(cases[i], i < 3 ? 3 : 2);
-	/* Two surrogates may be a pair, which is a different text. */
+	/* Two surrogates may form a pair, which is another character. */
 	if (c < 0xd800 || c > 0xdfff)
 		assert_quoted((uint32_t[]){ c, c, c }, 3);
 }
@@ -132,7 +132,7 @@ every_code_unit_is_quoted_by_the_rules(void **state)
 }
 
 static void
-characters_above_become_pairs(void **state)
+characters_above_ffff_become_surrogate_pairs(void **state)
 {
 	static const uint32_t offsets[] = { 0, 1, 0x3ff, 0x400, 0x7fff, 0xfffe, 0xffff };
 
@@ -187,9 +187,9 @@ known_messages_are_quoted_to_the_byte(void **state)
 	}
 }
 
-/* The server has no such message; only its bytes may determine the output. */
+/* The server never has such a message.  Reading must still stop at its end. */
 static void
-a_message_cut_off_within_a_character_is_read_to_its_end_only(void **state)
+a_message_cut_within_a_character_is_read_to_its_end_only(void **state)
 {
 	static const char *const characters[] = { "\xc3\xa4",	     "\xe2\x80\xa8",
 						  "\xe2\x82\xac",    "\xed\xa0\xbd",
@@ -219,7 +219,7 @@ a_message_cut_off_within_a_character_is_read_to_its_end_only(void **state)
 }
 
 static void
-any_bytes_at_all_are_read_within_their_bounds(void **state)
+arbitrary_bytes_are_read_within_their_bounds(void **state)
 {
 	static const unsigned char bytes[] = { 0x00, 'a',  '"',	 '\\', 0x80, 0xbf, 0xc3,
 					       0xe1, 0xe2, 0xed, 0xef, 0xf0, 0xf8, 0xff };
@@ -286,7 +286,7 @@ only_polls_end_with_their_frame(void **state)
 }
 
 static void
-what_has_no_prelude_begins_with_its_frame(void **state)
+other_transports_have_no_prelude(void **state)
 {
 	static const enum transport none[] = { TRANSPORT_WEBSOCKET, TRANSPORT_XHR,
 					       TRANSPORT_JSONP };
@@ -383,26 +383,26 @@ an_htmlfile_begins_with_a_page_of_more_than_1024_bytes(void **state)
 	}
 }
 
-/* The text already holds something, as a response's head. */
+/* The text already holds something, such as the head of a response. */
 static void
-a_prelude_does_not_depend_on_what_stands_before_it(void **state)
+a_prelude_does_not_depend_on_the_text_before_it(void **state)
 {
 	enum { BEFORE = 700 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(transports); i++) {
-		char alone[SOCKJS_FRAME_PRELUDE], behind[BEFORE + SOCKJS_FRAME_PRELUDE];
+		char alone[SOCKJS_FRAME_PRELUDE], after[BEFORE + SOCKJS_FRAME_PRELUDE];
 		struct text t, u;
 		text_init(&t, alone, sizeof alone);
 		sockjs_frame_put_prelude(&t, transports[i], span("cb"));
-		memset(behind, '#', BEFORE);
-		text_init(&u, behind, sizeof behind);
+		memset(after, '#', BEFORE);
+		text_init(&u, after, sizeof after);
 		u.length = BEFORE;
 		sockjs_frame_put_prelude(&u, transports[i], span("cb"));
 		assert_false(t.overflow || u.overflow);
-		assert_same((struct span){ behind + BEFORE, u.length - BEFORE },
+		assert_same((struct span){ after + BEFORE, u.length - BEFORE },
 			    (struct span){ alone, t.length });
-		assert_int_equal(behind[BEFORE - 1], '#');
+		assert_int_equal(after[BEFORE - 1], '#');
 	}
 }
 
@@ -474,12 +474,12 @@ static const char *const around[][2] = {
 	[TRANSPORT_JSONP] = { "/**/cb(\"", "\");\r\n" },
 };
 
-/* Wraps a frame.  Returns the part between the bytes that `around` has. */
+/* Wraps a frame.  Returns the part between the bytes in `around`. */
 static struct span
 wrap(enum transport transport, struct span frame, char *room, size_t size)
 {
 	struct span before = span(around[transport][0]),
-		    behind = span(around[transport][1]);
+		    after = span(around[transport][1]);
 	char *p = copy(frame.data, frame.length);
 	struct text t;
 
@@ -487,16 +487,16 @@ wrap(enum transport transport, struct span frame, char *room, size_t size)
 	sockjs_frame_put(&t, transport, span("cb"), (struct span){ p, frame.length });
 	free(p);
 	assert_false(t.overflow);
-	assert_true(t.length >= before.length + behind.length);
+	assert_true(t.length >= before.length + after.length);
 	assert_memory_equal(room, before.data, before.length);
-	assert_memory_equal(room + t.length - behind.length, behind.data, behind.length);
+	assert_memory_equal(room + t.length - after.length, after.data, after.length);
 	return (struct span){ room + before.length,
-			      t.length - before.length - behind.length };
+			      t.length - before.length - after.length };
 }
 
-/* The bytes that replace a byte of a frame, for each transport. */
+/* Returns the bytes that replace a byte of a frame, or NULL if it is unchanged. */
 static const char *
-changed(enum transport transport, int byte)
+replacement(enum transport transport, int byte)
 {
 	bool quoted = transport == TRANSPORT_HTMLFILE || transport == TRANSPORT_JSONP;
 
@@ -519,7 +519,7 @@ a_wrapping_changes_only_the_bytes_it_must(void **state)
 		for (int byte = 0x20; byte < 0x100; byte++) {
 			char itself[] = { (char)byte, '\0' }, room[64], expected[64];
 			char frame[] = "x.yy..z";
-			const char *other = changed(transports[i], byte);
+			const char *other = replacement(transports[i], byte);
 			other = other != NULL ? other : itself;
 			frame[1] = frame[4] = frame[5] = (char)byte;
 			sprintf(expected, "x%syy%s%sz", other, other, other);
@@ -548,7 +548,7 @@ put_messages(struct text *t, uint32_t first)
 }
 
 static void
-a_quoted_frame_is_a_string_of_json_that_gives_it_back(void **state)
+a_quoted_frame_is_a_json_string_of_the_frame(void **state)
 {
 	static const enum transport quoting[] = { TRANSPORT_HTMLFILE, TRANSPORT_JSONP };
 
@@ -566,7 +566,7 @@ a_quoted_frame_is_a_string_of_json_that_gives_it_back(void **state)
 				 sizeof room);
 			if (quoting[i] == TRANSPORT_HTMLFILE)
 				assert_null(memchr(seen.data, '<', seen.length));
-			/* Together with its quotes. */
+			/* With the quotes around it. */
 			json_init(&j, room + (seen.data - room) - 1, seen.length + 2);
 			assert_true(json_value(&j, &value) && json_finish(&j));
 			assert_int_equal(
@@ -577,7 +577,7 @@ a_quoted_frame_is_a_string_of_json_that_gives_it_back(void **state)
 }
 
 static void
-an_event_is_one_line_that_gives_its_frame_back(void **state)
+an_event_is_one_line_that_decodes_to_its_frame(void **state)
 {
 	(void)state;
 	for (uint32_t first = 0; first < 0x20000; first += 16) {
@@ -614,7 +614,7 @@ wrapped_length(enum transport transport, const char *message, size_t length)
 	return wrapped.length;
 }
 
-/* Asserts the bound for a message of one character, repeated. */
+/* Asserts the bound of growth for a message of one repeated character. */
 static void
 assert_bounded(const char *character, size_t length, size_t times)
 {
@@ -664,9 +664,9 @@ a_message_of_one_character_repeated_grows_within_the_bound(void **state)
 	}
 }
 
-/* A quoted escape reaches SOCKJS_FRAME_GROWTH: a lower factor would not do. */
+/* A quoted escape reaches SOCKJS_FRAME_GROWTH: a lower factor would be wrong. */
 static void
-a_control_character_grows_by_just_the_factor(void **state)
+a_control_character_grows_by_exactly_the_factor(void **state)
 {
 	char message[1000] = { 0 };
 
@@ -706,7 +706,7 @@ a_close_frame_grows_within_the_bound(void **state)
 			}
 }
 
-/* Puts something for a transport. */
+/* Puts sample output for a transport. */
 typedef void putter(struct text *, enum transport);
 
 static void
@@ -737,7 +737,7 @@ put_wrapped(struct text *t, enum transport transport)
 	sockjs_frame_put(t, transport, span("cb"), span("a[\"<%\\n\\\"\xc3\xa4\",\"\"]"));
 }
 
-/* Puts it into texts of every size up to its length. */
+/* Puts the sample into texts of every size up to its length. */
 static void
 assert_overflows(putter *put, enum transport transport)
 {
@@ -760,7 +760,7 @@ assert_overflows(putter *put, enum transport transport)
 }
 
 static void
-what_does_not_fit_overflows_and_is_not_written(void **state)
+output_that_does_not_fit_overflows(void **state)
 {
 	static putter *const putters[] = { put_string, put_close, put_prelude,
 					   put_wrapped };
@@ -771,7 +771,7 @@ what_does_not_fit_overflows_and_is_not_written(void **state)
 			assert_overflows(putters[i], transports[k]);
 }
 
-/* Messages with bytes that no, some or all transports wrap. */
+/* Messages with bytes that no, some or several transports escape. */
 static const char *const queued[] = {
 	"plain",
 	"%%%%%%%%",
@@ -784,7 +784,7 @@ static const char *const queued[] = {
 	"last"
 };
 
-/* Puts them as an `a` frame without its final bracket.  Message i ends at ends[i]. */
+/* Puts `queued` as an `a` frame without its final bracket.  Message i ends at ends[i]. */
 static void
 put_queue(struct text *t, size_t ends[COUNT(queued)])
 {
@@ -797,7 +797,7 @@ put_queue(struct text *t, size_t ends[COUNT(queued)])
 	}
 }
 
-/* Returns the wrapped length of the queue's first bytes, without the transport's own. */
+/* Returns the wrapped length of the queue's first bytes, without the bytes around it. */
 static size_t
 wrapped_part(enum transport transport, struct span queue, size_t length)
 {
@@ -889,7 +889,7 @@ a_payload_is_an_array_of_strings(void **state)
 }
 
 static void
-a_payload_has_a_greatest_number_of_messages(void **state)
+a_payload_has_a_maximum_number_of_messages(void **state)
 {
 	static char text[3 * (SOCKJS_FRAME_MESSAGES + 1) + 2];
 
@@ -914,31 +914,31 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_code_unit_is_quoted_by_the_rules),
-		cmocka_unit_test(characters_above_become_pairs),
+		cmocka_unit_test(characters_above_ffff_become_surrogate_pairs),
 		cmocka_unit_test(known_messages_are_quoted_to_the_byte),
 		cmocka_unit_test(
-		    a_message_cut_off_within_a_character_is_read_to_its_end_only),
-		cmocka_unit_test(any_bytes_at_all_are_read_within_their_bounds),
+		    a_message_cut_within_a_character_is_read_to_its_end_only),
+		cmocka_unit_test(arbitrary_bytes_are_read_within_their_bounds),
 		cmocka_unit_test(a_close_frame_holds_its_code_and_reason),
 		cmocka_unit_test(only_polls_end_with_their_frame),
-		cmocka_unit_test(what_has_no_prelude_begins_with_its_frame),
+		cmocka_unit_test(other_transports_have_no_prelude),
 		cmocka_unit_test(an_event_stream_begins_with_an_empty_line),
 		cmocka_unit_test(an_xhr_stream_begins_with_a_line_of_2048_heartbeats),
 		cmocka_unit_test(an_htmlfile_begins_with_a_page_of_more_than_1024_bytes),
-		cmocka_unit_test(a_prelude_does_not_depend_on_what_stands_before_it),
+		cmocka_unit_test(a_prelude_does_not_depend_on_the_text_before_it),
 		cmocka_unit_test(each_transport_wraps_a_frame_in_its_own_way),
 		cmocka_unit_test(a_wrapping_changes_only_the_bytes_it_must),
-		cmocka_unit_test(a_quoted_frame_is_a_string_of_json_that_gives_it_back),
-		cmocka_unit_test(an_event_is_one_line_that_gives_its_frame_back),
+		cmocka_unit_test(a_quoted_frame_is_a_json_string_of_the_frame),
+		cmocka_unit_test(an_event_is_one_line_that_decodes_to_its_frame),
 		cmocka_unit_test(a_message_of_one_byte_repeated_grows_within_the_bound),
 		cmocka_unit_test(
 		    a_message_of_one_character_repeated_grows_within_the_bound),
-		cmocka_unit_test(a_control_character_grows_by_just_the_factor),
+		cmocka_unit_test(a_control_character_grows_by_exactly_the_factor),
 		cmocka_unit_test(a_close_frame_grows_within_the_bound),
-		cmocka_unit_test(what_does_not_fit_overflows_and_is_not_written),
+		cmocka_unit_test(output_that_does_not_fit_overflows),
 		cmocka_unit_test(a_queue_is_cut_after_the_last_message_that_fits),
 		cmocka_unit_test(a_payload_is_an_array_of_strings),
-		cmocka_unit_test(a_payload_has_a_greatest_number_of_messages),
+		cmocka_unit_test(a_payload_has_a_maximum_number_of_messages),
 	};
 
 	return cmocka_run_group_tests_name("sockjs_frame", tests, NULL, NULL);
