@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-	RECEIVER_TIMEOUT_S = 5,	 /* without a receiver, then the session ends */
+	RECEIVER_TIMEOUT_S = 5,	 /* without a receiver, after which a session ends */
 	PEER = 64,		 /* bytes of an address and port, at most */
 	RESPONSE_LIMIT = 131072, /* bytes of frames in a streaming response */
 	QUEUE_START = 2,	 /* bytes of "a[" */
@@ -20,10 +20,11 @@ struct http_session {
 	struct receiver receiver; /* the attached or last one */
 	struct address_key address_key;
 	uint32_t chain; /* the next session of the same bucket */
-	uint32_t since; /* second of the last receiver's end, or of the last heartbeat */
-	char *queue;	/* a block: an `a` frame without its final bracket, or NULL */
-	size_t queued;	/* bytes of it */
-	unsigned code;	/* of the Close frame */
+	/* Second of the receiver's start, end or last heartbeat. */
+	uint32_t since;
+	char *queue;   /* a block: an `a` frame without its final bracket, or NULL */
+	size_t queued; /* bytes in the queue */
+	unsigned code; /* of the Close frame */
 	char reason[SOCKJS_FRAME_REASON + 1];
 	uint8_t id_length;
 	uint8_t peer_length;
@@ -37,7 +38,7 @@ static struct {
 	uint32_t *buckets;	       /* of sessions, by the hash of their id */
 	uint32_t bucket_mask;
 	uint32_t heartbeat; /* seconds */
-	uint32_t key[2];    /* seeds the hash */
+	uint32_t key[2];    /* of the hash */
 } receivers;
 
 void
@@ -124,7 +125,7 @@ add_session(const struct service *service, struct span id,
 	return number;
 }
 
-/* Ends a session without a connection, and discards what waits for the client. */
+/* Ends a session that has no connection, and discards its queue. */
 static void
 end_session(uint32_t number)
 {
@@ -221,8 +222,8 @@ detach(uint32_t number)
 }
 
 /*
- * Sends a frame to the attached receiver, and ends its response if that is full.  If the
- * connection is closing, the session ends by receiver_closed.
+ * Sends a frame to the attached receiver, and ends the response if that has reached its
+ * limit.  If the connection is closing, receiver_closed ends the session later.
  */
 static void
 send_to_receiver(uint32_t number, struct span frame)
@@ -280,7 +281,7 @@ enqueue(uint32_t number, const char *data, size_t length)
 		memcpy(h->queue, "a[", QUEUE_START);
 		h->queued = QUEUE_START;
 	}
-	/* One byte is for the bracket. */
+	/* One byte is for the final bracket. */
 	text_init(&t, h->queue, block_size() - 1);
 	t.length = h->queued;
 	if (h->queued > QUEUE_START)
@@ -303,7 +304,8 @@ receiver_send(uint32_t number, const char *data, size_t length)
 		flush_queue(number);
 }
 
-/* Sends the queue, then the Close frame.  A poll carries one frame at a time. */
+/* Sends the queue, then the Close frame.  xhr and jsonp carry one frame a response, so
+ * after a queue the Close frame waits for the next receiver. */
 static void
 serve_closing(uint32_t number)
 {
@@ -363,7 +365,7 @@ receiver_attach(const struct service *service, struct span id,
 	uint32_t number = receiver_find(service, id);
 	uint32_t other = number != 0 ? conn_of(number) : 0;
 
-	/* A new request may arrive before the FIN of the client's last connection. */
+	/* The other connection may be closed, with its FIN not yet read. */
 	if (other != 0 && !share_receive_now(other)) {
 		receiver_closed(other);
 		number = other = 0;

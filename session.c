@@ -10,13 +10,14 @@
 static struct {
 	struct session_table table;
 	uint32_t message;    /* bytes of a client's message, at most */
-	bool lone_surrogate; /* some client has sent one */
+	bool lone_surrogate; /* a client has sent one since the start */
 } messages;
 
 uint32_t
 session_blocks(const struct session_limits *limits)
 {
-	enum { IN_USE = 3 }; /* while a frame is built */
+	/* Within a turn: a repaired message, the answer to it, and a frame of that. */
+	enum { IN_USE = 3 };
 
 	return limits->connections + IN_USE;
 }
@@ -83,7 +84,7 @@ is_surrogate(const char *p)
 	return (unsigned char)p[0] == 0xed && (unsigned char)p[1] >= 0xa0;
 }
 
-/* Replaces lone surrogates by U+FFFD, as browsers do with a WebSocket's text. */
+/* Sends U+FFFD for each lone surrogate, as browsers do in a WebSocket's text. */
 static void
 send_plain(uint32_t conn, const char *data, size_t length, bool binary)
 {
@@ -159,8 +160,9 @@ note_surrogates(const char *data, size_t length)
 }
 
 /*
- * Replaces what is not UTF-8 in a request's body by U+FFFD.  Of a WebSocket it is checked
- * already.  If `t` has data at the return, that is a block of the caller's.
+ * Returns a string of a request's body, with U+FFFD for each invalid UTF-8 sequence.
+ * Text of a WebSocket has been checked already.  If this sets the data of `t`, that is a
+ * block, which the caller must give back.
  */
 static struct span
 repair(struct text *t, struct span contents)
@@ -184,7 +186,7 @@ deliver_message(uint32_t number, struct span string)
 
 	if (session_is_http(number))
 		contents = repair(&repaired, contents);
-	/* The payload may be changed. */
+	/* The caller allows changes of the payload. */
 	char *data = (char *)contents.data;
 	long length = json_unescape(contents, data, contents.length, true);
 	bool fits = (size_t)length <= messages.message && !repaired.overflow;
@@ -200,7 +202,8 @@ deliver_message(uint32_t number, struct span string)
 	return fits;
 }
 
-/* Makes an array of the elements after the last one that was read. */
+/* Makes an array, in place, of the elements after the last one that was read.  Empty if
+ * there are none. */
 static struct span
 rest_of(const struct json *j)
 {
@@ -256,8 +259,8 @@ session_open_socket(const struct service *service, uint32_t conn, bool framed)
 	service->opened(number);
 }
 
-/* Receives an array of strings, one string, or nothing.  Returns the length of the rest.
- */
+/* Receives a payload, which may also be one string, or empty.  Returns the length of the
+ * rest. */
 static size_t
 receive_framed(uint32_t number, uint32_t conn, struct span data, bool again)
 {

@@ -11,43 +11,48 @@
 #include "websocket.h"
 
 /*
- * Sends a message of at most `reply` bytes, in the form that struct service gives.
- * Returns false if the session is closing or has ended.
+ * Sends a message of at most `reply` bytes.  Text must be UTF-8 or WTF-8.  Returns false
+ * if the session is closing or has ended.
  */
 bool session_send(uint32_t session, const char *data, size_t length, bool binary);
-/* Closes a session with a code that ws_valid_code accepts; ignored if it is not open. */
+/* Closes a session with a code that ws_valid_code accepts.  Does nothing if it is not
+ * open. */
 void session_close(uint32_t session, unsigned code, const char *reason);
-/* The client's address as text, for the log; valid until the next call. */
+/* Returns the client's address as text, for the log.  Valid until the next call. */
 struct span session_peer(uint32_t session);
-/* The address that the client counts for. */
+/* Returns the address that the client counts for. */
 struct address_key session_address_key(uint32_t session);
 
-/* How many blocks (memory.h) sessions hold at most, and the bytes that a block needs. */
+/* Returns how many blocks (memory.h) sessions hold at most. */
 uint32_t session_blocks(const struct session_limits *);
+/* Returns how many bytes a block needs. */
 size_t session_block(const struct session_limits *);
-/* Bytes of a request's body or a SockJS payload that hold the largest message. */
+/* Returns the maximum size of a request's body or a SockJS payload, in bytes.  The
+ * largest message fits in any encoding. */
 size_t session_payload(const struct session_limits *);
-/* Takes the memory (memory.h: called in both passes), also that of the files below. */
+/* Takes the memory (memory.h: called in both passes), also for session_table.c and
+ * receiver.c. */
 void session_place(struct memory *, const struct session_limits *);
 
 /*
  * For sockjs.c
  */
 
-/* Adds a session on a connection that is a WebSocket now: with SockJS frames, or plain.
- */
+/* Adds a session on a new WebSocket.  `framed`: messages are in SockJS frames. */
 void session_open_socket(const struct service *, uint32_t conn, bool framed);
 
 /*
- * Delivers the messages of a valid payload, which is changed.  `conn` is the connection
- * that it came on, `single` is that of sockjs_frame_check_payload.  Returns false if a
- * message was too big: the session is closed then.  `rest` becomes the payload of the
- * messages that must wait for a later turn (share_over), within `payload`, or empty.
+ * Delivers the messages of a valid payload, and changes the payload.  `conn` is the
+ * connection that has received it; `single` is that of sockjs_frame_check_payload.
+ *
+ * `rest` becomes a payload of the messages that must wait for a later turn (share_over),
+ * within `payload`; it is empty if there are none.  If a message is too big, closes the
+ * session and returns false.
  */
 bool session_receive(uint32_t session, uint32_t conn, struct span payload,
 		     struct span single, struct span *rest);
 
-/* Callbacks of struct websocket_handler, and two of struct web_handler. */
+/* Callbacks of struct websocket_handler, the last two also of struct web_handler. */
 size_t session_message(uint32_t conn, char *data, size_t length, bool binary, bool again);
 void session_heartbeat(uint32_t conn);
 void session_silent(uint32_t conn);

@@ -8,16 +8,16 @@ static struct {
 	struct session *sessions; /* by number */
 	uint32_t *by_conn;	  /* the session of a connection, 0: none */
 	uint32_t connections;	  /* also the limit of sessions over HTTP */
-	uint32_t highest;	  /* number in use so far */
+	uint32_t highest;	  /* the highest number used so far */
 	uint32_t free;		  /* the first of a list, 0: none */
-	uint32_t ended;		  /* the first whose service must be notified, 0: none */
+	uint32_t unsettled;	  /* the first of those to notify by `closed`, 0: none */
 	struct addresses addresses; /* sessions over HTTP by address */
 } table;
 
 uint32_t
 session_most(const struct session_limits *limits)
 {
-	/* Sessions over HTTP may have no connection at the moment. */
+	/* A WebSocket on each connection, and as many sessions over HTTP without one. */
 	return 2 * limits->connections;
 }
 
@@ -102,7 +102,7 @@ session_add(const struct service *service, uint32_t conn, unsigned transport)
 
 	if (is_http(transport) && !count_http(conn, &counted))
 		return 0;
-	/* Half of the numbers are for WebSockets, half for HTTP: one is free. */
+	/* WebSockets use at most half of the numbers; so does HTTP: a number is free. */
 	if (table.free != 0) {
 		number = table.free;
 		table.free = table.sessions[number].next;
@@ -136,8 +136,8 @@ free_session(uint32_t number)
 static void
 schedule_settle(uint32_t number)
 {
-	table.sessions[number].next = table.ended;
-	table.ended = number;
+	table.sessions[number].next = table.unsettled;
+	table.unsettled = number;
 }
 
 void
@@ -167,12 +167,12 @@ session_end(uint32_t number)
 bool
 session_settle(void)
 {
-	bool any = table.ended != 0;
+	bool any = table.unsettled != 0;
 
-	while (table.ended != 0) {
-		uint32_t number = table.ended;
+	while (table.unsettled != 0) {
+		uint32_t number = table.unsettled;
 		struct session *s = &table.sessions[number];
-		table.ended = s->next;
+		table.unsettled = s->next;
 		s->service->closed(number);
 		if (s->state == SESSION_ENDED)
 			free_session(number);

@@ -9,16 +9,16 @@
 #include "memory.h"
 #include "sockjs_frame.h"
 
-/* What receives the messages of sessions.  It calls functions of session.h. */
+/* Receives the messages of sessions, and calls the functions of session.h. */
 struct service {
 	const char *prefix; /* of its URLs */
-	/* True: binary messages of plain WebSockets are passed on as such.  False: they
-	 * are text, and must be UTF-8. */
+	/* True: binary messages of plain WebSockets may be any bytes.  False: they must
+	 * be UTF-8, like text. */
 	bool binary;
 	bool no_websocket;     /* WebSockets are refused, and /info reports that */
 	bool cookie;	       /* sets JSESSIONID, which some load balancers need */
 	size_t response_limit; /* bytes of frames in a streaming response; 0: 128 KiB */
-	/* A session has begun. */
+	/* A session has been opened. */
 	void (*opened)(uint32_t session);
 	/*
 	 * The message may be changed in place, and is valid until the return.  Text is
@@ -26,15 +26,16 @@ struct service {
 	 */
 	void (*message)(uint32_t session, char *data, size_t length, bool binary);
 	/*
-	 * The session has ended.  Called once for each `opened`, at the end of a turn,
-	 * never within session_send or session_close.
+	 * The session is closed: no message follows, and none can be sent.  Called once
+	 * for each `opened`, at the end of a turn, never within session_send or
+	 * session_close.
 	 */
 	void (*closed)(uint32_t session);
 };
 
 struct session_limits {
 	uint32_t connections; /* the highest number of a connection: loop_most */
-	uint32_t per_address; /* sessions over HTTP for one address */
+	uint32_t per_address; /* maximum sessions over HTTP of one address */
 	uint32_t message;     /* bytes of a client's message, at most */
 	uint32_t reply;	      /* bytes of a service's message, at most: >= message */
 	uint32_t heartbeat;   /* seconds */
@@ -42,20 +43,20 @@ struct session_limits {
 };
 
 /*
- * States, and the life of a session's connection:
+ * The states of a session.
  *
- * | state   | connection                             | service      | next state | |
- * ------- | -------------------------------------- | ------------ | ------------------- |
- * | FREE    |                                        |              | add: OPEN | | OPEN
- * | the WebSocket; or a receiver (HTTP),   | may send     | close: CLOSING,     | | | or
- * none until the next receiver        |              | end: ENDED          | | CLOSING |
- * HTTP only: none, a Close frame waits   | not notified | settle: CLOSED,     | | | for
- * the next receiver                  |              | end: ENDED          | | CLOSED  |
- * as in CLOSING                          | notified     | end: FREE           | | ENDED
- * | none, the client is gone               | not notified | settle: FREE        |
+ *   state    connection                    service       next     event
+ *   FREE                                                 OPEN     session_add
+ *   OPEN     the WebSocket; over HTTP      may send      CLOSING  session_set_closing
+ *            a receiver, or none                         ENDED    session_end
+ *   CLOSING  none: the Close frame waits   not notified  CLOSED   session_settle
+ *            for the next receiver                       ENDED    session_end
+ *   CLOSED   as in CLOSING                 notified      FREE     session_end
+ *   ENDED    none: the client is gone      not notified  FREE     session_settle
  *
- * In CLOSING and ENDED a session is in the list that session_settle goes through.  A
- * WebSocket that the server closes goes from OPEN to ENDED.
+ * Only sessions over HTTP become CLOSING and CLOSED.  A WebSocket that the server closes
+ * goes from OPEN to ENDED.  session_settle goes through a list of the sessions in CLOSING
+ * and ENDED, and notifies their services by `closed`.
  */
 enum session_state {
 	SESSION_FREE,
@@ -65,7 +66,7 @@ enum session_state {
 	SESSION_ENDED
 };
 
-/* What carries a session: enum transport, or ... */
+/* Values of a session's transport: those of enum transport, and: */
 enum {
 	SESSION_PLAIN = TRANSPORT_JSONP + 1, /* a WebSocket without SockJS frames */
 	SESSION_TRANSPORTS
@@ -74,10 +75,10 @@ enum {
 struct session {
 	enum session_state state;
 	unsigned transport; /* of its connection, or of the last one */
-	/* The connection of the WebSocket, also in ENDED, for the log; or that of the
-	 * receiver, 0: none. */
+	/* The connection of the WebSocket, which stays in ENDED for the log; or that of
+	 * the receiver, 0: none. */
 	uint32_t conn;
-	uint32_t next;	  /* in the list of ended or of free sessions */
+	uint32_t next;	  /* in the list of unsettled or of free sessions */
 	uint32_t counted; /* entry of the address (addresses.h), 0: it is not counted */
 	const struct service *service;
 };
@@ -90,7 +91,7 @@ struct session_table {
 
 /* Why a session over HTTP is refused: */
 enum session_refusal {
-	SESSION_FULL,  /* as many sessions over HTTP as connections are allowed */
+	SESSION_FULL,  /* `connections` sessions over HTTP are open */
 	SESSION_SHARE, /* its address has `per_address` of them */
 	SESSION_REFUSALS
 };
@@ -108,8 +109,9 @@ struct session_counters {
 /* Takes the memory (memory.h: called in both passes), and returns the table. */
 struct session_table session_table_place(struct memory *, const struct session_limits *);
 
-/* The highest number that a session can have, and that one has had. */
+/* Returns the highest number that a session can have. */
 uint32_t session_most(const struct session_limits *);
+/* Returns the highest number that a session has had. */
 uint32_t session_highest(void);
 
 /* True if the session's transport is HTTP, false for WebSockets. */
@@ -126,21 +128,22 @@ void session_bind(uint32_t session, uint32_t conn, unsigned transport);
 /* Unbinds a connection from the session that it carries. */
 void session_unbind(uint32_t conn);
 
-/* OPEN becomes CLOSING. */
+/* Makes an OPEN session over HTTP CLOSING. */
 void session_set_closing(uint32_t session);
 /*
- * The client is gone, and needs nothing that is kept for it.  The number of a CLOSED
- * session is free immediately; otherwise after `closed`, at the end of the turn, because
- * the service may be busy with this session.
+ * Ends a session whose client is gone.  The number of a CLOSED session is free
+ * immediately.  Otherwise it is free after `closed`, at the end of the turn, because the
+ * service may be using the session now.
  */
 void session_end(uint32_t session);
-/* Calls `closed` for sessions that have ended.  True if there were any. */
+/* Calls `closed` for CLOSING and ENDED sessions.  True if there were any. */
 bool session_settle(void);
 
 /* Passes a message to the service, and counts it. */
 void session_deliver(uint32_t session, char *data, size_t length, bool binary);
-/* Count a message to a client, and a full queue. */
+/* Counts a message to a client. */
 void session_count_sent(void);
+/* Counts a session that ends because its queue is full. */
 void session_count_overflow(void);
 
 const struct session_counters *session_count(void);

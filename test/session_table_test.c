@@ -1,4 +1,4 @@
-/* The states of sessions, their numbers, and what is counted. */
+/* The states, numbers and counters of sessions. */
 #include "session_table.h"
 #include "client.h"
 #include "unit.h"
@@ -10,7 +10,7 @@ enum { CONNECTIONS = 3, PER_ADDRESS = 2 };
 static struct session_table table;
 static unsigned messages, closed;
 static uint32_t last_closed;
-/* A session for the service to end within `closed`, 0: none. */
+/* The session that on_closed ends, 0: none. */
 static uint32_t end_within;
 
 static void
@@ -50,7 +50,7 @@ place(void **state)
 		if (pass == 0)
 			assert_true(memory_map(m));
 	}
-	/* The first two connections are of one address. */
+	/* The first two connections have the same address. */
 	for (uint32_t conn = 1; conn <= CONNECTIONS; conn++) {
 		const struct socket_address peer = {
 			.length = 4, .bytes = { 192, 0, 2, conn < 3 ? 1 : 2 }
@@ -173,7 +173,7 @@ a_closed_session_stays_until_its_client_is_gone(void **state)
 }
 
 static void
-a_client_that_is_gone_before_the_service_is_notified(void **state)
+a_client_can_be_gone_before_the_service_is_notified(void **state)
 {
 	uint32_t session = add_detached(1);
 
@@ -188,7 +188,7 @@ a_client_that_is_gone_before_the_service_is_notified(void **state)
 }
 
 static void
-a_session_that_ends_while_the_service_is_notified(void **state)
+a_session_can_end_while_its_service_is_notified(void **state)
 {
 	uint32_t session = add_detached(1);
 
@@ -201,7 +201,7 @@ a_session_that_ends_while_the_service_is_notified(void **state)
 }
 
 static void
-a_service_is_notified_of_what_ends_while_it_is_notified(void **state)
+a_service_is_notified_of_a_session_that_it_ends_in_closed(void **state)
 {
 	uint32_t first = add_detached(1), second = add(2, TRANSPORT_WEBSOCKET);
 
@@ -248,7 +248,7 @@ sessions_over_http_have_two_limits(void **state)
 	sessions[2] = add_detached(3);
 	assert_int_equal(session_add(&service, 3, TRANSPORT_XHR), 0);
 	assert_int_equal(c->refused[SESSION_FULL], full + 1);
-	/* Both include sessions whose service is not notified yet. */
+	/* Both limits count sessions until their service is notified. */
 	session_end(sessions[0]);
 	assert_int_equal(session_add(&service, 1, TRANSPORT_XHR), 0);
 	assert_int_equal(c->refused[SESSION_FULL], full + 2);
@@ -305,9 +305,9 @@ main(void)
 		TEST(a_websocket_ends_with_its_connection),
 		TEST(an_open_session_over_http_ends),
 		TEST(a_closed_session_stays_until_its_client_is_gone),
-		TEST(a_client_that_is_gone_before_the_service_is_notified),
-		TEST(a_session_that_ends_while_the_service_is_notified),
-		TEST(a_service_is_notified_of_what_ends_while_it_is_notified),
+		TEST(a_client_can_be_gone_before_the_service_is_notified),
+		TEST(a_session_can_end_while_its_service_is_notified),
+		TEST(a_service_is_notified_of_a_session_that_it_ends_in_closed),
 		TEST(numbers_are_reused_and_have_a_bound),
 		TEST(sessions_over_http_have_two_limits),
 		TEST(carriers_and_messages_are_counted),
