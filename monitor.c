@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static struct {
-	const struct socket_network *monitors; /* networks that may request it */
+	const struct socket_network *monitors; /* networks that may read the metrics */
 	time_t started;			       /* second, monotonic */
 } monitor;
 
@@ -38,7 +38,7 @@ monitor_start(const struct socket_network *monitors)
  * Metrics
  */
 
-/* Gauges that have no counter of their own; they are read for each report. */
+/* Gauges that no struct of counters holds as a uint64_t.  take_snapshot sets them. */
 struct gauges {
 	uint64_t one;
 	uint64_t uptime; /* seconds */
@@ -175,7 +175,7 @@ static const char labels[] =
 	  NONE, TLS, tls_counters, resumed) \
 	X("tls_failures_total", "Connections that ended because of a TLS error.", \
 	  NONE, TLS, tls_counters, failures) \
-	/* The last one, because it is left out where it is unknown. */ \
+	/* The last one, because it is omitted if it is unknown. */ \
 	X("resident_memory_bytes", "Resident memory of the process.", \
 	  NONE, GAUGES, gauges, memory)
 
@@ -187,7 +187,7 @@ static const char labels[] =
 #define FAMILY(name, help, label, owner, type, member) \
 	{ label, owner, COUNT_OF(type, member), offsetof(struct type, member) },
 
-/* The longest that a family becomes: "{transport=\"sockjs-websocket\"}" is a label. */
+/* Maximum size of a family in a report.  The label in it is the longest one. */
 #define LENGTH(name, help, label, owner, type, member) \
 	+ sizeof "# HELP videre_ \n# TYPE videre_ counter\n" name name help \
 	+ COUNT_OF(type, member) * \
@@ -210,7 +210,8 @@ enum {
 	COUNT = sizeof families / sizeof *families,
 	NAME = 40, /* maximum size of a name, in bytes */
 	HELP = 90, /* maximum size of a help text, in bytes */
-	/* Less than the smallest block has next to a response's head (session_block). */
+	/* Maximum size of a report, in bytes.  It fits into the smallest block next to
+	 * the head of its response (session_block). */
 	BODY = HTTP_HEAD_SIZE + 1024 * SOCKJS_FRAME_GROWTH
 };
 
@@ -222,7 +223,7 @@ _Static_assert(0 FAMILIES(LENGTH) + sizeof VIDERE_VERSION <= BODY,
 struct snapshot {
 	struct gauges gauges;
 	const void *owners[OWNERS];
-	size_t families; /* that are known */
+	size_t families; /* how many of them, from the first, have known values */
 };
 
 /* Returns the bytes of resident memory, or 0 if /proc is not mounted. */

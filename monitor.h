@@ -1,7 +1,7 @@
 /*
  * Monitoring: answers GET /health, and GET /metrics in Prometheus' text format (version
- * 0.0.4), and logs a summary.  The counters are those of the files that count: their
- * functions are named `*_count`.
+ * 0.0.4), and logs a summary.  Each file counts its own events; its function `*_count`
+ * returns the counters.
  */
 #ifndef MONITOR_H
 #define MONITOR_H
@@ -14,14 +14,14 @@
 
 /*
  * Sets the networks that may request the two paths.  Requests from other networks get the
- * answer of a path that does not exist.  The list stays the caller's, and must stay.
+ * answer of a path that does not exist.  The caller owns the list, which must stay valid.
  */
 void monitor_start(const struct socket_network *monitors);
 
 /*
- * Answers a request for one of the two paths from one of the networks.  A request from
- * loopback must have an address, localhost or a name of the certificate as its Host.
- * Returns false, and answers nothing, if the request is another one.
+ * Answers a request for one of the two paths from one of the networks.  The Host of a
+ * request from loopback must be an address, localhost, a name of the certificate, or
+ * absent.  Returns false, and answers nothing, for any other request.
  */
 bool monitor_answer(uint32_t conn, const struct http_request *);
 

@@ -6,7 +6,7 @@
 /*
  * The page connects to its own server only.  The policy still allows all of ws: and wss:,
  * because in some browsers 'self' does not include WebSocket.  Only the page's own script
- * and style are allowed, by their hashes, so text from a peer can not act as markup.
+ * and style are allowed, by their hashes, so text from a peer can not run as a script.
  */
 static const char common[] =
     "Vary: Accept-Encoding\r\n"
@@ -39,7 +39,8 @@ put_link(struct text *t, const char *prefix)
 bool
 page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
 {
-	static const char text[] = "This page comes with the coding gzip.\n";
+	static const char text[] =
+	    "This page is available with the content coding gzip only.\n";
 	struct web_answer a = { .status = 406,
 				.type = "text/plain; charset=UTF-8",
 				.body = { text, sizeof text - 1 } };

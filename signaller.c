@@ -28,7 +28,7 @@ signaller_place(struct memory *m, const struct signaller_limits *limits)
 uint32_t
 signaller_reply(uint32_t packet, uint32_t peers)
 {
-	enum { PAYLOAD = 32 }; /* size of the member's name, quotes and brackets */
+	enum { PAYLOAD = 32 }; /* bytes for the name Payload, quotes and brackets */
 
 	return packet + peers * (PACKET_USER + 1) + PAYLOAD;
 }
@@ -187,7 +187,8 @@ join_room(uint32_t session, const struct packet *p)
 	log_peer("peer joined", session);
 }
 
-/* Begins a copy of the packet with another Payload, in the block reserved for it. */
+/* Begins a copy of the packet with another Payload, in a block that the caller gives
+ * back. */
 static void
 begin_answer(struct text *t, const struct packet *p)
 {

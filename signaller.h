@@ -28,7 +28,7 @@ extern const struct service signaller_service;
  */
 uint32_t signaller_reply(uint32_t packet, uint32_t peers);
 
-/* Stops notifying peers of sessions that end, because the server stops. */
+/* The server stops: from here on, peers are not notified of sessions that end. */
 void signaller_stop(void);
 
 /* Returns the rooms, for counting. */

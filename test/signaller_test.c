@@ -1,5 +1,5 @@
-/* What packets do, without a server: sessions are numbers, and what they are sent is
- * kept. */
+/* Effects of packets, without a server.  Sessions are numbers; packets to them are
+ * recorded. */
 #include "signaller.h"
 #include "log.h"
 #include "unit.h"
@@ -8,7 +8,7 @@
 
 enum { SESSIONS = 20, PEERS = 3, ROOM = 100000 };
 
-static char sent[SESSIONS + 1][ROOM]; /* a line a message */
+static char sent[SESSIONS + 1][ROOM]; /* one message a line, by session */
 static size_t lengths[SESSIONS + 1];
 static unsigned closed_with[SESSIONS + 1];
 static size_t longest;
@@ -98,7 +98,8 @@ receives(uint32_t session, const char *event, const char *user, const char *room
 	signaller_service.message(session, text, (size_t)length, false);
 }
 
-/* Exactly this has been sent since the last call: events with users and payloads. */
+/* Asserts the packets sent to a session since the last call: "EVENT USER PAYLOAD;" for
+ * each. */
 static void
 assert_sent(uint32_t session, const char *expected)
 {
@@ -162,7 +163,7 @@ a_session_that_ends_leaves_its_room(void **state)
 	signaller_service.closed(1);
 	assert_sent(1, "");
 	assert_sent(2, "disconnect a \"{}\";");
-	/* The next one finds an initiator. */
+	/* When the next peer joins, the first one left is the initiator. */
 	receives(3, "connect", "c", "r");
 	assert_sent(2, "connect b \"true\";connect c \"false\";");
 	assert_int_equal(signaller_rooms()->present, 2);
@@ -172,7 +173,7 @@ a_session_that_ends_leaves_its_room(void **state)
 }
 
 static void
-the_same_user_takes_over(void **state)
+a_new_session_of_a_user_replaces_the_previous_one(void **state)
 {
 	(void)state;
 	receives(1, "connect", "a", "r");
@@ -189,7 +190,7 @@ the_same_user_takes_over(void **state)
 }
 
 static void
-a_full_room_takes_no_new_user(void **state)
+a_full_room_rejects_a_new_user(void **state)
 {
 	(void)state;
 	receives(1, "connect", "a", "r");
@@ -203,7 +204,7 @@ a_full_room_takes_no_new_user(void **state)
 }
 
 static void
-other_rooms_can_be_asked_about_ten_times_a_second(void **state)
+other_rooms_can_be_pinged_ten_times_a_second(void **state)
 {
 	(void)state;
 	address = (struct address_key){ .length = 4, .bytes = { 192, 0, 2, 1 } };
@@ -234,7 +235,7 @@ other_rooms_can_be_asked_about_ten_times_a_second(void **state)
 }
 
 static void
-no_packet_is_longer_than_what_is_reserved(void **state)
+no_packet_is_longer_than_signaller_reply(void **state)
 {
 	enum { ID = 128, UNIT = 2 };
 	char user[ID * 6 + 1] = "", room[ID * 6 + 1] = "";
@@ -268,7 +269,7 @@ no_packet_is_longer_than_what_is_reserved(void **state)
 }
 
 static void
-a_server_that_stops_notifies_nobody(void **state)
+a_stopping_server_notifies_no_peer(void **state)
 {
 	(void)state;
 	receives(1, "connect", "a", "r");
@@ -289,11 +290,11 @@ main(void)
 		TEST(the_first_of_a_room_is_its_initiator),
 		TEST(a_broadcast_reaches_the_others_of_its_room),
 		TEST(a_session_that_ends_leaves_its_room),
-		TEST(the_same_user_takes_over),
-		TEST(a_full_room_takes_no_new_user),
-		TEST(other_rooms_can_be_asked_about_ten_times_a_second),
-		TEST(no_packet_is_longer_than_what_is_reserved),
-		TEST(a_server_that_stops_notifies_nobody),
+		TEST(a_new_session_of_a_user_replaces_the_previous_one),
+		TEST(a_full_room_rejects_a_new_user),
+		TEST(other_rooms_can_be_pinged_ten_times_a_second),
+		TEST(no_packet_is_longer_than_signaller_reply),
+		TEST(a_stopping_server_notifies_no_peer),
 	};
 
 	log_open("", LEVEL_ERROR, 0);
