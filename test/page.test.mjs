@@ -505,9 +505,9 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await alone(ann);
 		const bob = await visit(t, plain);
 		await bob.evaluate(() => {
-			const really = hear;
+			const really = signal;
 			let description;
-			hear = (from, payload) => {
+			signal = (from, payload) => {
 				if (payload.Description && !window.overtook) {
 					description = payload;
 					return;
@@ -569,9 +569,9 @@ describe('in a browser', { concurrency: 2 }, () => {
 		const ann = await enter(t, plain);
 		await alone(ann);
 		const user = await ann.evaluate(() => {
-			const really = hear;
+			const really = signal;
 			window.heard = 0;
-			hear = (...all) => {
+			signal = (...all) => {
 				really(...all);
 				window.heard++;
 			};
@@ -690,8 +690,8 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await alone(ann);
 		const bob = await visit(t, plain);
 		await bob.evaluate(() => {
-			const really = hear;
-			hear = (from, payload) => {
+			const really = signal;
+			signal = (from, payload) => {
 				if (window.lost || !payload.Description)
 					return really(from, payload);
 				window.lost = true;
@@ -713,7 +713,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		server.signal('SIGSTOP');
 		try {
 			for (const page of pages) {
-				await says(page, 'The server is gone');
+				await says(page, 'No connection to the server');
 				await sees(page, 1);
 			}
 		} finally {
@@ -735,7 +735,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await Promise.all(pages.map(page => sees(page, 1)));
 		await first.stop();
 		for (const page of pages) {
-			await says(page, 'The server is gone');
+			await says(page, 'No connection to the server');
 			await sees(page, 1);
 			await page.evaluate(() => [window.old] = peers.values());
 		}
