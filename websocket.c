@@ -365,7 +365,7 @@ websocket_upgrade(uint32_t conn, const struct http_request *r, bool binary, size
 	    !conn_write(conn, accept, sizeof accept) || !conn_write(conn, "\r\n\r\n", 4))
 		return false;
 	struct websocket *s = web_upgrade(conn);
-	*s = (struct websocket){ .ws = { .most = most, .binary_utf8 = !binary } };
+	*s = (struct websocket){ .ws = { .max_message = most, .binary_utf8 = !binary } };
 	await_frames(conn, s);
 	return true;
 }

@@ -176,7 +176,7 @@ begin_frame(struct ws *ws)
 		ws->utf8 = (struct utf8){ 0 };
 	}
 	ws->code = WS_TOO_BIG;
-	return f->length <= ws->most - ws->message_length;
+	return f->length <= ws->max_message - ws->message_length;
 }
 
 /*
@@ -226,7 +226,10 @@ got_close(struct ws *ws, const unsigned char *data, size_t length, struct span *
 	return WS_GOT_CLOSE;
 }
 
-/* Waits for the whole frame, so that a message around it is not affected. */
+/*
+ * Reads a control frame once it is complete.  Until then its payload stays unread input,
+ * so it does not affect a fragmented message that it interrupts.
+ */
 static enum ws_event
 read_control(struct ws *ws, unsigned char *data, size_t available, struct span *payload)
 {

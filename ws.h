@@ -1,6 +1,6 @@
 /*
- * Reads and builds the bytes of WebSocket, without a connection: the fields of the
- * handshake, received frames and messages, headers of sent frames.  Sections are those of
+ * WebSocket without a connection: checks opening handshakes, reads frames and messages
+ * from clients, and builds the headers of frames from the server.  Sections are those of
  * RFC 6455.
  */
 #ifndef WS_H
@@ -54,11 +54,12 @@ enum { WS_MORE = -2, WS_BAD = -1 };
 
 /*
  * Decodes a client's frame header (section 5.2).  Returns its length in bytes; WS_MORE if
- * it is incomplete; WS_BAD if it is invalid, as early as the bytes show it.
+ * it is incomplete; WS_BAD if it is invalid.  An invalid header is detected before its
+ * mask is received.
  *
  * Invalid are reserved bits, a reserved opcode, a frame without a mask, and a length that
- * is not in its shortest form.  A control frame must also be unfragmented and have at
- * most WS_CONTROL bytes of payload.
+ * is not in its shortest form or has its highest bit set.  A control frame must also be
+ * unfragmented and have at most WS_CONTROL bytes of payload.
  */
 int ws_header(const unsigned char *data, size_t length, struct ws_frame *);
 
@@ -76,7 +77,7 @@ bool ws_unmask(unsigned char *data, size_t length, const unsigned char mask[4],
 size_t ws_encode_header(unsigned char out[WS_SERVER_HEADER], enum ws_opcode,
 			size_t length);
 
-/* Returns true if an endpoint may send this close code (section 7.4). */
+/* Returns true if an endpoint may send this close code (section 7.4, IANA registry). */
 bool ws_valid_code(unsigned code);
 
 /*
@@ -88,13 +89,13 @@ bool ws_valid_code(unsigned code);
  *         ...
  *     kept = ws_finish(ws, data, length);
  *
- * Payloads are unmasked and fragments joined in place.  A buffer of `most` + WS_ROOM
- * bytes never fills up: it always has space to receive more.
+ * Payloads are unmasked and fragments joined in place.  A buffer of `max_message` +
+ * WS_EXTRA bytes never fills up: it always has space to receive more.
  */
 struct ws {
-	/* Set by the caller. */
-	size_t most;	  /* maximum size of a message, in bytes */
-	bool binary_utf8; /* binary messages must be valid UTF-8 too */
+	/* Set by the caller.  All other members are zero at the start. */
+	size_t max_message; /* maximum size of a message, in bytes */
+	bool binary_utf8;   /* binary messages must be valid UTF-8 too */
 
 	bool in_message;       /* a message has begun and is incomplete */
 	bool in_frame;	       /* a header has been read, but not its whole payload */
@@ -108,7 +109,8 @@ struct ws {
 	enum ws_code code; /* after WS_GOT_CLOSE and WS_FAILED */
 };
 
-enum { WS_ROOM = WS_HEADER + WS_CONTROL };
+/* Space that a buffer needs beyond the largest message, in bytes. */
+enum { WS_EXTRA = WS_HEADER + WS_CONTROL };
 
 enum ws_event {
 	WS_NOTHING, /* nothing is complete: receive more */

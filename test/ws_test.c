@@ -209,7 +209,7 @@ a_truncated_header_needs_more_bytes(void **state)
 			assert_int_equal(decode(headers[i].data, n, &f), WS_MORE);
 }
 
-/* Invalid headers, each up to the byte that makes it invalid. */
+/* Invalid headers, each up to the byte at which ws_header rejects it. */
 static const struct {
 	const char *data;
 	size_t length;
@@ -378,14 +378,14 @@ struct peer {
 	size_t last_length; /* of the last payload */
 	bool failed;
 	struct text log;
-	char room[1024];
+	char log_data[1024];
 };
 
 static void
 peer_init(struct peer *p, size_t most, bool binary_utf8)
 {
-	*p = (struct peer){ .ws = { .most = most, .binary_utf8 = binary_utf8 } };
-	text_init(&p->log, p->room, sizeof p->room);
+	*p = (struct peer){ .ws = { .max_message = most, .binary_utf8 = binary_utf8 } };
+	text_init(&p->log, p->log_data, sizeof p->log_data);
 }
 
 static void
@@ -437,17 +437,19 @@ receive(struct peer *p, const unsigned char *bytes, size_t length)
 	}
 	p->received += length;
 	p->kept = ws_finish(&p->ws, p->data, all);
-	assert_true(p->kept < p->ws.most + WS_ROOM);
+	assert_true(p->kept < p->ws.max_message + WS_EXTRA);
 }
 
-/* Receives bytes in reads of at most `step` bytes, and of as many as the buffer takes. */
+/* Receives bytes in reads of at most `step` bytes, or of what the buffer has space for.
+ */
 static void
 receive_all(struct peer *p, const struct text *sent, size_t from, size_t step)
 {
 	while (from < sent->length && !p->failed) {
-		size_t n = sent->length - from, room = p->ws.most + WS_ROOM - p->kept;
+		size_t n = sent->length - from,
+		       space = p->ws.max_message + WS_EXTRA - p->kept;
 		n = n < step ? n : step;
-		n = n < room ? n : room;
+		n = n < space ? n : space;
 		receive(p, (const unsigned char *)sent->data + from, n);
 		from += n;
 	}
@@ -458,7 +460,7 @@ assert_log(struct peer *p, const char *expected)
 {
 	text_char(&p->log, '\0');
 	assert_false(p->log.overflow);
-	assert_string_equal(p->room, expected);
+	assert_string_equal(p->log_data, expected);
 }
 
 /* Adds the header of a client's frame. */
@@ -702,7 +704,8 @@ truncated_streams_wait_for_more(void **state)
 			peer_init(&p, MOST, false);
 			receive_all(&p, &sent, 0, sent.length);
 			assert_false(p.failed);
-			assert_memory_equal(p.room, valid_streams[i].log, p.log.length);
+			assert_memory_equal(p.log_data, valid_streams[i].log,
+					    p.log.length);
 			assert_true(p.log.length < strlen(valid_streams[i].log));
 			peer_free(&p);
 		}
@@ -783,7 +786,7 @@ long_messages_are_received_in_reads_of_any_size(void **state)
 			receive_all(&p, &sent, 0, steps[k]);
 			assert_int_equal(p.messages, 1);
 			assert_int_equal(p.last_length, lengths[i]);
-			assert_memory_equal(p.room, "binary(aaaa", 11);
+			assert_memory_equal(p.log_data, "binary(aaaa", 11);
 			peer_free(&p);
 		}
 	}
@@ -833,7 +836,7 @@ fragments_keep_their_order_to_the_last_byte(void **state)
 {
 	enum { FRAGMENTS = 2000 };
 	char *room = malloc(8 * (size_t)FRAGMENTS);
-	struct ws ws = { .most = FRAGMENTS };
+	struct ws ws = { .max_message = FRAGMENTS };
 	struct span payload;
 	struct text sent;
 
@@ -1018,7 +1021,7 @@ static void
 a_payload_is_inside_the_buffer(void **state)
 {
 	char room[64];
-	struct ws ws = { .most = MOST };
+	struct ws ws = { .max_message = MOST };
 	struct text sent;
 	struct span payload;
 

@@ -71,13 +71,13 @@ read_whole(struct ws ws, const void *data, size_t length)
 static struct story
 read_pieces(struct ws ws, const unsigned char *data, size_t length, uint32_t cuts)
 {
-	unsigned char *buffer = malloc(MOST + WS_ROOM);
+	unsigned char *buffer = malloc(MOST + WS_EXTRA);
 	struct story story = { 0 };
 	size_t kept = 0;
 
 	CHECK(buffer != NULL);
 	while (length > 0) {
-		size_t room = MOST + WS_ROOM - kept;
+		size_t room = MOST + WS_EXTRA - kept;
 		size_t piece = fuzz_piece(&cuts, length < room ? length : room);
 		memcpy(buffer + kept, data, piece);
 		data += piece;
@@ -85,7 +85,7 @@ read_pieces(struct ws ws, const unsigned char *data, size_t length, uint32_t cut
 		if (!read_some(&ws, buffer, kept + piece, &story))
 			break;
 		size_t now = ws_finish(&ws, buffer, kept + piece);
-		CHECK(now <= kept + piece && now < MOST + WS_ROOM);
+		CHECK(now <= kept + piece && now < MOST + WS_EXTRA);
 		kept = now;
 	}
 	free(buffer);
@@ -128,7 +128,7 @@ check_fragments(const char *data, size_t length, uint32_t cuts)
 {
 	static const char asked[] = "are you there?";
 	size_t size = 64 * (length + 1) + 64, at = 0;
-	struct ws ws = { .most = MOST };
+	struct ws ws = { .max_message = MOST };
 	char *frames = malloc(size);
 	struct story expected = { 0 };
 	enum ws_event event;
@@ -171,7 +171,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	uint32_t cuts = fuzz_first(&data, &length);
-	struct ws ws = { .most = MOST, .binary_utf8 = (cuts & 1) != 0 };
+	struct ws ws = { .max_message = MOST, .binary_utf8 = (cuts & 1) != 0 };
 
 	check_stream(ws, data, length, cuts);
 	check_fragments((const char *)data, length, cuts);

@@ -300,7 +300,7 @@ agree(const struct ws *ws, size_t length, const struct stream *s, struct progres
 		p->gathered = s->gathered;
 		p->utf8 = s->utf8;
 	}
-	if (ws->most != s->most || ws->binary_utf8 != s->binary_utf8)
+	if (ws->max_message != s->most || ws->binary_utf8 != s->binary_utf8)
 		return false;
 	if (ws->in_frame) {
 		int head = expect(s->data + s->at, s->length - s->at, &p->f);
@@ -442,7 +442,7 @@ begin(void)
 	unsigned char room[BOUND];
 	size_t length, most;
 	bool binary_utf8;
-	struct ws ws = { .most = most, .binary_utf8 = binary_utf8 };
+	struct ws ws = { .max_message = most, .binary_utf8 = binary_utf8 };
 	struct stream s = { .most = most, .binary_utf8 = binary_utf8, .data = room };
 
 	assume(length <= BOUND);
@@ -527,14 +527,14 @@ check_stream(const unsigned char *bytes, size_t length)
 {
 	for (size_t split = 0; split <= length; split++) {
 		struct stream s = { .most = MOST, .data = bytes, .length = split };
-		struct ws ws = { .most = MOST };
+		struct ws ws = { .max_message = MOST };
 		unsigned char *data = end - split;
 		memcpy(data, bytes, split);
 		ws_start(&ws);
 		if (check_events(&ws, &s, data, split) != WS_NOTHING)
 			continue;
 		size_t kept = ws_finish(&ws, data, split);
-		claim(kept <= MOST + WS_ROOM);
+		claim(kept <= MOST + WS_EXTRA);
 		memmove(end - (length - split) - kept, data, kept);
 		data = end - (length - split) - kept;
 		memcpy(data + kept, bytes + split, length - split);
