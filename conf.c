@@ -501,15 +501,15 @@ read_file(const char *file)
 static void
 put_syntax(struct text *error, const char *file, const struct json *j)
 {
-	put_place(error, file, file_text + j->at);
+	put_place(error, file, file_text + j->offset);
 	if (j->error == JSON_TOO_DEEP)
 		text_string(error, "nested too deep");
-	else if (j->at == j->length)
+	else if (j->offset == j->length)
 		text_string(error, "the file ends too early");
 	else {
 		text_string(error, "not JSON at \"");
-		text_escaped(error, j->text + j->at,
-			     j->length - j->at < 10 ? j->length - j->at : 10, 10);
+		text_escaped(error, j->text + j->offset,
+			     j->length - j->offset < 10 ? j->length - j->offset : 10, 10);
 		text_char(error, '"');
 	}
 }

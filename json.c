@@ -23,24 +23,24 @@ fail(struct json *j, enum json_error error)
 static char
 peek(const struct json *j)
 {
-	return j->at < j->length ? j->text[j->at] : '\0';
+	return j->offset < j->length ? j->text[j->offset] : '\0';
 }
 
 static void
 skip_space(struct json *j)
 {
-	while (j->at < j->length) {
-		char c = j->text[j->at];
+	while (j->offset < j->length) {
+		char c = j->text[j->offset];
 		if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
 			break;
-		j->at++;
+		j->offset++;
 	}
 }
 
 static bool
 skip_literal(struct json *j, const char *literal)
 {
-	for (; *literal != '\0'; literal++, j->at++)
+	for (; *literal != '\0'; literal++, j->offset++)
 		if (peek(j) != *literal)
 			return fail(j, JSON_INVALID);
 	return true;
@@ -52,7 +52,7 @@ skip_digits(struct json *j)
 	if (peek(j) < '0' || peek(j) > '9')
 		return fail(j, JSON_INVALID);
 	while (peek(j) >= '0' && peek(j) <= '9')
-		j->at++;
+		j->offset++;
 	return true;
 }
 
@@ -60,20 +60,20 @@ static bool
 skip_number(struct json *j)
 {
 	if (peek(j) == '-')
-		j->at++;
+		j->offset++;
 	if (peek(j) == '0')
-		j->at++;
+		j->offset++;
 	else if (!skip_digits(j))
 		return false;
 	if (peek(j) == '.') {
-		j->at++;
+		j->offset++;
 		if (!skip_digits(j))
 			return false;
 	}
 	if (peek(j) == 'e' || peek(j) == 'E') {
-		j->at++;
+		j->offset++;
 		if (peek(j) == '+' || peek(j) == '-')
-			j->at++;
+			j->offset++;
 		return skip_digits(j);
 	}
 	return true;
@@ -93,7 +93,7 @@ hex_digit(char c)
 static bool
 skip_escape(struct json *j)
 {
-	j->at++;
+	j->offset++;
 	switch (peek(j)) {
 	case '"':
 	case '\\':
@@ -102,11 +102,11 @@ skip_escape(struct json *j)
 	case 'f':
 	case 'n':
 	case 'r':
-	case 't': j->at++; return true;
-	case 'u': j->at++; break;
+	case 't': j->offset++; return true;
+	case 'u': j->offset++; break;
 	default: return fail(j, JSON_INVALID);
 	}
-	for (unsigned i = 0; i < 4; i++, j->at++)
+	for (unsigned i = 0; i < 4; i++, j->offset++)
 		if (hex_digit(peek(j)) < 0)
 			return fail(j, JSON_INVALID);
 	return true;
@@ -122,8 +122,8 @@ is_plain(char c, bool ascii)
 }
 
 /*
- * first_special(): returns the index of the first byte that is not plain, of STEP bytes;
- * STEP if all are plain.
+ * first_special(): reads STEP bytes, and returns the index of the first one that is not
+ * plain; STEP if all are plain.
  */
 #if defined __SSE2__
 enum { STEP = sizeof(__m128i) };
@@ -147,11 +147,12 @@ enum { STEP = sizeof(size_t) };
 
 /*
  * Subtracting N from each byte of a word marks the ASCII bytes below N with their top
- * bits.  Bytes that are not ASCII are then all marked or all unmarked, as `ascii` says.
+ * bits.  An XOR turns the bytes equal to a character into 0, which is below 1.  Bytes
+ * that are not ASCII are then all marked or all unmarked, as `ascii` says.
  *
  * A borrow can mark a more significant byte by mistake, but the least significant mark
- * is always right.  On little-endian machines that is the first byte in memory.  Others
- * search for the byte.
+ * is always right.  On little-endian machines that is the first byte in memory.
+ * Big-endian machines search for the byte.
  */
 static inline size_t
 first_special(const char *p, bool ascii)
@@ -199,11 +200,11 @@ skip_string(struct json *j)
 {
 	if (peek(j) != '"')
 		return fail(j, JSON_INVALID);
-	j->at++;
+	j->offset++;
 	for (;;) {
-		j->at += plain_run(j->text + j->at, j->length - j->at, false);
+		j->offset += plain_run(j->text + j->offset, j->length - j->offset, false);
 		if (peek(j) == '"') {
-			j->at++;
+			j->offset++;
 			return true;
 		}
 		if (peek(j) != '\\')
@@ -221,7 +222,7 @@ skip_colon(struct json *j)
 	skip_space(j);
 	if (peek(j) != ':')
 		return fail(j, JSON_INVALID);
-	j->at++;
+	j->offset++;
 	skip_space(j);
 	return true;
 }
@@ -239,8 +240,9 @@ skip_scalar(struct json *j)
 }
 
 /*
- * Moves from the end of an opening bracket or a value to the next value, or past the
- * closing bracket.  Replaces a trailing comma with a space.
+ * Moves to the next item, or past the closing bracket.  Starts after the opening bracket
+ * (`first`) or after an item.  Replaces a trailing comma with a space, or rejects it if
+ * the reader is strict.
  */
 static bool
 next_item(struct json *j, char close, bool first, bool *at_end)
@@ -250,7 +252,7 @@ next_item(struct json *j, char close, bool first, bool *at_end)
 	*at_end = false;
 	skip_space(j);
 	if (!first && peek(j) == ',') {
-		comma = j->at++;
+		comma = j->offset++;
 		skip_space(j);
 	}
 	if (peek(j) == close) {
@@ -258,7 +260,7 @@ next_item(struct json *j, char close, bool first, bool *at_end)
 			return fail(j, JSON_INVALID);
 		if (comma > 0)
 			j->text[comma] = ' ';
-		j->at++;
+		j->offset++;
 		*at_end = true;
 		return true;
 	}
@@ -280,7 +282,7 @@ skip_value(struct json *j)
 				return fail(j, JSON_TOO_DEEP);
 			depth++;
 			objects = objects << 1 | (c == '{');
-			j->at++;
+			j->offset++;
 		} else if (!skip_scalar(j)) {
 			return false;
 		}
@@ -313,11 +315,11 @@ json_value(struct json *j, struct span *value)
 	if (j->error != JSON_NONE)
 		return false;
 	skip_space(j);
-	size_t start = j->at;
+	size_t start = j->offset;
 	if (!skip_value(j))
 		return false;
 	value->data = j->text + start;
-	value->length = j->at - start;
+	value->length = j->offset - start;
 	return true;
 }
 
@@ -331,7 +333,7 @@ json_enter(struct json *j, char open)
 		return fail(j, JSON_INVALID);
 	if (j->depth == JSON_DEPTH)
 		return fail(j, JSON_TOO_DEEP);
-	j->at++;
+	j->offset++;
 	j->depth++;
 	j->first = true;
 	return true;
@@ -354,10 +356,10 @@ json_key(struct json *j, struct span *key, bool *at_end)
 {
 	if (!enter_item(j, '}', at_end))
 		return false;
-	size_t start = j->at;
+	size_t start = j->offset;
 	if (!skip_string(j))
 		return false;
-	*key = json_contents((struct span){ j->text + start, j->at - start });
+	*key = json_contents((struct span){ j->text + start, j->offset - start });
 	return skip_colon(j);
 }
 
@@ -379,7 +381,7 @@ json_finish(struct json *j)
 	if (j->error != JSON_NONE)
 		return false;
 	skip_space(j);
-	return j->at == j->length || fail(j, JSON_INVALID);
+	return j->offset == j->length || fail(j, JSON_INVALID);
 }
 
 struct span
@@ -459,7 +461,7 @@ json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
 			size_t plain =
 			    (size_t)((backslash != NULL ? backslash : end) - p);
 			if (plain > size - length)
-				return JSON_NO_ROOM;
+				return JSON_NO_SPACE;
 			memmove(out + length, p, plain);
 			length += plain;
 			p += plain;
@@ -468,7 +470,7 @@ json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
 		p++;
 		if (*p != 'u') {
 			if (length == size)
-				return JSON_NO_ROOM;
+				return JSON_NO_SPACE;
 			out[length++] = unescaped(*p++);
 			continue;
 		}
@@ -478,7 +480,7 @@ json_unescape(struct span contents, char *out, size_t size, bool keep_lone)
 			return JSON_LONE_SURROGATE;
 		size_t n = encode(c, bytes);
 		if (n > size - length)
-			return JSON_NO_ROOM;
+			return JSON_NO_SPACE;
 		memcpy(out + length, bytes, n);
 		length += n;
 	}

@@ -19,7 +19,7 @@ enum json_error { JSON_NONE, JSON_INVALID, JSON_TOO_DEEP };
 struct json {
 	char *text;
 	size_t length;
-	size_t at;	/* offset of the next byte; after an error, of the invalid byte */
+	size_t offset;	/* of the next byte; after an error, of the invalid byte */
 	unsigned depth; /* number of objects and arrays entered */
 	bool first;	/* no item of the innermost one has been read */
 	bool strict;	/* reject trailing commas; the caller sets it after json_init */
@@ -30,8 +30,9 @@ struct json {
 void json_init(struct json *, char *text, size_t length);
 
 /*
- * Returns the first byte of the next value, which tells its type: { [ " t f n - or a
- * digit.  Any other byte means that no value follows.  Does not consume the byte.
+ * Returns the first byte of the next value, which determines its type: { [ " t f n - or a
+ * digit.  Any other byte (NUL at the end) means that no value follows.  Does not consume
+ * the byte.
  */
 char json_kind(struct json *);
 
@@ -42,9 +43,10 @@ bool json_value(struct json *, struct span *value);
  * Enters the object (`open` is '{') or array ('[') that comes next.  Returns false, with
  * `error` set, if another value comes next or the nesting is too deep.
  *
- * Then each call of the functions below reads one item.  At the closing bracket they set
- * `at_end` and return false; on an error they return false with `at_end` not set.  A key
- * is returned without its quotes and still escaped, as json_equal expects it.
+ * Then each call of json_key, json_member or json_element reads one item.  At the closing
+ * bracket they set `at_end` and return false; on an error they return false with `at_end`
+ * not set.  A key is returned without its quotes and still escaped, as json_equal expects
+ * it.
  */
 bool json_enter(struct json *, char open);
 /* Reads a member's key; the caller must read its value next. */
@@ -61,16 +63,16 @@ struct span json_contents(struct span string);
 /* Compares the contents of a string, after unescaping, with an ASCII name. */
 bool json_equal(struct span contents, const char *name);
 
-enum { JSON_NO_ROOM = -1, JSON_LONE_SURROGATE = -2 };
+enum { JSON_NO_SPACE = -1, JSON_LONE_SURROGATE = -2 };
 
 /*
- * Unescapes the contents of a string that the reader has accepted, as UTF-8.  Writes at
+ * Unescapes to UTF-8 the contents of a string that the reader has accepted.  Writes at
  * most `size` bytes to `out`, which may be `contents.data`: the result is never longer.
  *
  * An escaped surrogate without its pair is an error.  With `keep_lone` it becomes three
  * bytes instead, as in WTF-8.
  *
- * Returns the length, or JSON_NO_ROOM or JSON_LONE_SURROGATE.
+ * Returns the length, or JSON_NO_SPACE or JSON_LONE_SURROGATE.
  */
 long json_unescape(struct span contents, char *out, size_t size, bool keep_lone);
 

@@ -7,7 +7,7 @@
 const char *const packet_events[] = { "connect", "broadcast", "ping", "disconnect",
 				      "error" };
 
-/* For reasons of packet_read that are not constant. */
+/* A reason of packet_read that is not a constant text. */
 static char reason_data[PACKET_REASON];
 
 static const char *
@@ -26,7 +26,7 @@ syntax_error(const struct json *j)
 		return "nested too deep";
 	text_init(&t, reason_data, sizeof reason_data);
 	text_string(&t, "not JSON at byte ");
-	text_number(&t, j->at);
+	text_number(&t, j->offset);
 	return end_reason(&t);
 }
 

@@ -55,10 +55,12 @@ void packet_put(struct text *, const char *event, struct span user, struct span 
 void packet_put_user(struct text *, struct span user);
 
 enum {
-	PACKET_REASON = 160, /* maximum size of what packet_read returns, with its NUL */
-	PACKET_OWN = 2048, /* maximum that packet_put adds with a payload of that size */
+	PACKET_REASON = 160, /* maximum size of a reason of packet_read, with its NUL */
+	/* Maximum that packet_put adds if `payload` has at most PACKET_REASON bytes and
+	 * no control characters. */
+	PACKET_PUT = 2048,
 	/* Maximum that packet_put_user adds.  The longest escape of a byte is \\u0001. */
-	PACKET_USER = 7 * PACKET_ID + 4
+	PACKET_PUT_USER = 7 * PACKET_ID + 4
 };
 
 #endif

@@ -207,7 +207,7 @@ deliver_message(uint32_t number, struct span string)
 static struct span
 rest_of(const struct json *j)
 {
-	char *at = j->text + j->at, *end = j->text + j->length;
+	char *at = j->text + j->offset, *end = j->text + j->length;
 
 	while (*at != ',' && *at != ']')
 		at++;

@@ -30,7 +30,7 @@ signaller_reply(uint32_t packet, uint32_t peers)
 {
 	enum { PAYLOAD = 32 }; /* bytes for the name Payload, quotes and brackets */
 
-	return packet + peers * (PACKET_USER + 1) + PAYLOAD;
+	return packet + peers * (PACKET_PUT_USER + 1) + PAYLOAD;
 }
 
 void
@@ -70,7 +70,7 @@ static void
 send_own(uint32_t session, enum packet_event event, struct span user, struct span room,
 	 const char *payload)
 {
-	char data[PACKET_OWN];
+	char data[PACKET_PUT];
 	struct text t;
 
 	text_init(&t, data, sizeof data);

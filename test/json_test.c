@@ -248,9 +248,9 @@ valid_texts_are_accepted_and_unchanged(void **state)
 		struct json j;
 		char *p = copy(valid_texts[i].text, valid_texts[i].length);
 		if (!read_all(&j, p, valid_texts[i].length))
-			fail_msg("rejected at %zu: %s", j.at, valid_texts[i].text);
+			fail_msg("rejected at %zu: %s", j.offset, valid_texts[i].text);
 		assert_int_equal(j.error, JSON_NONE);
-		assert_int_equal(j.at, valid_texts[i].length);
+		assert_int_equal(j.offset, valid_texts[i].length);
 		assert_memory_equal(p, valid_texts[i].text, valid_texts[i].length);
 		free(p);
 	}
@@ -265,8 +265,9 @@ invalid_texts_are_rejected_at_the_first_invalid_byte(void **state)
 		if (read_copy(&j, invalid_texts[i].text, invalid_texts[i].length))
 			fail_msg("case %zu accepted: %s", i, invalid_texts[i].text);
 		assert_int_equal(j.error, JSON_INVALID);
-		if (j.at != invalid_texts[i].at)
-			fail_msg("case %zu at %zu: %s", i, j.at, invalid_texts[i].text);
+		if (j.offset != invalid_texts[i].at)
+			fail_msg("case %zu at %zu: %s", i, j.offset,
+				 invalid_texts[i].text);
 	}
 }
 
@@ -303,8 +304,8 @@ a_truncated_text_is_rejected_at_its_end(void **state)
 		bool delimited = strchr("-0123456789 ", valid_texts[i].text[0]) == NULL;
 		for (size_t n = 0; n < length; n++) {
 			bool valid = read_copy(&j, valid_texts[i].text, n);
-			assert_true(j.at <= n);
-			if (delimited && (valid || j.at != n))
+			assert_true(j.offset <= n);
+			if (delimited && (valid || j.offset != n))
 				fail_msg("cut at %zu: %s", n, valid_texts[i].text);
 		}
 	}
@@ -323,7 +324,7 @@ any_wrong_byte_is_handled_safely(void **state)
 				p[at] = (char)byte;
 				bool valid = read_all(&j, p, valid_texts[i].length);
 				assert_int_equal(valid, j.error == JSON_NONE);
-				assert_true(j.at <= valid_texts[i].length);
+				assert_true(j.offset <= valid_texts[i].length);
 				assert_true(!valid ||
 					    read_all(&j, p, valid_texts[i].length));
 				free(p);
@@ -351,7 +352,7 @@ every_byte_of_a_string_is_checked(void **state)
 				bool valid = read_copy(&j, text, sizeof text);
 				bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
 				assert_int_equal(valid, plain);
-				assert_true(byte >= 0x20 || j.at == at);
+				assert_true(byte >= 0x20 || j.offset == at);
 			}
 }
 
@@ -391,7 +392,7 @@ an_error_is_permanent(void **state)
 	(void)state;
 	json_init(&j, text, sizeof text - 1);
 	assert_false(json_value(&j, &value));
-	assert_int_equal(j.at, 3);
+	assert_int_equal(j.offset, 3);
 	assert_false(json_value(&j, &value));
 	assert_false(json_enter(&j, '['));
 	assert_false(json_element(&j, &value, &end));
@@ -401,7 +402,7 @@ an_error_is_permanent(void **state)
 	assert_false(end);
 	assert_false(json_finish(&j));
 	assert_int_equal(j.error, JSON_INVALID);
-	assert_int_equal(j.at, 3);
+	assert_int_equal(j.offset, 3);
 }
 
 static void
@@ -440,7 +441,7 @@ a_trailing_comma_becomes_a_space(void **state)
 		size_t length = strlen(cases[i].text);
 		char *p = copy(cases[i].text, length);
 		if (!read_all(&j, p, length))
-			fail_msg("rejected at %zu: %s", j.at, cases[i].text);
+			fail_msg("rejected at %zu: %s", j.offset, cases[i].text);
 		assert_span((struct span){ p, length }, cases[i].after);
 		free(p);
 	}
@@ -466,7 +467,7 @@ a_strict_reader_accepts_and_rejects_the_same_texts(void **state)
 		struct json j;
 		char *p = copy(valid_texts[i].text, valid_texts[i].length);
 		if (!read_strictly(&j, p, valid_texts[i].length))
-			fail_msg("rejected at %zu: %s", j.at, valid_texts[i].text);
+			fail_msg("rejected at %zu: %s", j.offset, valid_texts[i].text);
 		assert_int_equal(j.error, JSON_NONE);
 		assert_memory_equal(p, valid_texts[i].text, valid_texts[i].length);
 		free(p);
@@ -476,7 +477,7 @@ a_strict_reader_accepts_and_rejects_the_same_texts(void **state)
 		char *p = copy(invalid_texts[i].text, invalid_texts[i].length);
 		assert_false(read_strictly(&j, p, invalid_texts[i].length));
 		assert_int_equal(j.error, JSON_INVALID);
-		assert_true(j.at <= invalid_texts[i].at);
+		assert_true(j.offset <= invalid_texts[i].at);
 		assert_memory_equal(p, invalid_texts[i].text, invalid_texts[i].length);
 		free(p);
 	}
@@ -515,8 +516,8 @@ a_strict_reader_rejects_a_trailing_comma_and_keeps_it(void **state)
 		if (read_strictly(&j, p, length))
 			fail_msg("accepted: %s", cases[i].text);
 		assert_int_equal(j.error, JSON_INVALID);
-		if (j.at != cases[i].at)
-			fail_msg("at %zu: %s", j.at, cases[i].text);
+		if (j.offset != cases[i].at)
+			fail_msg("at %zu: %s", j.offset, cases[i].text);
 		assert_span((struct span){ p, length }, cases[i].text);
 		free(p);
 	}
@@ -586,7 +587,7 @@ a_strict_reader_rejects_a_trailing_comma_at_every_depth(void **state)
 				memcpy(before, room, t.length);
 				assert_false(read_strictly(&j, room, t.length));
 				assert_int_equal(j.error, JSON_INVALID);
-				assert_int_equal(j.at, comma + 1 - room);
+				assert_int_equal(j.offset, comma + 1 - room);
 				assert_memory_equal(room, before, t.length);
 				assert_true(read_all(&j, room, t.length));
 				assert_int_equal(*comma, ' ');
@@ -645,7 +646,7 @@ the_offset_is_that_of_the_bracket_too_deep(void **state)
 	put_nested(&t, 32, "[", "", "");
 	assert_false(read_copy(&j, room, t.length));
 	assert_int_equal(j.error, JSON_TOO_DEEP);
-	assert_int_equal(j.at, 5 + 31);
+	assert_int_equal(j.offset, 5 + 31);
 }
 
 static void
@@ -684,7 +685,7 @@ at_most_thirty_two_levels_can_be_entered(void **state)
 		assert_true(json_enter(&j, '['));
 	assert_false(json_enter(&j, '['));
 	assert_int_equal(j.error, JSON_TOO_DEEP);
-	assert_int_equal(j.at, 32);
+	assert_int_equal(j.offset, 32);
 	text[32] = '1';
 	json_init(&j, text, sizeof text);
 	for (unsigned i = 0; i < 32; i++)
@@ -705,7 +706,7 @@ five_thousand_nested_arrays_are_too_deep(void **state)
 	memset(p + DEPTH, ']', DEPTH);
 	assert_false(read_all(&j, p, 2 * (size_t)DEPTH));
 	assert_int_equal(j.error, JSON_TOO_DEEP);
-	assert_int_equal(j.at, JSON_DEPTH);
+	assert_int_equal(j.offset, JSON_DEPTH);
 	assert_false(read_all(&j, p, DEPTH));
 	assert_int_equal(j.error, JSON_TOO_DEEP);
 	free(p);
@@ -803,8 +804,8 @@ a_walk_stops_at_an_invalid_member(void **state)
 		assert_true(json_enter(&j, '{'));
 		assert_false(walk_members(&j, &t));
 		assert_int_equal(j.error, JSON_INVALID);
-		if (j.at != cases[i].at)
-			fail_msg("at %zu: %s", j.at, cases[i].text);
+		if (j.offset != cases[i].at)
+			fail_msg("at %zu: %s", j.offset, cases[i].text);
 		free(p);
 	}
 }
@@ -977,7 +978,7 @@ only_the_requested_bracket_is_entered(void **state)
 		json_init(&j, p, length);
 		assert_false(json_enter(&j, cases[i].open));
 		assert_int_equal(j.error, JSON_INVALID);
-		assert_int_equal(j.at, cases[i].at);
+		assert_int_equal(j.offset, cases[i].at);
 		free(p);
 	}
 }
@@ -1034,12 +1035,15 @@ names_are_compared_after_unescaping(void **state)
 	}
 }
 
-/* Contents and their values.  `strict` is NULL for contents with a lone surrogate. */
+/*
+ * Contents, their values, and their values with keep_lone.  `value` is NULL for contents
+ * with a lone surrogate.
+ */
 static const struct {
-	const char *contents, *strict;
-	size_t strict_length;
-	const char *lone;
-	size_t lone_length;
+	const char *contents, *value;
+	size_t value_length;
+	const char *kept;
+	size_t kept_length;
 } escapes[] = {
 	{ "", BYTES(""), BYTES("") },
 	{ "plain", BYTES("plain"), BYTES("plain") },
@@ -1097,9 +1101,9 @@ escapes_become_the_characters_that_they_stand_for(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
-		if (escapes[i].strict != NULL)
-			assert_unescaped(escapes[i].contents, false, escapes[i].strict,
-					 escapes[i].strict_length);
+		if (escapes[i].value != NULL)
+			assert_unescaped(escapes[i].contents, false, escapes[i].value,
+					 escapes[i].value_length);
 }
 
 static void
@@ -1107,8 +1111,8 @@ a_lone_surrogate_is_kept_if_requested(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
-		assert_unescaped(escapes[i].contents, true, escapes[i].lone,
-				 escapes[i].lone_length);
+		assert_unescaped(escapes[i].contents, true, escapes[i].kept,
+				 escapes[i].kept_length);
 }
 
 static void
@@ -1122,7 +1126,7 @@ a_lone_surrogate_is_an_error_otherwise(void **state)
 		char *p = copy(escapes[i].contents, length);
 		long n =
 		    json_unescape((struct span){ p, length }, out, sizeof out, false);
-		assert_int_equal(n == JSON_LONE_SURROGATE, escapes[i].strict == NULL);
+		assert_int_equal(n == JSON_LONE_SURROGATE, escapes[i].value == NULL);
 		free(p);
 	}
 }
@@ -1136,24 +1140,24 @@ contents_can_be_unescaped_in_place(void **state)
 		char *p = copy(escapes[i].contents, length);
 		assert_int_equal(
 		    json_unescape((struct span){ p, length }, p, length, true),
-		    escapes[i].lone_length);
-		assert_memory_equal(p, escapes[i].lone, escapes[i].lone_length);
+		    escapes[i].kept_length);
+		assert_memory_equal(p, escapes[i].kept, escapes[i].kept_length);
 		free(p);
 	}
 }
 
 static void
-one_byte_too_few_is_no_room(void **state)
+a_buffer_that_is_too_small_is_an_error(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(escapes); i++)
-		for (size_t size = 0; size < escapes[i].lone_length; size++) {
+		for (size_t size = 0; size < escapes[i].kept_length; size++) {
 			size_t length = strlen(escapes[i].contents);
 			char *p = copy(escapes[i].contents, length),
 			     *out = allocate(size);
 			assert_int_equal(
 			    json_unescape((struct span){ p, length }, out, size, true),
-			    JSON_NO_ROOM);
+			    JSON_NO_SPACE);
 			free(out);
 			free(p);
 		}
@@ -1302,7 +1306,7 @@ main(void)
 		cmocka_unit_test(a_lone_surrogate_is_kept_if_requested),
 		cmocka_unit_test(a_lone_surrogate_is_an_error_otherwise),
 		cmocka_unit_test(contents_can_be_unescaped_in_place),
-		cmocka_unit_test(one_byte_too_few_is_no_room),
+		cmocka_unit_test(a_buffer_that_is_too_small_is_an_error),
 		cmocka_unit_test(only_necessary_escapes_are_written),
 		cmocka_unit_test(any_ascii_bytes_survive_escaping_and_unescaping),
 		cmocka_unit_test(any_utf8_survives_escaping_and_unescaping),

@@ -793,7 +793,7 @@ a_server_packet_is_written(void **state)
 	static const char expected[] =
 	    "{\"Header\":{\"Event\":\"disconnect\",\"UserId\":\"a\\\"\xc3\xa4\","
 	    "\"RoomId\":\"\\u0000\"},\"Payload\":\"{}\"}";
-	char data[PACKET_OWN];
+	char data[PACKET_PUT];
 	struct text t;
 
 	(void)state;
@@ -819,7 +819,7 @@ ascii_id(char data[PACKET_ID], unsigned from, size_t length)
 static void
 any_ids_can_be_read_from_a_server_packet(void **state)
 {
-	char user_data[PACKET_ID], room_data[PACKET_ID], data[PACKET_OWN];
+	char user_data[PACKET_ID], room_data[PACKET_ID], data[PACKET_PUT];
 	struct packet p;
 	struct text t;
 
@@ -844,7 +844,7 @@ the_largest_server_packet_fits(void **state)
 {
 	static const char *const events[] = { "connect", "broadcast", "disconnect",
 					      "error" };
-	char id[PACKET_ID], reason[PACKET_REASON + 1], data[PACKET_OWN];
+	char id[PACKET_ID], reason[PACKET_REASON + 1], data[PACKET_PUT];
 	struct packet p;
 	struct text t;
 
@@ -873,7 +873,7 @@ the_largest_server_packet_fits(void **state)
 static void
 every_reason_fits_the_largest_server_packet(void **state)
 {
-	char event[128], id[PACKET_ID], data[PACKET_OWN];
+	char event[128], id[PACKET_ID], data[PACKET_PUT];
 	struct packet p;
 	struct text t;
 
@@ -896,14 +896,14 @@ every_reason_fits_the_largest_server_packet(void **state)
 static void
 assert_user_survives(struct span user)
 {
-	char *data = allocate(PACKET_USER), string[PACKET_USER + 2], once[PACKET_USER],
-	     twice[PACKET_ID];
+	char *data = allocate(PACKET_PUT_USER), string[PACKET_PUT_USER + 2],
+	     once[PACKET_PUT_USER], twice[PACKET_ID];
 	struct span value;
 	struct text t;
 	struct json j;
 	long length;
 
-	text_init(&t, data, PACKET_USER);
+	text_init(&t, data, PACKET_PUT_USER);
 	packet_put_user(&t, user);
 	assert_false(t.overflow);
 	string[0] = '"';
@@ -946,7 +946,7 @@ a_user_in_a_list_survives_reading_twice(void **state)
 static void
 a_user_in_a_list_has_escaped_quotes(void **state)
 {
-	char data[PACKET_USER];
+	char data[PACKET_PUT_USER];
 	struct text t;
 
 	(void)state;
@@ -963,9 +963,9 @@ a_user_in_a_list_has_escaped_quotes(void **state)
 }
 
 static void
-the_longest_user_takes_exactly_packet_user_bytes(void **state)
+the_longest_user_takes_exactly_packet_put_user_bytes(void **state)
 {
-	char id[PACKET_ID], data[PACKET_USER];
+	char id[PACKET_ID], data[PACKET_PUT_USER];
 	struct text t;
 
 	(void)state;
@@ -973,7 +973,7 @@ the_longest_user_takes_exactly_packet_user_bytes(void **state)
 	text_init(&t, data, sizeof data);
 	packet_put_user(&t, (struct span){ id, sizeof id });
 	assert_false(t.overflow);
-	assert_int_equal(t.length, PACKET_USER);
+	assert_int_equal(t.length, PACKET_PUT_USER);
 	text_init(&t, data, sizeof data - 1);
 	packet_put_user(&t, (struct span){ id, sizeof id });
 	assert_true(t.overflow);
@@ -1009,7 +1009,7 @@ main(void)
 		cmocka_unit_test(every_reason_fits_the_largest_server_packet),
 		cmocka_unit_test(a_user_in_a_list_survives_reading_twice),
 		cmocka_unit_test(a_user_in_a_list_has_escaped_quotes),
-		cmocka_unit_test(the_longest_user_takes_exactly_packet_user_bytes),
+		cmocka_unit_test(the_longest_user_takes_exactly_packet_put_user_bytes),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, NULL, NULL);

@@ -171,7 +171,7 @@ check_json(const char *data, size_t length, bool strict)
 	j.strict = strict;
 	bool good = json_value(&j, &value) && json_finish(&j);
 	CHECK(good == is_json(data, length, !strict));
-	CHECK(j.at <= length && (good || j.error != JSON_NONE));
+	CHECK(j.offset <= length && (good || j.error != JSON_NONE));
 	/* What has been read is valid. */
 	CHECK(!good || is_json(text, length, false));
 	CHECK(!strict || memcmp(text, data, length) == 0);
@@ -234,7 +234,7 @@ check_splice(const struct packet *p, const char *payload)
 static void
 check_users(const struct packet *p)
 {
-	char payload[2 * PACKET_USER + 8], list[2 * PACKET_USER], id[PACKET_ID];
+	char payload[2 * PACKET_PUT_USER + 8], list[2 * PACKET_PUT_USER], id[PACKET_ID];
 	struct span value;
 	struct text t;
 	struct json j;
@@ -266,7 +266,7 @@ check_users(const struct packet *p)
 static void
 check_own(const struct packet *p, const char *event, const char *payload)
 {
-	char data[PACKET_OWN];
+	char data[PACKET_PUT];
 	struct packet own;
 	struct text t;
 

@@ -286,11 +286,11 @@ string_outcome(struct json *j)
 	struct machine m = { .state = VALUE };
 
 	for (size_t i = 0; i < j->length; i++) {
-		if (i != j->at || m.state == BAD || m.state == BEHIND)
+		if (i != j->offset || m.state == BAD || m.state == BEHIND)
 			continue;
 		m.state = m.state == VALUE ? j->text[i] == '"' ? STRING : BAD
 					   : in_string(&m, j->text[i]);
-		j->at += m.state != BAD;
+		j->offset += m.state != BAD;
 	}
 	return m.state == BEHIND || fail(j, JSON_INVALID);
 }
@@ -301,7 +301,7 @@ number_outcome(struct json *j)
 	int state = VALUE, next;
 
 	for (size_t i = 0; i < j->length; i++) {
-		if (i != j->at)
+		if (i != j->offset)
 			continue;
 		char c = j->text[i];
 		next = state != VALUE ? in_number(state, c)
@@ -311,7 +311,7 @@ number_outcome(struct json *j)
 				      : BAD;
 		if (next != BAD) {
 			state = next;
-			j->at++;
+			j->offset++;
 		}
 	}
 	return is_number(state) || fail(j, JSON_INVALID);
@@ -327,10 +327,10 @@ check_token(char *text, size_t length, bool (*skip)(struct json *),
 	expected = j;
 	bool good = skip(&j);
 	claim(good == outcome(&expected));
-	claim(j.at == expected.at && j.error == expected.error);
-	claim(j.at <= length);
-	reached(good && j.at == BOUND);
-	reached(!good && j.at == BOUND);
+	claim(j.offset == expected.offset && j.error == expected.error);
+	claim(j.offset <= length);
+	reached(good && j.offset == BOUND);
+	reached(!good && j.offset == BOUND);
 }
 
 #ifndef OUTCOMES
@@ -380,11 +380,11 @@ check_text(char *text, size_t length, unsigned depth, bool strict)
 	claim(j.error == (good		   ? JSON_NONE
 			  : m.state == BAD ? JSON_INVALID
 					   : JSON_TOO_DEEP));
-	claim(j.at == at);
+	claim(j.offset == at);
 	assume(i < length);
 	claim(!good || text[i] == (m.blank >> i & 1 ? ' ' : before[i]));
 	claim(!good || (value.data >= text && value.length > 0 &&
-			value.length <= j.at - (size_t)(value.data - text)));
+			value.length <= j.offset - (size_t)(value.data - text)));
 	reached(good && length == BOUND && *value.data == '{');
 	reached(good && m.blank != 0);
 	reached(m.state == TOO_DEEP);
@@ -415,8 +415,8 @@ items(void)
 	enum { ENTER, KEY_OF_MEMBER, ITEM } call;
 	char open;
 
-	assume(j.length <= BOUND && j.at <= j.length && j.depth <= JSON_DEPTH);
-	assume(j.error == JSON_NONE && (call == ENTER || (j.depth > 0 && j.at > 0)));
+	assume(j.length <= BOUND && j.offset <= j.length && j.depth <= JSON_DEPTH);
+	assume(j.error == JSON_NONE && (call == ENTER || (j.depth > 0 && j.offset > 0)));
 	assume(open == '{' || open == '[');
 	j.text = room + BOUND - j.length;
 	const struct json before = j;
@@ -425,12 +425,13 @@ items(void)
 	case KEY_OF_MEMBER: good = json_key(&j, &key, &end); break;
 	default: good = enter_item(&j, ']', &end);
 	}
-	claim(j.at >= before.at && j.at <= j.length && j.length == before.length);
+	claim(j.offset >= before.offset && j.offset <= j.length &&
+	      j.length == before.length);
 	claim(j.depth == before.depth + (call == ENTER && good) - end);
 	claim(good ? !end && j.error == JSON_NONE : end == (j.error == JSON_NONE));
 	if (good && call == KEY_OF_MEMBER)
 		claim(key.data > j.text &&
-		      key.length < (size_t)(j.text + j.at - key.data) &&
+		      key.length < (size_t)(j.text + j.offset - key.data) &&
 		      key.data[-1] == '"' && key.data[key.length] == '"');
 	reached(call == ENTER && good);
 	reached(call == KEY_OF_MEMBER && good && key.length > 0 && !before.first);
@@ -518,14 +519,14 @@ check_pieces(unsigned count, unsigned kinds, bool in_place)
 	char *to = in_place ? text : out;
 	long result = json_unescape(contents, to, size, keep_lone);
 	claim((result >= 0) == (length <= size && (keep_lone || lone == 0)));
-	claim(result != JSON_NO_ROOM || length > size);
+	claim(result != JSON_NO_SPACE || length > size);
 	claim(result != JSON_LONE_SURROGATE || (lone > 0 && !keep_lone));
 	claim(result < 0 || (size_t)result == length);
 	assume(at < length);
 	claim(result < 0 || (to[at] & 0xff) == expected[at]);
 	reached(result == 3 * BOUND && in_place);
 	reached(result == 4 && n == 12);
-	reached(result == JSON_NO_ROOM);
+	reached(result == JSON_NO_SPACE);
 	reached(result == JSON_LONE_SURROGATE);
 }
 
@@ -628,7 +629,7 @@ check_text(unsigned char *text, size_t length)
 
 	json_init(&j, (char *)text, length);
 	claim((json_value(&j, &value) && json_finish(&j)) == accepted);
-	claim(accepted == (j.error == JSON_NONE) && j.at <= length);
+	claim(accepted == (j.error == JSON_NONE) && j.offset <= length);
 	*(valid ? &good : accepted ? &comma : &bad) += 1;
 	if (valid)
 		claim(memcmp(text, before, length) == 0);
