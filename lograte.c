@@ -10,10 +10,10 @@
  * rate is 350 MB a day, which erases flash of 128 MB three times.
  */
 static const struct rate_limit address_limit = {
-	.per_second = 1024, .burst = 32000, /* ms: 32 KB */
+	.per_second = 1024, .burst_ms = 32000, /* 32 KB */
 };
 static const struct rate_limit total_limit = {
-	.per_second = 4096, .burst = 64000, /* ms: 256 KB */
+	.per_second = 4096, .burst_ms = 64000, /* 256 KB */
 };
 
 enum {

@@ -10,7 +10,7 @@ rate_take(struct rate_bucket *b, const struct rate_limit *limit, uint32_t amount
 	uint64_t until =
 	    from + (amount * 1000 + limit->per_second - 1) / limit->per_second;
 
-	if (until - now > limit->burst)
+	if (until - now > limit->burst_ms)
 		return false;
 	b->full_at = until;
 	return true;

@@ -11,13 +11,13 @@
 /* A limit, in units that the caller chooses, such as bytes or packets. */
 struct rate_limit {
 	uint32_t per_second; /* average rate in units per second, at least 1 */
-	uint32_t burst;	     /* capacity, as the time in ms that filling it takes */
+	uint32_t burst_ms;   /* capacity, as the time that filling it takes */
 };
 
 /* One bucket.  All zero: the bucket is full. */
 struct rate_bucket {
 	uint64_t full_at; /* monotonic time in ms at which the bucket is full again */
-	uint32_t hash;	  /* of the address; in tables only */
+	uint32_t hash;	  /* of the address; used in tables only */
 };
 
 /*
@@ -27,7 +27,7 @@ struct rate_bucket {
 bool rate_take(struct rate_bucket *, const struct rate_limit *, uint32_t amount,
 	       uint64_t now);
 
-enum { RATE_SETS = 64, RATE_WAYS = 4 };
+enum { RATE_SETS = 64, RATE_WAYS = 4 /* buckets of a set */ };
 
 /* Buckets for many addresses: a set-associative cache.  All zero: all are full. */
 struct rate_table {

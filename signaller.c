@@ -8,7 +8,7 @@
 enum { LOGGED_ID = 40 }; /* maximum size of an id in the log, in bytes */
 
 /* Limits an address's pings of rooms that the sender is not in. */
-static const struct rate_limit other_rooms = { .per_second = 10, .burst = 1000 };
+static const struct rate_limit other_rooms = { .per_second = 10, .burst_ms = 1000 };
 
 static struct {
 	struct signaller_limits limits;

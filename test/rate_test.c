@@ -2,7 +2,7 @@
 #include "rate.h"
 #include "unit.h"
 
-static const struct rate_limit ten = { .per_second = 10, .burst = 1000 };
+static const struct rate_limit ten = { .per_second = 10, .burst_ms = 1000 };
 
 static void
 a_full_bucket_holds_exactly_its_burst(void **state)
@@ -37,7 +37,7 @@ a_bucket_fills_with_time_up_to_its_burst(void **state)
 static void
 no_amount_is_free(void **state)
 {
-	static const struct rate_limit fast = { .per_second = 4000, .burst = 1000 };
+	static const struct rate_limit fast = { .per_second = 4000, .burst_ms = 1000 };
 	struct rate_bucket b = { 0 };
 	unsigned taken = 0;
 
