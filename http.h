@@ -1,7 +1,7 @@
 /*
- * Reads the bytes of HTTP/1.1 requests, without a connection: heads, which it checks,
- * chunked bodies, and values of fields such as X-Forwarded-For.  Sections are those of
- * RFC 9112 if no other RFC is named.
+ * HTTP/1.1 without a connection: finds and parses heads of requests, and decodes chunked
+ * bodies and the values of fields such as X-Forwarded-For.  Sections are those of RFC
+ * 9112 if no other RFC is named.
  */
 #ifndef HTTP_H
 #define HTTP_H
@@ -65,9 +65,9 @@ unsigned http_parse(const char *head, size_t length, struct http_request *);
 
 /*
  * Reads an IP address in the syntax of Host, X-Forwarded-For or Forwarded (RFC 7239
- * section 6).  It may have a port, for which an IPv6 address needs brackets.  It may be
- * in double quotes.  The port must be valid, but is not returned.  Returns false if the
- * text is not an address.
+ * section 6).  It may have a port, and may be in double quotes.  An IPv6 address with a
+ * port must be in brackets.  The port must be valid, but is not returned.  Returns false
+ * if the text is not an address.
  */
 bool http_read_address(struct span, struct socket_address *);
 
@@ -94,7 +94,7 @@ struct http_chunked {
 	uint64_t left;	   /* bytes of the current chunk still to receive */
 	uint16_t overhead; /* bytes of framing since the last content */
 	uint8_t state;
-	uint8_t digits; /* digits of the chunk size read */
+	uint8_t digits; /* number of digits read of the chunk size */
 };
 
 /*

@@ -15,7 +15,7 @@
 #include <linux/rtnetlink.h>
 #endif
 
-enum { BACKLOG = 512 }; /* connections that wait to be accepted */
+enum { BACKLOG = 512 }; /* maximum number of connections that wait to be accepted */
 
 bool
 socket_read_address(struct span text, struct socket_address *address)
@@ -175,7 +175,10 @@ socket_accept(int listener, struct socket_address *peer, uint32_t timeout_s)
 
 #ifdef __linux__
 
-/* Reads the address of an RTM_NEWADDR message (rtnetlink(7)).  Returns false if none. */
+/*
+ * Reads the address of an RTM_NEWADDR message (rtnetlink(7)).  Returns false for other
+ * messages and for IPv6 link-local addresses.
+ */
 static bool
 read_address(struct nlmsghdr *message, struct socket_address *address)
 {
@@ -197,7 +200,7 @@ read_address(struct nlmsghdr *message, struct socket_address *address)
 		memcpy(address->bytes, RTA_DATA(a), size);
 		address->length = (uint8_t)size;
 	}
-	/* A link-local address is useless without its interface. */
+	/* An IPv6 link-local address is useless without its interface. */
 	return address->length == 4 ||
 	       (address->length == 16 && info->ifa_scope != RT_SCOPE_LINK);
 }
