@@ -6,13 +6,13 @@ struct address_key
 address_key_of(const uint8_t *address, size_t length)
 {
 	static const uint8_t loopback6[16] = { [15] = 1 };
-	struct address_key s = { .length = length == 4 ? 4 : 8 };
+	struct address_key key = { .length = length == 4 ? 4 : 8 };
 
 	if (length == 4 ? address[0] == 127
 			: memcmp(address, loopback6, sizeof loopback6) == 0)
-		s.length = 0;
-	memcpy(s.bytes, address, s.length);
-	return s;
+		key.length = 0;
+	memcpy(key.bytes, address, key.length);
+	return key;
 }
 
 void

@@ -10,8 +10,8 @@
 
 /*
  * The part of an address that identifies a client: a whole IPv4 address, or the first 64
- * bits of an IPv6 address, since one household usually has the rest.  Loopback addresses
- * have a length of 0 and are not counted.
+ * bits of an IPv6 address, since a client can usually choose the other bits.  Loopback
+ * addresses have a length of 0 and are not counted.
  */
 struct address_key {
 	uint8_t length;
@@ -30,7 +30,7 @@ struct address_count {
 /* A hash table of counts.  Entries are numbered from 1; 0 means none. */
 struct addresses {
 	struct address_count *counts; /* indexed by entry */
-	uint32_t *buckets;
+	uint32_t *buckets;	      /* each bucket's first entry */
 	uint32_t mask;	    /* number of buckets - 1; that number is a power of two */
 	uint32_t ever_used; /* the highest entry used so far */
 	uint32_t free;	    /* the first entry in the free list */
@@ -46,12 +46,12 @@ void addresses_place(struct addresses *, struct memory *, uint32_t max, uint32_t
 		     const uint32_t key[2]);
 
 /*
- * Counts one more object.  Sets `entry` to what addresses_remove needs later.  Returns
- * false, and counts nothing, if the address has reached the limit.  The caller must not
- * add more objects in total than the table is for.
+ * Counts one more object.  Sets `entry`, which addresses_remove needs later; 0 means not
+ * counted.  Returns false, and counts nothing, if the address has reached the limit.  The
+ * caller must not add more than `max` objects in total.
  */
 bool addresses_add(struct addresses *, struct address_key, uint32_t *entry);
-/* Counts one object less. */
+/* Counts one object less.  Does nothing if `entry` is 0. */
 void addresses_remove(struct addresses *, uint32_t entry);
 
 #endif

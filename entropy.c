@@ -18,7 +18,10 @@ get(void *data, size_t length, unsigned flags)
 	return n == (ssize_t)length;
 }
 
-/* Waits at most `timeout_ms` (-1: no limit) until the generator has a seed. */
+/*
+ * Waits at most `timeout_ms` (-1: no limit) until the generator has a seed.  Returns
+ * false if it has none by then.
+ */
 static bool
 wait_for_seed(int timeout_ms)
 {
@@ -26,7 +29,7 @@ wait_for_seed(int timeout_ms)
 				 .events = POLLIN };
 	int ready = 1;
 
-	/* Without the file the seed can not be waited for. */
+	/* Without this file there is no way to wait for the seed. */
 	if (random.fd < 0)
 		return true;
 	do
@@ -37,7 +40,7 @@ wait_for_seed(int timeout_ms)
 }
 
 static bool
-read_file(void *data, size_t length)
+read_urandom(void *data, size_t length)
 {
 	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 
@@ -62,12 +65,12 @@ entropy_ready(void)
 bool
 entropy_get(void *data, size_t length)
 {
-	return get(data, length, 0) || (wait_for_seed(-1) && read_file(data, length));
+	return get(data, length, 0) || (wait_for_seed(-1) && read_urandom(data, length));
 }
 
 bool
 entropy_try(void *data, size_t length)
 {
 	return get(data, length, GRND_NONBLOCK) ||
-	       (errno != EAGAIN && wait_for_seed(0) && read_file(data, length));
+	       (errno != EAGAIN && wait_for_seed(0) && read_urandom(data, length));
 }

@@ -1,13 +1,13 @@
-/* Random bytes of the kernel's generator, which has no seed yet shortly after a boot. */
+/* Random bytes of the kernel's generator, which may have no seed shortly after a boot. */
 #ifndef ENTROPY_H
 #define ENTROPY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ENTROPY_MAX = 256 }; /* bytes in one call */
+enum { ENTROPY_MAX = 256 }; /* maximum number of bytes in one call */
 
-/* Would entropy_get return without waiting for the generator's seed? */
+/* Returns true if entropy_get would not wait for the generator's seed. */
 bool entropy_ready(void);
 
 /*
@@ -17,7 +17,7 @@ bool entropy_ready(void);
  */
 bool entropy_get(void *data, size_t length);
 
-/* The same, but returns false instead of waiting. */
+/* Like entropy_get, but returns false, errno undefined, instead of waiting. */
 bool entropy_try(void *data, size_t length);
 
 #endif

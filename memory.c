@@ -90,7 +90,7 @@ memory_wipe(void *data, size_t length)
 
 static struct {
 	char *blocks;
-	uint32_t *idle;	     /* a stack of the blocks that have been given back */
+	uint32_t *idle;	     /* a stack of the indices of blocks that were given back */
 	uint32_t idle_count; /* blocks on that stack */
 	uint32_t count;
 	uint32_t ever_taken; /* blocks that have been taken at least once */

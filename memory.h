@@ -1,4 +1,5 @@
-/* All memory of the server: one mapping made at start, and a pool of blocks in it. */
+/* The memory of all tables and buffers: one mapping made at start, which contains a pool
+ * of blocks. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -8,12 +9,12 @@
 
 /*
  * The mapping while it is divided.  All zero at the start.  The caller makes the same
- * sequence of memory_take calls twice.  Before memory_map they only count; after it they
- * return memory.
+ * sequence of memory_take calls in two passes.  In the first pass, before memory_map,
+ * they only count.  In the second, after it, they return memory.
  */
 struct memory {
-	char *base; /* NULL while counting */
-	size_t used;
+	char *base;    /* NULL while counting */
+	size_t used;   /* bytes taken in this pass */
 	bool overflow; /* the total is too large: memory_map fails */
 };
 
@@ -24,8 +25,8 @@ struct memory {
 void *memory_take(struct memory *, size_t count, size_t size);
 
 /*
- * The same, with each thing in whole pages of its own: the n-th is at n times `*stride`
- * bytes.
+ * Like memory_take, but each object starts on a new page: object n, from 0, at byte n *
+ * `*stride`.  The stride is `size`, rounded up to whole pages.
  */
 void *memory_take_pages(struct memory *, size_t count, size_t size, size_t *stride);
 
@@ -33,7 +34,7 @@ void *memory_take_pages(struct memory *, size_t count, size_t size, size_t *stri
 bool memory_map(struct memory *);
 
 /*
- * Returns the pages that lie wholly in a range to the system.  The contents of the range
+ * Returns to the system the pages that lie wholly in a range.  The contents of the range
  * are undefined afterwards.
  */
 void memory_drop(void *start, size_t length);

@@ -2,8 +2,8 @@
  * Rooms and their peers.  The number of a peer is that of its session.  Peers and rooms
  * are numbered from 1; 0 means none.
  *
- * Finding a room takes constant time.  Finding a user takes time linear in the number of
- * peers in the room.
+ * Finding a room takes constant time on average.  Finding a user takes time linear in the
+ * number of peers in the room.
  */
 #ifndef ROOMS_H
 #define ROOMS_H
@@ -15,16 +15,16 @@ enum { ROOM_NAME = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
 struct peer {
 	uint32_t room;	   /* 0 if the peer is in no room */
-	uint32_t previous; /* peers of the room, in the order in which they joined */
-	uint32_t next;
-	uint8_t length; /* of `user`, in bytes */
+	uint32_t previous; /* the peer before this one, in the order of joining */
+	uint32_t next;	   /* the peer after this one */
+	uint8_t length;	   /* of `user`, in bytes */
 	char user[ROOM_NAME];
 };
 
 struct room {
-	uint32_t first; /* the first peer, in the order in which they joined */
-	uint32_t last;
-	uint32_t count;	    /* peers */
+	uint32_t first;	    /* the first peer, in the order of joining */
+	uint32_t last;	    /* the last peer */
+	uint32_t count;	    /* number of peers */
 	uint32_t initiator; /* the peer that opened the room; 0 after it has left */
 	uint32_t chain;	    /* the next room in the bucket, or in the free list */
 	uint32_t hash;	    /* of `id` */
@@ -65,6 +65,7 @@ uint32_t room_join(struct rooms *, uint32_t peer, struct span id, struct span us
 /* Removes a peer from its room.  Closes the room if it was the last peer. */
 void room_leave(struct rooms *, uint32_t peer);
 
+/* These return spans of the tables, valid until the peer leaves or the room closes. */
 struct span room_id(const struct rooms *, uint32_t room);
 struct span room_user(const struct rooms *, uint32_t peer);
 

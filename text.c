@@ -269,7 +269,7 @@ text_error(int error)
 }
 
 struct date {
-	uint32_t year, month, day; /* from 1 */
+	uint32_t year, month, day; /* month and day from 1 */
 };
 
 /*
@@ -280,15 +280,15 @@ static struct date
 date_of(uint32_t days)
 {
 	enum { CYCLE = 146097, BEFORE_1970 = 719468 };
-	uint32_t day_of_era = days + BEFORE_1970; /* from 0000-03-01 */
-	uint32_t day = day_of_era % CYCLE;
+	uint32_t since_0000 = days + BEFORE_1970; /* days since 0000-03-01 */
+	uint32_t day = since_0000 % CYCLE;
 	uint32_t year = (day - day / 1460 + day / 36524 - day / (CYCLE - 1)) / 365;
 
 	day -= 365 * year + year / 4 - year / 100;
 	uint32_t month = (5 * day + 2) / 153;
 	struct date date = { .day = day - (153 * month + 2) / 5 + 1 };
 	date.month = month < 10 ? month + 3 : month - 9;
-	date.year = year + day_of_era / CYCLE * 400 + (date.month <= 2);
+	date.year = year + since_0000 / CYCLE * 400 + (date.month <= 2);
 	return date;
 }
 
@@ -437,8 +437,8 @@ utf8_repair(struct text *t, const char *data, size_t length)
 			continue;
 		}
 		text_string(t, "\xef\xbf\xbd");
-		/* A byte that ends an incomplete character may start the next one: check
-		 * it again. */
+		/* A byte that interrupts a character may start the next one: check it
+		 * again. */
 		i -= pending > 0;
 		pending = 0;
 		u = (struct utf8){ 0 };

@@ -21,9 +21,11 @@ bool span_same_nocase(struct span, struct span);
 /*
  * Builds a text in the caller's buffer.  It is never NUL-terminated.
  *
- * Data that does not fit is not added, not even in part: it sets `overflow`.  Once
- * `overflow` is set, every later call adds nothing.  So a series of calls needs only one
- * check, at its end.
+ * Data that does not fit sets `overflow`, and every later call adds nothing.  So a series
+ * of calls needs only one check, at its end.
+ *
+ * The functions up to text_padded add all of their data or nothing.  Others may add a
+ * part before they set `overflow`.
  */
 struct text {
 	char *data;

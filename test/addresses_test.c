@@ -93,7 +93,7 @@ an_address_gets_at_most_its_limit(void **state)
 	munmap(m.base, m.used);
 }
 
-/* Fills and empties a table again and again, from the front and from the back. */
+/* Fills a table, and empties it in the same or the reverse order, several times. */
 static void
 entries_are_reused(void **state)
 {
