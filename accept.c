@@ -11,15 +11,17 @@
 #include <unistd.h>
 
 enum {
-	ACCEPTS = 64,	    /* connections a turn, at most, so that a flood ... */
-	ACCEPT_US = 2500,   /* ... does not delay other work */
+	/* Limits for a listener in a turn, so that a flood does not delay other work. */
+	ACCEPTS = 64,	  /* connections */
+	ACCEPT_US = 2500, /* microseconds */
+
 	EVICT_LOOKS = 64,   /* connections that evict_one looks at */
-	SHORTAGE_MS = 60000 /* between two log lines about a shortage */
+	SHORTAGE_MS = 60000 /* minimum time between two log lines about a shortage */
 };
 
 struct admission {
 	uint32_t counted; /* entry of its address in `addresses`; 0: not counted */
-	bool is_refused;  /* it is being answered with 503 */
+	bool is_answered; /* it is refused, and being answered with 503 */
 };
 
 static struct {
@@ -27,8 +29,8 @@ static struct {
 	struct accept_counters counters;
 	struct admission *admissions; /* by connection */
 	struct addresses addresses;
-	uint32_t refused;	  /* connections that are being answered with 503 */
-	uint32_t evicted;	  /* the connection that evict_one looked at last */
+	uint32_t answered;	  /* connections that are being answered with 503 */
+	uint32_t evict_looked_at; /* the connection that evict_one looked at last */
 	uint64_t refused_logged;  /* refusals that have been logged */
 	uint64_t shortage_logged; /* millisecond of the last log line; 0: never */
 	bool paused;
@@ -39,8 +41,8 @@ accept_place(struct memory *m, const struct accept_limits *limits)
 {
 	accepting.limits = *limits;
 	accepting.admissions =
-	    memory_take(m, (size_t)limits->most + 1, sizeof *accepting.admissions);
-	addresses_place(&accepting.addresses, m, limits->most + 1, limits->per_address,
+	    memory_take(m, (size_t)limits->highest + 1, sizeof *accepting.admissions);
+	addresses_place(&accepting.addresses, m, limits->highest + 1, limits->per_address,
 			limits->key);
 }
 
@@ -97,18 +99,18 @@ refuse_connection(uint32_t conn, enum accept_refusal why)
 				     "Connection: close\r\n"
 				     "\r\n"
 				     "Too many connections";
-	uint32_t most = accepting.limits.most - accepting.limits.connections;
-	bool answered = accepting.refused < most && !tls_enabled();
+	uint32_t max = accepting.limits.highest - accepting.limits.connections;
+	bool answered = accepting.answered < max && !tls_enabled();
 
 	count_refusal(conn, why);
-	accepting.admissions[conn].is_refused = answered;
-	accepting.refused += answered;
+	accepting.admissions[conn].is_answered = answered;
+	accepting.answered += answered;
 	conn_refuse(conn, answered ? answer : NULL);
 }
 
-/* Counts a connection for its client.  False if the client has MaxPerAddress. */
+/* Returns false, and counts nothing, if the client has MaxPerAddress connections. */
 static bool
-count_in(uint32_t conn)
+count_for_client(uint32_t conn)
 {
 	return addresses_add(&accepting.addresses, client_address_key(conn),
 			     &accepting.admissions[conn].counted);
@@ -117,10 +119,10 @@ count_in(uint32_t conn)
 bool
 accept_claim(uint32_t conn)
 {
-	if (!client_is_forwarded(conn) || accepting.admissions[conn].counted != 0 ||
-	    count_in(conn))
+	if (!client_has_proxy(conn) || accepting.admissions[conn].counted != 0 ||
+	    count_for_client(conn))
 		return true;
-	count_refusal(conn, ACCEPT_SHARE);
+	count_refusal(conn, ACCEPT_PER_ADDRESS);
 	return false;
 }
 
@@ -129,7 +131,7 @@ accept_unclaim(uint32_t conn)
 {
 	struct admission *a = &accepting.admissions[conn];
 
-	if (!client_is_forwarded(conn))
+	if (!client_has_proxy(conn))
 		return;
 	addresses_remove(&accepting.addresses, a->counted);
 	a->counted = 0;
@@ -144,8 +146,8 @@ admit(int fd, const struct socket_address *peer)
 	accepting.admissions[conn] = (struct admission){ 0 };
 	if (conn_count()->open >= accepting.limits.connections) {
 		refuse_connection(conn, ACCEPT_FULL);
-	} else if (!client_is_forwarded(conn) && !count_in(conn)) {
-		refuse_connection(conn, ACCEPT_SHARE);
+	} else if (!client_has_proxy(conn) && !count_for_client(conn)) {
+		refuse_connection(conn, ACCEPT_PER_ADDRESS);
 	} else {
 		accepting.counters.accepted++;
 		conn_let_in(conn);
@@ -163,7 +165,7 @@ void
 accept_closed(uint32_t conn)
 {
 	addresses_remove(&accepting.addresses, accepting.admissions[conn].counted);
-	accepting.refused -= accepting.admissions[conn].is_refused;
+	accepting.answered -= accepting.admissions[conn].is_answered;
 	if (accepting.paused)
 		pause_accepting(false);
 }
@@ -178,7 +180,7 @@ accept_paused(void)
  * Accepting
  */
 
-/* Logs why no connection is accepted, once a minute at most. */
+/* Logs why no connection is accepted, at most once in SHORTAGE_MS. */
 static void
 log_shortage(int error)
 {
@@ -197,32 +199,33 @@ log_shortage(int error)
 }
 
 /*
- * Closes one connection that only waits for its peer's FIN.  Looks at a few, and next
- * time at those after them.  False if there is none.
+ * Closes one connection that only waits for its peer's FIN.  Looks at up to EVICT_LOOKS
+ * connections, and in the next call at those after them.  Returns false if it finds none.
  */
 static bool
 evict_one(void)
 {
 	for (unsigned i = 0; i < EVICT_LOOKS; i++) {
-		accepting.evicted = accepting.evicted % accepting.limits.most + 1;
-		if (conn_evict(accepting.evicted))
+		accepting.evict_looked_at =
+		    accepting.evict_looked_at % accepting.limits.highest + 1;
+		if (conn_evict(accepting.evict_looked_at))
 			return true;
 	}
 	return false;
 }
 
-/* Accepts one connection.  False if accepting must stop for now. */
+/* Accepts one connection.  Returns false if accepting must stop for now. */
 static bool
 accept_one(int listener)
 {
 	struct socket_address peer;
 
-	/* The evicted connection's number is free in the next turn. */
-	if (conn_held() == accepting.limits.most && evict_one())
+	/* The number of an evicted connection is free only in the next turn. */
+	if (conn_held() == accepting.limits.highest && evict_one())
 		return false;
-	int fd = socket_accept(listener, &peer, accepting.limits.silence);
+	int fd = socket_accept(listener, &peer, accepting.limits.timeout_s);
 
-	if (fd >= 0 && conn_held() < accepting.limits.most) {
+	if (fd >= 0 && conn_held() < accepting.limits.highest) {
 		admit(fd, &peer);
 	} else if (fd >= 0) {
 		accepting.counters.refused[ACCEPT_FULL]++;
@@ -255,7 +258,7 @@ static void
 log_refusals(void)
 {
 	uint64_t refused = accepting.counters.refused[ACCEPT_FULL] +
-			   accepting.counters.refused[ACCEPT_SHARE];
+			   accepting.counters.refused[ACCEPT_PER_ADDRESS];
 	struct text *t;
 
 	if (refused == accepting.refused_logged)

@@ -1,6 +1,6 @@
 /*
- * Accepts connections from the listening sockets, a limited number each turn.  Decides by
- * the limits of their number, in total and for each address, which ones are refused.
+ * Accepts connections from the listening sockets, a limited number each turn.  Refuses
+ * those above the limits, in total and for each address.
  */
 #ifndef ACCEPT_H
 #define ACCEPT_H
@@ -8,38 +8,39 @@
 #include "memory.h"
 
 struct accept_limits {
-	uint32_t connections;
+	uint32_t connections; /* maximum number of accepted connections */
 	uint32_t per_address; /* loopback excepted; IPv6 by its first 64 bits */
-	uint32_t most;	      /* highest number, for refused connections too */
-	uint32_t silence;     /* `timeout_s` of socket_accept, in seconds */
-	uint32_t key[2];      /* random */
+	uint32_t highest;     /* highest number of a connection, accepted or refused */
+	uint32_t timeout_s;   /* of socket_accept */
+	uint32_t key[2];      /* of the hash of addresses; random */
 };
 
 /* Takes the memory (memory.h: called in both passes). */
 void accept_place(struct memory *, const struct accept_limits *);
 
 /*
- * Listens at an address of 4 or 16 bytes; port 0 means a free port.  Returns the port, or
- * -1 with errno set.
+ * Listens at an address of 4 or 16 bytes; port 0 means a free port.  May be called for
+ * up to POLLSET_LISTENERS (pollset.h) addresses.  Returns the port, or -1 with errno set.
  */
 int accept_listen(const uint8_t *address, size_t length, uint16_t port);
-/* Stops listening. */
+/* Closes all listeners. */
 void accept_stop(void);
 
 /*
  * Counts a trusted proxy's connection for its client (client.h) until accept_unclaim or
- * its end.  A second claim before that changes nothing.  Returns false if the client has
- * `per_address` connections.
+ * until it is closed.  A second claim before that changes nothing.  Returns false if the
+ * client has `per_address` connections.
  *
- * Other connections count from accept to close; for these the calls do nothing.
+ * Other connections count from accept to close.  For these both functions do nothing, and
+ * accept_claim returns true.
  */
 bool accept_claim(uint32_t conn);
 void accept_unclaim(uint32_t conn);
 
 /* Why a connection is refused: */
 enum accept_refusal {
-	ACCEPT_FULL,  /* `connections` are open */
-	ACCEPT_SHARE, /* its address has `per_address` of them */
+	ACCEPT_FULL,	    /* `connections` are open */
+	ACCEPT_PER_ADDRESS, /* its address has `per_address` of them */
 	ACCEPT_REFUSALS
 };
 

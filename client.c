@@ -1,7 +1,7 @@
 #include "client.h"
 
 struct client {
-	bool is_forwarded; /* the peer is a trusted proxy */
+	bool has_proxy; /* the peer is a trusted proxy */
 	struct socket_address peer;
 	struct socket_address address; /* the peer's, or the one that it reports */
 };
@@ -31,18 +31,18 @@ client_begin(uint32_t conn, const struct socket_address *peer)
 }
 
 bool
-client_is_forwarded(uint32_t conn)
+client_has_proxy(uint32_t conn)
 {
-	return clients.table[conn].is_forwarded;
+	return clients.table[conn].has_proxy;
 }
 
 struct socket_address *
-client_forwarded(uint32_t conn)
+client_reset_address(uint32_t conn)
 {
 	struct client *c = &clients.table[conn];
 
 	c->address = c->peer;
-	return c->is_forwarded ? &c->address : NULL;
+	return c->has_proxy ? &c->address : NULL;
 }
 
 const struct socket_address *

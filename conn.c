@@ -629,7 +629,7 @@ conn_sweep(uint32_t number)
 {
 	struct conn *c = &conns.table[number];
 
-	if (pollset_rest(number) > IDLE_MS)
+	if (pollset_idle_ms(number) > IDLE_MS)
 		tls_release_buffer(number);
 	if (has_output(number) && pollset_second() - c->progress > conns.stall) {
 		conns.counters.dropped[CONN_STALLED]++;

@@ -33,16 +33,16 @@ loop_place(struct memory *m, const struct loop_limits *limits)
 	const struct accept_limits accept = {
 		.connections = limits->connections,
 		.per_address = limits->per_address,
-		.most = loop_most(limits),
-		.silence = limits->stall,
+		.highest = loop_most(limits),
+		.timeout_s = limits->stall,
 		.key = { limits->key[0], limits->key[1] },
 	};
 
-	pollset_place(m, accept.most);
-	client_place(m, accept.most, limits->proxies);
-	conn_place(m, accept.most, limits->stall);
+	pollset_place(m, accept.highest);
+	client_place(m, accept.highest, limits->proxies);
+	conn_place(m, accept.highest, limits->stall);
 	accept_place(m, &accept);
-	share_place(m, accept.most);
+	share_place(m, accept.highest);
 }
 
 const struct loop_counters *

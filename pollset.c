@@ -13,15 +13,15 @@
  * wait checks only the slots up to busy_end, and every FULL_POLL_MS all of them.  So idle
  * connections cost little, and each is served within FULL_POLL_MS.
  *
- * A wait that sleeps checks all slots.  If they are more than MANY, it first sleeps for
- * the rest of FULL_POLL_MS with the busy ones only, which costs less.
+ * A wait that sleeps checks all slots.  If there are more than MANY_SLOTS, it first
+ * sleeps for the rest of FULL_POLL_MS with the busy ones only, which costs less.
  */
 enum {
 	FULL_POLL_MS = 10,
-	MANY = 256,
+	MANY_SLOTS = 256,
 	STAYS_BUSY_MS = 100,
 	SIGNALS_MS = 10,
-	PAUSE_MS = 2000 /* after a longer wait the process has been stopped */
+	LONGEST_STEP_MS = 2000 /* maximum by which the clock advances after a wait */
 };
 
 static struct {
@@ -34,9 +34,9 @@ static struct {
 	bool complete;
 
 	uint64_t now;			   /* milliseconds */
-	uint64_t stopped_ms;		   /* time that does not count */
+	uint64_t uncounted_ms;		   /* time that `now` leaves out */
 	uint32_t second;		   /* of `now` */
-	uint64_t woken_at;		   /* microseconds, including stopped_ms */
+	uint64_t woken_at;		   /* microseconds, including uncounted_ms */
 	uint64_t full_poll_at, signals_at; /* milliseconds */
 } set = { .busy_end = POLLSET_LISTENERS, .used = POLLSET_LISTENERS };
 
@@ -78,16 +78,16 @@ read_clock(void)
 {
 	struct timespec time;
 
-	/* From 1 second, because 0 means "never". */
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	set.woken_at = to_microseconds(&time);
+	/* Add a second, because 0 means "never". */
 	uint64_t now = ((uint64_t)time.tv_sec + 1) * 1000 +
-		       (uint32_t)time.tv_nsec / 1000000 - set.stopped_ms;
-	if (set.now != 0 && now - set.now > PAUSE_MS) {
-		set.stopped_ms += now - set.now - PAUSE_MS;
-		now = set.now + PAUSE_MS;
+		       (uint32_t)time.tv_nsec / 1000000 - set.uncounted_ms;
+	if (set.now != 0 && now - set.now > LONGEST_STEP_MS) {
+		set.uncounted_ms += now - set.now - LONGEST_STEP_MS;
+		now = set.now + LONGEST_STEP_MS;
 	}
-	/* Without a division, which 32-bit machines need a library function for. */
+	/* A loop, because 32-bit machines need a library call for a 64-bit division. */
 	if (set.now == 0)
 		set.second = (uint32_t)time.tv_sec + 1;
 	while ((uint64_t)set.second * 1000 + 1000 <= now)
@@ -202,16 +202,16 @@ pollset_touch(uint32_t conn)
 }
 
 uint32_t
-pollset_rest(uint32_t conn)
+pollset_idle_ms(uint32_t conn)
 {
 	return (uint32_t)set.now - set.touched[conn];
 }
 
 static void
-demote_resting(void)
+demote_idle(void)
 {
 	for (uint32_t slot = POLLSET_LISTENERS; slot < set.busy_end;)
-		if (pollset_rest(set.owners[slot]) > STAYS_BUSY_MS)
+		if (pollset_idle_ms(set.owners[slot]) > STAYS_BUSY_MS)
 			swap_slots(slot, --set.busy_end);
 		else
 			slot++;
@@ -220,7 +220,8 @@ demote_resting(void)
 uint32_t
 pollset_each(uint32_t *cursor)
 {
-	/* Backwards: the last connection moves to the slot of a removed one. */
+	/* Backwards: the connection that moves to the slot of a removed one has already
+	 * been returned. */
 	if (*cursor == 0)
 		*cursor = set.used;
 	if (*cursor > set.used)
@@ -263,14 +264,15 @@ pollset_wait(uint64_t until, const sigset_t *mask)
 	set.complete = false;
 	if (set.busy_end > POLLSET_LISTENERS && set.busy_end < set.used / 2 &&
 	    since < FULL_POLL_MS) {
-		uint64_t rest =
-		    set.used > MANY ? set.woken_at + (FULL_POLL_MS - since) * 1000 : 0;
+		uint64_t rest = set.used > MANY_SLOTS
+				    ? set.woken_at + (FULL_POLL_MS - since) * 1000
+				    : 0;
 		int n = wait_for(set.busy_end, until < rest ? until : rest, mask);
 		/* Signals and pending input are handled before idle connections. */
 		if (n != 0 || until == 0)
 			return note_ready(n, set.busy_end);
 	}
-	demote_resting();
+	demote_idle();
 	int n = wait_for(set.used, until, mask);
 	if (n >= 0) {
 		set.full_poll_at = set.now;

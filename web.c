@@ -369,7 +369,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 		return;
 	}
 	bool has_body = r.chunked || r.length > 0;
-	struct socket_address *client = client_forwarded(conn);
+	struct socket_address *client = client_reset_address(conn);
 	if (client != NULL)
 		http_forwarded(r.fields, client_trusts, client);
 	/* A proxy forwards a body as it arrives, so its client can occupy the connection:
