@@ -22,7 +22,7 @@ static struct {
 } loop;
 
 uint32_t
-loop_most(const struct loop_limits *limits)
+loop_highest(const struct loop_limits *limits)
 {
 	return limits->connections + REFUSED;
 }
@@ -33,7 +33,7 @@ loop_place(struct memory *m, const struct loop_limits *limits)
 	const struct accept_limits accept = {
 		.connections = limits->connections,
 		.per_address = limits->per_address,
-		.highest = loop_most(limits),
+		.highest = loop_highest(limits),
 		.timeout_s = limits->stall,
 		.key = { limits->key[0], limits->key[1] },
 	};

@@ -17,7 +17,7 @@ struct loop_limits {
 
 /* Returns the highest number of a connection.  It exceeds `connections`, because refused
  * connections are answered. */
-uint32_t loop_most(const struct loop_limits *);
+uint32_t loop_highest(const struct loop_limits *);
 
 /* Takes the memory of connections: for pollset.c, client.c, conn.c, accept.c and share.c
  * (memory.h: called in both passes). */

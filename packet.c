@@ -54,7 +54,7 @@ read_event(struct packet *p, struct span value)
 	if (*value.data != '"')
 		return "Event must be a string";
 	struct span name = json_contents(value);
-	for (p->event = CONNECT; p->event < PACKET_EVENTS; p->event++)
+	for (p->event = EVENT_CONNECT; p->event < PACKET_EVENTS; p->event++)
 		if (json_equal(name, packet_events[p->event]))
 			return NULL;
 	text_init(&t, reason_data, sizeof reason_data);

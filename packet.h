@@ -10,7 +10,13 @@
 
 enum { PACKET_ID = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
-enum packet_event { CONNECT, BROADCAST, PING, DISCONNECT, PACKET_EVENTS };
+enum packet_event {
+	EVENT_CONNECT,
+	EVENT_BROADCAST,
+	EVENT_PING,
+	EVENT_DISCONNECT,
+	PACKET_EVENTS
+};
 
 /* The names of the events, and "error", which only the server sends. */
 extern const char *const packet_events[PACKET_EVENTS + 1];

@@ -88,7 +88,7 @@ count_http(uint32_t conn, uint32_t *entry)
 		return false;
 	}
 	if (!addresses_add(&table.addresses, client_address_key(conn), entry)) {
-		table.counters.refused[SESSION_SHARE]++;
+		table.counters.refused[SESSION_PER_ADDRESS]++;
 		return false;
 	}
 	table.counters.over_http++;

@@ -34,7 +34,7 @@ struct service {
 };
 
 struct session_limits {
-	uint32_t connections; /* the highest number of a connection: loop_most */
+	uint32_t connections; /* the highest number of a connection: loop_highest */
 	uint32_t per_address; /* maximum sessions over HTTP of one address */
 	uint32_t message;     /* bytes of a client's message, at most */
 	uint32_t reply;	      /* bytes of a service's message, at most: >= message */
@@ -91,8 +91,8 @@ struct session_table {
 
 /* Why a session over HTTP is refused: */
 enum session_refusal {
-	SESSION_FULL,  /* `connections` sessions over HTTP are open */
-	SESSION_SHARE, /* its address has `per_address` of them */
+	SESSION_FULL,	     /* `connections` sessions over HTTP are open */
+	SESSION_PER_ADDRESS, /* its address has `per_address` of them */
 	SESSION_REFUSALS
 };
 

@@ -139,8 +139,8 @@ leave_room(uint32_t session)
 	memcpy(id, room_id(&signaller.rooms, room).data, length);
 	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
 		if (peer != session)
-			send_own(peer, DISCONNECT, user, (struct span){ id, length },
-				 "{}");
+			send_own(peer, EVENT_DISCONNECT, user,
+				 (struct span){ id, length }, "{}");
 	room_leave(&signaller.rooms, session);
 }
 
@@ -172,7 +172,7 @@ appoint_initiator(uint32_t room)
 	if (r->initiator != 0)
 		return;
 	r->initiator = r->first;
-	send_own(r->first, CONNECT, room_user(&signaller.rooms, r->first),
+	send_own(r->first, EVENT_CONNECT, room_user(&signaller.rooms, r->first),
 		 room_id(&signaller.rooms, room), "true");
 }
 
@@ -221,7 +221,7 @@ handle_connect(uint32_t session, const struct packet *p)
 	text_string(&t, signaller.rooms.rooms[room].initiator == session ? "\"true\""
 									 : "\"false\"");
 	packet_after_payload(&t, p);
-	send_room(room, 0, CONNECT, (struct span){ t.data, t.length });
+	send_room(room, 0, EVENT_CONNECT, (struct span){ t.data, t.length });
 	block_give(t.data);
 }
 
@@ -263,7 +263,7 @@ handle_ping(uint32_t session, const struct packet *p)
 	}
 	text_string(&t, "]\"");
 	packet_after_payload(&t, p);
-	send_event(session, PING, (struct span){ t.data, t.length });
+	send_event(session, EVENT_PING, (struct span){ t.data, t.length });
 	block_give(t.data);
 }
 
@@ -275,7 +275,7 @@ handle_member(uint32_t session, const struct packet *p)
 		return;
 	}
 	send_room(signaller.rooms.peers[session].room, session, p->event, p->text);
-	if (p->event == DISCONNECT) {
+	if (p->event == EVENT_DISCONNECT) {
 		log_peer("peer disconnected", session);
 		room_leave(&signaller.rooms, session);
 	}
@@ -308,10 +308,10 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 	}
 	count_packet(&signaller.counters.in, p.event, length);
 	switch (p.event) {
-	case CONNECT: handle_connect(session, &p); break;
-	case PING: handle_ping(session, &p); break;
-	case BROADCAST:
-	case DISCONNECT: handle_member(session, &p); break;
+	case EVENT_CONNECT: handle_connect(session, &p); break;
+	case EVENT_PING: handle_ping(session, &p); break;
+	case EVENT_BROADCAST:
+	case EVENT_DISCONNECT: handle_member(session, &p); break;
 	case PACKET_EVENTS: break;
 	}
 }

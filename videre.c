@@ -485,7 +485,7 @@ map_memory(void)
 		.stall = 2 * conf.heartbeat,
 		.proxies = conf.trusted_proxies,
 	};
-	const uint32_t connections = loop_most(&limits);
+	const uint32_t connections = loop_highest(&limits);
 	struct sockjs_limits sockjs = {
 		.session.connections = connections,
 		.session.per_address = conf.max_per_address,

@@ -39,7 +39,7 @@ struct web_handler {
 };
 
 struct web_limits {
-	uint32_t connections; /* the highest number of a connection: loop_most */
+	uint32_t connections; /* the highest number of a connection: loop_highest */
 	uint32_t skipped;     /* maximum size of a body that is skipped, in bytes */
 	/* Seconds.  A head, a body and the pause between requests may take twice that. */
 	uint32_t heartbeat;

@@ -91,7 +91,7 @@ place_all(uint32_t heartbeat)
 		.stall = 2 * heartbeat,
 		.key = { 1, 2 }, /* no stranger gets here */
 	};
-	const uint32_t most = loop_most(&limits);
+	const uint32_t most = loop_highest(&limits);
 	struct sockjs_limits sockjs = {
 		.session.connections = most,
 		.session.per_address = CONNECTIONS,

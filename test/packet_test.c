@@ -70,84 +70,84 @@ static const struct {
 	/* As the page sends them. */
 	{ "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":\"\"}",
-	  CONNECT, "a", "r", "\"\"" },
+	  EVENT_CONNECT, "a", "r", "\"\"" },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"\"},\"Payload\":"
 	  "\"\"}",
-	  PING, "a", "", "\"\"" },
+	  EVENT_PING, "a", "", "\"\"" },
 	{ "{\"Header\":{\"Event\":\"broadcast\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":{\"Type\":\"Ice Offer\",\"IcePacket\":{\"sdp\":\"v=0\\r\\n\"}}}",
-	  BROADCAST, "a", "r",
+	  EVENT_BROADCAST, "a", "r",
 	  "{\"Type\":\"Ice Offer\",\"IcePacket\":{\"sdp\":\"v=0\\r\\n\"}}" },
 	{ "{\"Header\":{\"Event\":\"disconnect\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
-	  DISCONNECT, "a", "r", NULL },
+	  EVENT_DISCONNECT, "a", "r", NULL },
 	/* A Payload of any kind. */
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":null}",
-	  PING, "a", "r", "null" },
+	  EVENT_PING, "a", "r", "null" },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":true}",
-	  PING, "a", "r", "true" },
+	  EVENT_PING, "a", "r", "true" },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":-1.50e+2}",
-	  PING, "a", "r", "-1.50e+2" },
+	  EVENT_PING, "a", "r", "-1.50e+2" },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\": [ 1, {} ] }",
-	  PING, "a", "r", "[ 1, {} ]" },
+	  EVENT_PING, "a", "r", "[ 1, {} ]" },
 	/* Any order and white space. */
 	{ "\r\n\t { \"Payload\" : 1 , \"Header\" : { \"RoomId\" : \"r\" , \"UserId\" : "
 	  "\"a\" ,\n"
 	  "\"Event\" : \"ping\" } } \n",
-	  PING, "a", "r", "1" },
+	  EVENT_PING, "a", "r", "1" },
 	/* Unknown members, even with known names elsewhere. */
 	{ "{\"x\":[{\"Header\":1}],\"Header\":{\"y\":{\"Event\":\"connect\",\"UserId\":"
 	  "\"z\"},"
 	  "\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\",\"Payload\":9},\"z\":"
 	  "null}",
-	  PING, "a", "r", NULL },
+	  EVENT_PING, "a", "r", NULL },
 	{ "{\"header\":1,\"HEADER\":2,\"Header "
 	  "\":3,\"\":4,\"Header\":{\"event\":1,\"userId\":2,"
 	  "\"roomid\":3,\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"payload\":1}",
-	  PING, "a", "r", NULL },
+	  EVENT_PING, "a", "r", NULL },
 	{ "{\"Event\":\"connect\",\"UserId\":\"x\",\"RoomId\":\"y\",\"Header\":{"
 	  "\"Event\":\"ping\","
 	  "\"UserId\":\"a\",\"RoomId\":\"r\"}}",
-	  PING, "a", "r", NULL },
+	  EVENT_PING, "a", "r", NULL },
 	/* Duplicate keys: the last one wins. */
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"},"
 	  "\"Payload\":1,"
 	  "\"Payload\":2,\"Payload\":\"3\",\"x\":4}",
-	  PING, "a", "r", "\"3\"" },
+	  EVENT_PING, "a", "r", "\"3\"" },
 	{ "{\"Header\":5,\"Header\":{\"Event\":\"connect\",\"UserId\":\"b\",\"RoomId\":"
 	  "\"s\"},"
 	  "\"Header\":{\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
-	  PING, "a", "r", NULL },
+	  EVENT_PING, "a", "r", NULL },
 	{ "{\"Header\":{\"Event\":\"x\",\"UserId\":1,\"RoomId\":[],\"RoomId\":\"q\","
 	  "\"UserId\":\"b\","
 	  "\"Event\":\"connect\",\"Event\":\"ping\",\"UserId\":\"a\",\"RoomId\":\"r\"}}",
-	  PING, "a", "r", NULL },
+	  EVENT_PING, "a", "r", NULL },
 	/* Names and ids are unescaped. */
 	{ "{\"\\u0048eader\":{\"Ev\\u0065nt\":\"\\u0070ing\",\"User\\u0049d\":"
 	  "\"\\u0061\","
 	  "\"\\u0052\\u006F\\u006f\\u006dId\":\"\\u0072\"},\"\\u0050ayload\":1}",
-	  PING, "a", "r", "1" },
+	  EVENT_PING, "a", "r", "1" },
 	{ "{\"Header\":{\"Event\":"
 	  "\"\\u0062\\u0072\\u006f\\u0061\\u0064\\u0063\\u0061\\u0073\\u0074\","
 	  "\"UserId\":\"a\",\"RoomId\":\"r\"},\"Payload\":1,\"Payl\\u006fad\":2}",
-	  BROADCAST, "a", "r", "2" },
+	  EVENT_BROADCAST, "a", "r", "2" },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\\\"\\\\\\/"
 	  "\\b\\f\\n\\r\\t\",\"RoomId\":"
 	  "\"\\u00e4\\u20AC\\ud83d\\ude00\"}}",
-	  PING, "\"\\/\b\f\n\r\t", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", NULL },
+	  EVENT_PING, "\"\\/\b\f\n\r\t", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", NULL },
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"\xc3\xa4\xe2\x82\xac\","
 	  "\"RoomId\":\""
 	  "\xf0\x9f\x98\x80\"}}",
-	  PING, "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80", NULL },
+	  EVENT_PING, "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80", NULL },
 	/* No name is special. */
 	{ "{\"Header\":{\"Event\":\"ping\",\"UserId\":\"constructor\",\"RoomId\":\"__"
 	  "proto__\"},"
 	  "\"__proto__\":1}",
-	  PING, "constructor", "__proto__", NULL },
+	  EVENT_PING, "constructor", "__proto__", NULL },
 };
 
 static void
@@ -175,10 +175,10 @@ static void
 events_have_names(void **state)
 {
 	(void)state;
-	assert_string_equal(packet_events[CONNECT], "connect");
-	assert_string_equal(packet_events[BROADCAST], "broadcast");
-	assert_string_equal(packet_events[PING], "ping");
-	assert_string_equal(packet_events[DISCONNECT], "disconnect");
+	assert_string_equal(packet_events[EVENT_CONNECT], "connect");
+	assert_string_equal(packet_events[EVENT_BROADCAST], "broadcast");
+	assert_string_equal(packet_events[EVENT_PING], "ping");
+	assert_string_equal(packet_events[EVENT_DISCONNECT], "disconnect");
 	assert_string_equal(packet_events[PACKET_EVENTS], "error");
 	assert_int_equal(PACKET_EVENTS, 4);
 }
@@ -831,7 +831,7 @@ any_ids_can_be_read_from_a_server_packet(void **state)
 		packet_put(&t, "connect", user, room, "true");
 		assert_false(t.overflow);
 		assert_null(read_copy(&p, t.data, t.length));
-		assert_int_equal(p.event, CONNECT);
+		assert_int_equal(p.event, EVENT_CONNECT);
 		assert_same(p.user, user);
 		assert_same(p.room, room);
 		assert_same(p.payload, SPAN("\"true\""));

@@ -239,12 +239,12 @@ static void
 sessions_over_http_have_two_limits(void **state)
 {
 	const struct session_counters *c = session_count();
-	uint64_t full = c->refused[SESSION_FULL], share = c->refused[SESSION_SHARE];
+	uint64_t full = c->refused[SESSION_FULL], share = c->refused[SESSION_PER_ADDRESS];
 	uint32_t sessions[CONNECTIONS] = { add_detached(1), add_detached(2) };
 
 	(void)state;
 	assert_int_equal(session_add(&service, 1, TRANSPORT_XHR), 0);
-	assert_int_equal(c->refused[SESSION_SHARE], share + 1);
+	assert_int_equal(c->refused[SESSION_PER_ADDRESS], share + 1);
 	sessions[2] = add_detached(3);
 	assert_int_equal(session_add(&service, 3, TRANSPORT_XHR), 0);
 	assert_int_equal(c->refused[SESSION_FULL], full + 1);
@@ -256,7 +256,7 @@ sessions_over_http_have_two_limits(void **state)
 	assert_true(session_settle());
 	sessions[0] = add_detached(1);
 	assert_int_equal(session_add(&service, 1, TRANSPORT_XHR), 0);
-	assert_int_equal(c->refused[SESSION_SHARE], share + 2);
+	assert_int_equal(c->refused[SESSION_PER_ADDRESS], share + 2);
 	session_end(sessions[0]);
 	session_end(sessions[1]);
 	assert_true(session_settle());

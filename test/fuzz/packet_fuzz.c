@@ -276,7 +276,7 @@ check_own(const struct packet *p, const char *event, const char *payload)
 	if (p->user.length == 0 || strcmp(event, "disconnect") != 0)
 		return;
 	CHECK(packet_read(&own, t.data, t.length) == NULL);
-	CHECK(own.event == DISCONNECT && span_same(own.user, p->user) &&
+	CHECK(own.event == EVENT_DISCONNECT && span_same(own.user, p->user) &&
 	      span_same(own.room, p->room));
 }
 

@@ -152,7 +152,7 @@ check_packet(const unsigned *chosen, size_t count, unsigned spaced)
 	claim((packet.payload.data != NULL) == (payload < count));
 	if (wrong != NULL)
 		return;
-	claim(packet.event == PING && span_is(packet.user, "ann") &&
+	claim(packet.event == EVENT_PING && span_is(packet.user, "ann") &&
 	      span_is(packet.room, "}}"));
 	text_init(&t, out, sizeof out);
 	packet_before_payload(&t, &packet);
