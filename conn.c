@@ -20,8 +20,7 @@ enum {
 };
 
 /*
- * The states of a connection.  When it leaves OPEN, the handler's `closed` is called
- * once.
+ * The states of a connection.  The end of OPEN calls the handler's `closed` once.
  *
  *   state      input      next       event
  *   FREE       none       LINGERING  conn_add
