@@ -110,9 +110,24 @@ assert_origins(const struct conf *c, const char *const *expected)
 }
 
 static void
+assert_networks(const struct socket_network *networks,
+		const struct socket_network *expected)
+{
+	size_t i = 0;
+
+	for (; expected[i].length > 0; i++)
+		assert_memory_equal(&networks[i], &expected[i], sizeof *networks);
+	assert_int_equal(networks[i].length, 0);
+}
+
+static void
 assert_defaults(const struct conf *c)
 {
 	static const char *const no_origins[] = { NULL };
+	static const struct socket_network none[] = { { 0 } };
+	static const struct socket_network loopback[] = { { 4, 8, { 127 } },
+							  { 16, 128, { [15] = 1 } },
+							  { 0 } };
 
 	assert_int_equal(c->port, 1111);
 	assert_false(c->tls);
@@ -132,6 +147,8 @@ assert_defaults(const struct conf *c)
 	    "https://cdn.jsdelivr.net/npm/sockjs-client@1.6.1/dist/sockjs.min.js");
 	assert_int_equal(c->max_connections, 256);
 	assert_int_equal(c->max_per_address, 64);
+	assert_networks(c->trusted_proxies, none);
+	assert_networks(c->monitor, loopback);
 	assert_int_equal(c->max_peers, 16);
 	assert_int_equal(c->max_packet, 65536);
 	assert_int_equal(c->heartbeat, 25);
@@ -154,11 +171,27 @@ an_empty_object_leaves_all_defaults(void **state)
 	}
 }
 
+/* keys.test.mjs checks that the file has every key. */
+static void
+the_shipped_file_has_the_defaults(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	memset(&c, 0xff, sizeof c);
+	if (!load_file(&c, "conf.json"))
+		fail_msg("%s", message);
+	assert_defaults(&c);
+}
+
 static void
 every_key_is_read(void **state)
 {
 	static const char *const origins[] = { "https://a.example",
 					       "https://b.example:8443", NULL };
+	static const struct socket_network proxies[] = { { 4, 8, { 10 } }, { 0 } };
+	static const struct socket_network monitor[] = { { 4, 32, { 192, 0, 2, 1 } },
+							 { 0 } };
 	struct conf c;
 
 	(void)state;
@@ -173,6 +206,7 @@ every_key_is_read(void **state)
 	    "\"Origins\": [\"https://a.example\", \"https://b.example:8443\"],\n"
 	    "\"SockJS\": \"/sockjs.js\", \"MaxConnections\": 2, \"MaxPerAddress\": 3, "
 	    "\"MaxPeers\": 4,\n"
+	    "\"TrustedProxies\": [\"10.0.0.0/8\"], \"Monitor\": [\"192.0.2.1\"],\n"
 	    "\"MaxPacket\": 5000, \"Heartbeat\": 6, \"HandshakeTimeout\": 7\n"
 	    "}\n");
 	assert_int_equal(c.port, 8443);
@@ -191,6 +225,8 @@ every_key_is_read(void **state)
 	assert_string_equal(c.sockjs, "/sockjs.js");
 	assert_int_equal(c.max_connections, 2);
 	assert_int_equal(c.max_per_address, 3);
+	assert_networks(c.trusted_proxies, proxies);
+	assert_networks(c.monitor, monitor);
 	assert_int_equal(c.max_peers, 4);
 	assert_int_equal(c.max_packet, 5000);
 	assert_int_equal(c.heartbeat, 6);
@@ -1188,6 +1224,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_object_leaves_all_defaults),
+		cmocka_unit_test(the_shipped_file_has_the_defaults),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(a_key_that_is_missing_keeps_its_value),
 		cmocka_unit_test(strings_remain_valid_without_the_file),

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
 import { built, run, scratch, test } from '../server.mjs';
+import { optionOf } from '../uci.mjs';
 import { root } from './targets.mjs';
 
 const execute = promisify(execFile);
@@ -96,10 +97,6 @@ const values = {
 	Heartbeat: ['10', 10],
 	HandshakeTimeout: ['5', 5],
 };
-
-/* MaxPeers is max_peers there, but TLS and SockJS are one word. */
-const optionOf = name => ({ SockJS: 'sockjs' }[name] ??
-	name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toLowerCase());
 
 const all = configuration(Object.fromEntries(Object.entries(values).map(([name, [option]]) =>
 	[optionOf(name), option])));
