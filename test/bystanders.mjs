@@ -7,12 +7,33 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { gather, members, packet } from './client.mjs';
+import { broadcast, deliver, gather, members, ping } from './client.mjs';
 import { bounded } from './server.mjs';
 
 const ROOM = 'bystanders', USERS = ['one', 'two'];
 const PAUSE = 5; /* milliseconds between their rounds */
 const LATE = 2000; /* milliseconds, for the machine is busy as well */
+
+/* Two peers that exchange packets and must receive nothing else. */
+export async function bystanders(server) {
+	const pair = await gather(server, ROOM, ...USERS);
+	let count = 0;
+	const talk = async () => {
+		for (const [i, user] of USERS.entries()) {
+			const text = broadcast(user, ROOM, { count: count++ });
+			await deliver(pair[i], pair[1 - i], text);
+		}
+	};
+	const leave = async () => {
+		await talk();
+		for (const peer of pair)
+			await peer.none();
+		for (const peer of pair)
+			await peer.close();
+	};
+	await talk();
+	return { talk, leave };
+}
 
 class Call {
 	worst = 0; /* milliseconds that a packet took */
@@ -29,8 +50,8 @@ class Call {
 	async #round(peers) {
 		for (const [i, user] of USERS.entries()) {
 			const [me, other] = [peers[i], peers[1 - i]];
-			await this.#carry(me, other, packet('broadcast', user, ROOM, this.packets));
-			await this.#carry(me, me, packet('ping', user, ROOM, '{}'), members(user, ROOM, ...USERS));
+			await this.#carry(me, other, broadcast(user, ROOM, this.packets));
+			await this.#carry(me, me, ping(user, ROOM), members(user, ROOM, ...USERS));
 		}
 		await setTimeout(PAUSE);
 	}

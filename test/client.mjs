@@ -13,6 +13,9 @@ import { bounded } from './server.mjs';
 export const packet = (event, user, room, payload) =>
 	JSON.stringify({ Header: { Event: event, UserId: user, RoomId: room }, Payload: payload });
 export const joined = (user, room, initiator) => packet('connect', user, room, String(initiator));
+export const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
+export const ping = (user, room) => packet('ping', user, room, '{}');
+export const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 export const left = (user, room) => packet('disconnect', user, room, '{}');
 export const members = (user, room, ...users) =>
 	packet('ping', user, room, JSON.stringify(users));
@@ -38,29 +41,53 @@ export const dialing = server => ({
 	createConnection: () => dial(server),
 });
 
-class Client {
+/*
+ * What a client has received and no test has read yet.  A subclass calls `receive` and `finish`, and has
+ * `send`.
+ */
+export class Inbox {
 	#messages = [];
 	#events = new EventEmitter();
+	#end; /* code and reason */
 
-	constructor(url, options) {
-		this.socket = new WebSocket(url, options);
-		this.socket.on('message', (data, binary) => this.#put(data, binary));
-		this.ended = new Promise(resolve => this.socket.on('close', (code, reason) => {
-			resolve({ code, reason: reason.toString() });
-			this.#events.emit('change');
-		}));
-		this.socket.on('error', () => {}); /* the close that follows tells it */
+	/* How it ended, when it has. */
+	ended = new Promise(resolve => this.#events.once('end', resolve));
+
+	get isOver() {
+		return this.#end !== undefined;
 	}
 
-	#put(data, binary) {
-		assert(!binary, 'the server answers with text only');
-		this.#messages.push(data.toString());
+	receive(...messages) {
+		this.#messages.push(...messages);
+		this.changed();
+	}
+
+	/* What `until` waits for may have come. */
+	changed() {
 		this.#events.emit('change');
 	}
 
-	send(message) {
-		const raw = typeof message === 'string' || Buffer.isBuffer(message);
-		this.socket.send(raw ? message : JSON.stringify(message));
+	/* The first end counts. */
+	finish(end) {
+		if (this.isOver)
+			return;
+		this.#end = end;
+		this.#events.emit('end', end);
+		this.changed();
+	}
+
+	/* Waits for `poll` to return something other than undefined or false, and returns that. */
+	async until(what, poll) {
+		const wait = async () => {
+			for (;;) {
+				const found = poll() ?? false;
+				if (found !== false)
+					return found;
+				assert(!this.isOver, `no ${what}, but the end: ${this.#end?.code} ${this.#end?.reason}`);
+				await once(this.#events, 'change');
+			}
+		};
+		return bounded(wait(), what);
 	}
 
 	join(user, room) {
@@ -68,15 +95,8 @@ class Client {
 	}
 
 	/* The next message. */
-	async next() {
-		const wait = async () => {
-			while (this.#messages.length === 0) {
-				assert.notEqual(this.socket.readyState, WebSocket.CLOSED, 'closed while waiting');
-				await once(this.#events, 'change');
-			}
-			return this.#messages.shift();
-		};
-		return bounded(wait(), 'a message');
+	next() {
+		return this.until('message', () => this.#messages.shift());
 	}
 
 	/* The next messages are exactly these. */
@@ -86,8 +106,8 @@ class Client {
 	}
 
 	/*
-	 * Nothing has been sent to this client: the answer to a packet of its own comes
-	 * next.  Also tells that the server has read all that it had sent.
+	 * Nothing has been sent to this client: the response to its own packet comes next.  The server has then also
+	 * read everything that the client sent before.
 	 */
 	async none() {
 		const room = `nobody is here ${++rounds}`;
@@ -95,9 +115,26 @@ class Client {
 		await this.gets(packet('error', 'me', room, 'not in this room'));
 	}
 
-	/* How the connection ended. */
 	closed() {
 		return bounded(this.ended, 'the close');
+	}
+}
+
+class Client extends Inbox {
+	constructor(url, options) {
+		super();
+		this.socket = new WebSocket(url, options);
+		this.socket.on('message', (data, binary) => {
+			assert(!binary, 'the server answers with text only');
+			this.receive(data.toString());
+		});
+		this.socket.on('close', (code, reason) => this.finish({ code, reason: reason.toString() }));
+		this.socket.on('error', () => {}); /* the close that follows tells it */
+	}
+
+	send(message) {
+		const raw = typeof message === 'string' || Buffer.isBuffer(message);
+		this.socket.send(raw ? message : JSON.stringify(message));
 	}
 
 	async close(code, reason) {
@@ -138,6 +175,32 @@ export async function gather(server, room, ...users) {
 	return clients;
 }
 
+/* Sends a packet that one other peer receives next, unchanged. */
+export async function deliver(from, to, text) {
+	from.send(text);
+	await to.gets(text);
+}
+
+/*
+ * Sends packets to room r, in which one peer reads nothing, until the server removes that peer: `left` is the
+ * packet that tells of it.  `reader`, another peer in r, receives that once and all others in order.
+ */
+export async function overflow(sender, user, reader, left) {
+	const filler = 'x'.repeat(60_000);
+	for (let number = 0, removed = false; !removed; number++) {
+		assert(number < 5000, 'the peer that does not read is still there');
+		const text = broadcast(user, 'r', { number, filler });
+		sender.send(text);
+		let got = await reader.next();
+		if (got === left) {
+			removed = true;
+			got = await reader.next();
+		}
+		assert(got === text, `packet ${number} arrives`);
+	}
+	await sender.gets(left);
+}
+
 /* None of them has been sent anything: those who act first, those who might be told after. */
 export async function silence(...clients) {
 	for (const client of clients)
@@ -175,6 +238,9 @@ export function closeFrame(code, reason = '', options) {
 	bytes.writeUInt16BE(code);
 	return frame(OPCODE.close, bytes, options);
 }
+
+/* The header field that names the client of a proxy, or several hops. */
+export const forwarded = hops => ({ 'X-Forwarded-For': hops });
 
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; /* the RFC's own, ... */
 export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='; /* ... and its answer */

@@ -1,7 +1,7 @@
 /* Run by limits.test.mjs in a network namespace, where loopback has an address besides its own. */
 import assert from 'node:assert/strict';
 import { Raw, handshake, request } from './client.mjs';
-import { serve, test, until } from './server.mjs';
+import { counted, serve, test } from './server.mjs';
 
 const conf = { Host: '192.0.2.1', MaxPerAddress: 2 };
 const allow = [/ warn - refused connections: \d+$/];
@@ -13,9 +13,6 @@ async function upgraded(server) {
 	return raw;
 }
 
-const left = (server, count) => until(`${count} connections`, () => server.counters(),
-	counters => counters.connections === count);
-
 test('an address has its share of connections, and of sessions over HTTP', async t => {
 	const server = await serve(t, { conf, allow });
 	const first = await upgraded(server);
@@ -23,12 +20,12 @@ test('an address has its share of connections, and of sessions over HTTP', async
 	const third = await Raw.connect(server);
 	assert.equal(await third.status(), 503);
 	first.destroy();
-	await left(server, 1);
+	await counted(server, 'connections', 1);
 	const next = await upgraded(server);
 	next.destroy();
 	const statuses = [];
 	for (let i = 0; i < 3; i++) {
-		await left(server, 1);
+		await counted(server, 'connections', 1);
 		const raw = await Raw.connect(server);
 		raw.write(request(`/echo/0/session${i}/xhr`, { method: 'POST', Connection: 'close' }));
 		statuses.push(await raw.status());

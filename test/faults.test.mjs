@@ -6,10 +6,8 @@ import path from 'node:path';
 import { beside } from './bystanders.mjs';
 import { OPCODE, Raw, frame, gather, joined, left, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { bounded, serve, start, test, until } from './server.mjs';
-import {
-	Receiver, answer, batch, begin, emptied, fresh, message, post, send, take,
-} from './sockjs.mjs';
+import { bounded, emptied, reopened, serve, start, test, until } from './server.mjs';
+import { Receiver, answer, batch, begin, fresh, message, post, send, take } from './sockjs.mjs';
 
 const { EMFILE, ENOMEM, ENOSPC, EIO } = constants.errno;
 const ENFILE = 23; /* which Node does not name */
@@ -64,12 +62,6 @@ async function visit(server) {
 	assert.equal(await raw.status(), 404);
 	raw.destroy();
 }
-
-const reopened = async server => {
-	const from = server.lines.all.length;
-	server.signal('SIGHUP');
-	await server.lines.match(/ info - log reopened$/, from);
-};
 
 for (const [name, error] of Object.entries({ ENOSPC, EIO })) {
 	test(`a log that cannot be written for ${name} is said once, and goes on after it`, async t => {

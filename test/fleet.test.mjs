@@ -4,8 +4,8 @@ import { describe } from 'node:test';
 import { beside } from './bystanders.mjs';
 import { OPCODE, Raw, frame, joined, packet, request } from './client.mjs';
 import { haproxy, transports, visit } from './proxy.mjs';
-import { bounded, freePort, start, test, until } from './server.mjs';
-import { ask, eventually, exchange, fresh, under } from './sockjs.mjs';
+import { bounded, eventually, freePort, start, test, until } from './server.mjs';
+import { ask, exchange, fresh, under } from './sockjs.mjs';
 
 const conf = { TrustedProxies: ['127.0.0.1'] };
 

@@ -4,9 +4,9 @@ import { readdir } from 'node:fs/promises';
 import { beside } from './bystanders.mjs';
 import { pair } from './certificate.mjs';
 import { OPCODE, Raw, frame, joined, left, members, open, packet, request } from './client.mjs';
-import { serve, test, until } from './server.mjs';
+import { emptied, serve, test, until } from './server.mjs';
 import { ask, fresh } from './sockjs.mjs';
-import { cleared, shake } from './tls.mjs';
+import { shake } from './tls.mjs';
 
 const descriptors = async ({ pid }) => (await readdir(`/proc/${pid}/fd`)).length;
 const crowd = (count, make) => Promise.all(Array.from({ length: count }, (_, i) => make(i)));
@@ -16,7 +16,7 @@ function flood(what, body, options = async () => ({})) {
 		const server = await serve(t, await options());
 		const before = await descriptors(server);
 		await beside(t, server, call => body(server, call));
-		await cleared(server);
+		await emptied(server);
 		await until('its files are closed', () => descriptors(server), now => now === before);
 	});
 }

@@ -1,44 +1,24 @@
 /* What must not be noticed by anybody else, each beside two peers who talk meanwhile. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { bystanders } from './bystanders.mjs';
 import {
 	OPCODE, Raw, frame, frameHeader, gather, handshake, left, members, open, packet, request,
-	silence,
 } from './client.mjs';
-import { serve, test, until } from './server.mjs';
+import { emptied, serve, test } from './server.mjs';
 
 /*
- * A test with bystanders: they exchange packets before and after what `body` does, and when
- * it calls `talk`; nothing else reaches them.
+ * A test with two bystanders, which exchange packets before and after `body`, and when it calls `talk`.  Nothing
+ * else reaches them, and nothing of any client is left.
  */
 function hostile(name, body) {
 	test(name, async t => {
 		const server = await serve(t);
-		const pair = await gather(server, 'bystanders', 'one', 'two');
-		let count = 0;
-		const talk = async () => {
-			for (const [i, user] of ['one', 'two'].entries()) {
-				const text = packet('broadcast', user, 'bystanders', { count: count++ });
-				pair[i].send(text);
-				await pair[1 - i].gets(text);
-			}
-		};
-		await talk();
+		const { talk, leave } = await bystanders(server);
 		await body(server, talk);
-		await talk();
-		await silence(...pair);
-		for (const peer of pair)
-			await peer.close();
-		await cleared(server);
+		await leave();
+		await emptied(server);
 	});
-}
-
-/* Everybody has gone, and nothing of them is left. */
-async function cleared(server) {
-	const kept = ({ connections, sessions, rooms, peers, blocks }) =>
-		[connections, sessions, rooms, peers, blocks];
-	await until('everything is given back', () => server.counters(),
-		counters => kept(counters).every(number => number === 0));
 }
 
 hostile('an upgrade of PREFIX/upgrade', async (server, talk) => {

@@ -10,17 +10,10 @@ import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, gather, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { bounded, built, run, scratch, serve, start, test, until } from './server.mjs';
+import {
+	bounded, built, fileHas, reopened, run, scratch, serve, start, test, until,
+} from './server.mjs';
 import { inClear } from './tls.mjs';
-
-const has = (file, pattern) => until(`a line in ${file}`,
-	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
-
-const reopened = async server => {
-	const from = server.lines.all.length;
-	server.signal('SIGHUP');
-	await server.lines.match(/ info - log reopened$/, from);
-};
 
 /* Root starts the server with User nobody, and nobody owns the log directory. */
 describe("links in the log's directory", () => {
@@ -63,7 +56,7 @@ describe("links in the log's directory", () => {
 	whenRoot('a link to a file of root before SIGHUP is refused', async t => {
 		const at = await place(t);
 		const server = await at.start({ expect: [refused] });
-		await has(at.log, / listening /);
+		await fileHas(at.log, / listening /);
 		await rename(at.log, `${at.log}.old`);
 		await symlink(at.secret, at.log);
 		await reopened(server);
@@ -147,14 +140,14 @@ describe('logging for clients', () => {
 			await ask(server, REQUESTS / ROUNDS);
 		await ask(server, 10, { localAddress: '127.0.0.2' });
 		await server.counters();
-		await has(log, /127\.0\.0\.2:\d+ disconnected\n/);
+		await fileHas(log, /127\.0\.0\.2:\d+ disconnected\n/);
 		const text = await readFile(log, 'utf8');
 		const seconds = (performance.now() - begin) / 1000;
 		const flood = text.split('\n').filter(line => / 127\.0\.0\.1:/.test(line)).join('\n');
 		assert(flood.length > ADDRESS.burst * 0.9, `${flood.length} bytes`);
 		assert(flood.length < ADDRESS.burst + ADDRESS.rate * (seconds + 1), `${flood.length} bytes`);
 		assert.equal(count(text, ' 127\\.0\\.0\\.2:\\d+ requests /flood$'), 10);
-		await has(log, left);
+		await fileHas(log, left);
 		await server.stop();
 	});
 
@@ -163,7 +156,7 @@ describe('logging for clients', () => {
 		const raw = await Raw.connect(inClear(server));
 		raw.write(Buffer.from([22, 3, 3, 0, 4, 1, 0, 0, 0]));
 		await raw.drained();
-		await has(path.join(server.dir, 'log'),
+		await fileHas(path.join(server.dir, 'log'),
 			new RegExp(` debug 127\\.0\\.0\\.1:${raw.socket.localPort} TLS failed: `));
 	});
 
@@ -217,7 +210,7 @@ describe('slow storage', () => {
 	test('delays neither clients nor the exit', async t => {
 		const { server, set } = await serveFaulty(t, slow());
 		const [a, b] = await gather(server, 'r', 'a', 'b');
-		await has(path.join(server.dir, conf.Log), /peer joined: /);
+		await fileHas(path.join(server.dir, conf.Log), /peer joined: /);
 		await set({ delay: DELAY });
 		const times = [];
 		for (let i = 0; i < 12; i++) {
@@ -244,7 +237,7 @@ describe('slow storage', () => {
 		const REQUESTS = 4000;
 		const { server, set } = await serveFaulty(t, slow({ conf: { LogLevel: 'trace' } }));
 		const log = path.join(server.dir, conf.Log);
-		await has(log, / listening /);
+		await fileHas(log, / listening /);
 		await set({ delay: DELAY });
 		await ask(server, REQUESTS);
 		await set({});
@@ -277,7 +270,7 @@ describe('the process that writes the log', () => {
 			process.kill(pid, name);
 		raw.write(request('/still-there'));
 		assert.equal(await raw.status(), 404);
-		await has(path.join(server.dir, Log), / requests \/still-there\n/);
+		await fileHas(path.join(server.dir, Log), / requests \/still-there\n/);
 		assert.equal(await writerOf(server), pid);
 		await server.stop();
 		await gone(pid);
@@ -307,9 +300,9 @@ describe('the process that writes the log', () => {
 		for (let i = 0; i < 3; i++)
 			await ask(server, 20);
 		await server.lines.match(expect[0]);
-		await has(`${log}.1`, / requests \/flood\n/);
+		await fileHas(`${log}.1`, / requests \/flood\n/);
 		await reopened(server);
-		await has(log, / info - log reopened\n/);
+		await fileHas(log, / info - log reopened\n/);
 		assert.deepEqual(await childrenOf(server), []);
 		assert.equal(server.lines.all.filter(line => expect[0].test(line)).length, 1);
 	});
@@ -323,10 +316,10 @@ describe('the process that writes the log', () => {
 			await server.counters();
 			await reopened(server);
 		}
-		await has(log, / log reopened\n/);
+		await fileHas(log, / log reopened\n/);
 		const lines = async name => (await readFile(name, 'utf8')).trimEnd().split('\n');
 		for (let i = 0; i < 10; i++)
-			await has(`${log}.${i}`, / counters: [^\n]*\n$/);
+			await fileHas(`${log}.${i}`, / counters: [^\n]*\n$/);
 		for (let i = 1; i < 10; i++)
 			assert.deepEqual((await lines(`${log}.${i}`)).map(line => line.split(' ')[3]), ['log', 'counters:']);
 	});

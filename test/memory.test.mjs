@@ -10,8 +10,8 @@ import { pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, open, packet, request,
 } from './client.mjs';
-import { built, run, scratch, serve, test, until } from './server.mjs';
-import { Receiver, begin, emptied, send } from './sockjs.mjs';
+import { built, counted, emptied, run, scratch, serve, test, until } from './server.mjs';
+import { Receiver, begin, send } from './sockjs.mjs';
 
 const binary = built('VIDERE_PLAIN', 'videre');
 const library = built('NOALLOC', 'build/noalloc.so');
@@ -104,9 +104,6 @@ test('nothing is allocated after the start', async t => {
 	assert.equal(server.lines.all.filter(line => line.startsWith('noalloc')).length, 1);
 });
 
-const connected = (server, count) => until(`${count} connections`, () => server.counters(),
-	({ connections }) => connections === count);
-
 /* Peers in a room each: half of the connections with half a frame, half with a stream. */
 async function fill(server, count) {
 	const sockets = [], sessions = [], streams = [];
@@ -122,7 +119,7 @@ async function fill(server, count) {
 		await send(server, session, packet('connect', 'a', `session ${i}`, '{}'));
 		sessions.push(session);
 	}
-	await connected(server, count / 2);
+	await counted(server, 'connections', count / 2);
 	for (const session of sessions.slice(0, count / 2))
 		streams.push((await Receiver.attach(server, session, 'xhr_streaming')).raw);
 	return { raws: [...sockets, ...streams], sessions: sessions.slice(count / 2) };
@@ -130,7 +127,7 @@ async function fill(server, count) {
 
 async function empty(server, { raws, sessions }) {
 	raws.forEach((raw, i) => i % 2 === 0 ? raw.reset() : raw.destroy());
-	await connected(server, 0);
+	await counted(server, 'connections', 0);
 	/* Who comes for frames and goes at once ends the session. */
 	for (const session of sessions)
 		(await Receiver.attach(server, session, 'xhr_streaming')).destroy();
@@ -173,7 +170,7 @@ test('TLS connections that have gone leave no memory, and those that stay keep t
 	};
 	/* A first one, for what the server touches once. */
 	(await visit()).destroy();
-	await connected(server, 0);
+	await counted(server, 'connections', 0);
 	const before = await anonymous(server.pid);
 	for (let round = 0; round < 3; round++) {
 		while (raws.length < COUNT)
@@ -182,7 +179,7 @@ test('TLS connections that have gone leave no memory, and those that stay keep t
 		const stays = raws.shift();
 		for (const raw of raws.splice(0))
 			raw.destroy();
-		await connected(server, 1);
+		await counted(server, 'connections', 1);
 		const after = await until('the memory is given back', () => anonymous(server.pid),
 			kb => kb <= before + 100);
 		t.diagnostic(`RssAnon: ${before} kB before, ${during} kB during, ${after} kB after`);

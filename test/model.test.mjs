@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { open, packet } from './client.mjs';
 import { Model, REPLACED } from './model.mjs';
-import { serve } from './server.mjs';
-import { eventually, transports, visit } from './sockjs.mjs';
+import { eventually, serve } from './server.mjs';
+import { transports, visit } from './sockjs.mjs';
 
 const OPERATIONS = Number(process.env.MODEL_OPERATIONS ?? 250);
 const SEEDS = [1, 2, 3, 4];

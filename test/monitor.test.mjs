@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { pair } from './certificate.mjs';
 import {
-	OPCODE, Raw, closeFrame, frame, gather, handshake, joined, left, members, open, packet, refused,
-	request,
+	OPCODE, Raw, closeFrame, forwarded, frame, gather, handshake, joined, left, members, open,
+	packet, refused, request,
 } from './client.mjs';
 import { bounded, scratch, serve, test, until } from './server.mjs';
 import {
@@ -198,12 +198,10 @@ counts('a connection past the last place', async (server, watch) => {
 }, { conf: { MaxConnections: 2 } });
 
 const proxied = { conf: { TrustedProxies: ['127.0.0.1'], MaxPerAddress: 1 } };
-const from = hops => ({ 'X-Forwarded-For': hops });
-
 counts('a WebSocket past MaxPerAddress', async (server, watch) => {
 	const shook = async () => {
 		const raw = await Raw.connect(server);
-		raw.write(handshake(undefined, from('203.0.113.1')));
+		raw.write(handshake(undefined, forwarded('203.0.113.1')));
 		return raw.status();
 	};
 	assert.equal(await shook(), 101);
@@ -214,7 +212,7 @@ counts('a WebSocket past MaxPerAddress', async (server, watch) => {
 
 counts('a session past MaxPerAddress', async (server, watch) => {
 	const poll = async () => (await ask(server, `/echo${fresh()}/xhr`,
-		{ method: 'POST', ...from('203.0.113.1') })).status;
+		{ method: 'POST', ...forwarded('203.0.113.1') })).status;
 	assert.equal(await poll(), 200);
 	await watch.mark();
 	assert.equal(await poll(), 503);
@@ -690,34 +688,34 @@ describe('Monitor', () => {
 		const server = await serve(t, { conf: { TrustedProxies } });
 		for (const hops of [OUTSIDE, `127.0.0.1, ${OUTSIDE}`, `${OUTSIDE}, 127.0.0.1`, [`127.0.0.1`, OUTSIDE],
 			`${OUTSIDE}, 10.0.0.1`, '2001:db8::1', '10.0.0.1'])
-			await may(server, false, from(hops), ONE);
+			await may(server, false, forwarded(hops), ONE);
 		for (const hops of [undefined, '127.0.0.9', '::1', `${OUTSIDE}, 127.0.0.9`])
-			await may(server, true, from(hops), ONE);
-		await may(server, false, from(OUTSIDE), TWO);
+			await may(server, true, forwarded(hops), ONE);
+		await may(server, false, forwarded(OUTSIDE), TWO);
 		const named = await serve(t, { conf: { TrustedProxies, Monitor: ['203.0.113.0/24'] } });
-		await may(named, true, from(OUTSIDE), ONE);
-		await may(named, false, from(OUTSIDE), TWO);
+		await may(named, true, forwarded(OUTSIDE), ONE);
+		await may(named, false, forwarded(OUTSIDE), TWO);
 		await may(named, false, {}, ONE);
 	});
 
 	test('judges each request of a kept connection for itself', async t => {
 		const raw = await Raw.connect(await serve(t, { conf: { TrustedProxies: ['127.0.0.1'] } }));
 		for (const [hops, status] of [['127.0.0.1', 200], [OUTSIDE, 404], [undefined, 200], [OUTSIDE, 404]])
-			assert.equal((await exchange(raw, '/metrics', from(hops))).status, status);
+			assert.equal((await exchange(raw, '/metrics', forwarded(hops))).status, status);
 	});
 
 	test('does not let in whom a proxy speaks for that nobody trusts', async t => {
 		const server = await serve(t);
 		for (const hops of [OUTSIDE, `127.0.0.1, ${OUTSIDE}`, ['127.0.0.1', OUTSIDE]])
-			await may(server, false, from(hops));
-		await may(server, true, from('127.0.0.1'));
+			await may(server, false, forwarded(hops));
+		await may(server, true, forwarded('127.0.0.1'));
 	});
 
 	test('does not let in whom a proxy cannot name', async t => {
 		for (const conf of [{}, { TrustedProxies: ['127.0.0.1'] }]) {
 			const server = await serve(t, { conf });
 			for (const hops of ['unknown', `${OUTSIDE}, unknown`, 'unix:', `${OUTSIDE}:70000`, 'fe80::1%eth0'])
-				await may(server, false, from(hops));
+				await may(server, false, forwarded(hops));
 		}
 	});
 });
@@ -776,12 +774,12 @@ describe('Host of a request from loopback', () => {
 	test('is any where the client is not on loopback', async t => {
 		const conf = { TrustedProxies: ['127.0.0.1'], Monitor: ['203.0.113.0/24', '127.0.0.9', '127.0.0.1'] };
 		const server = await serve(t, { conf });
-		await each(server, true, ['public.example'], from('203.0.113.1'));
-		await each(server, false, ['public.example'], from('127.0.0.9'));
-		await each(server, true, ['localhost'], from('127.0.0.9'));
+		await each(server, true, ['public.example'], forwarded('203.0.113.1'));
+		await each(server, false, ['public.example'], forwarded('127.0.0.9'));
+		await each(server, true, ['localhost'], forwarded('127.0.0.9'));
 		/* A page may send X-Forwarded-For too. */
 		const { TrustedProxies, ...untrusted } = conf;
-		await each(await serve(t, { conf: untrusted }), false, ['evil.example'], from('203.0.113.1'));
+		await each(await serve(t, { conf: untrusted }), false, ['evil.example'], forwarded('203.0.113.1'));
 	});
 });
 

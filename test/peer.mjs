@@ -1,9 +1,8 @@
 /* npm's sockjs-client, new and old, in Node: the face of a client of client.mjs. */
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
 import SockJS10 from 'sockjs-client-1.0';
 import SockJS16 from 'sockjs-client';
-import { packet, url } from './client.mjs';
+import { Inbox, url } from './client.mjs';
 import { bounded } from './server.mjs';
 
 export const versions = { '1.6.1': SockJS16, '1.0.3': SockJS10 };
@@ -19,13 +18,7 @@ for (const [version, { prototype }] of Object.entries(versions)) {
 
 export const base = server => url(server, server.prefix, 'http');
 
-let rounds = 0;
-
-/* A client with the face of those of client.mjs. */
-export class Peer {
-	#messages = [];
-	#events = new EventEmitter();
-
+export class Peer extends Inbox {
 	static async open(server, [version, transport]) {
 		const peer = new Peer(new versions[version](base(server), null, { transports: transport }));
 		server.clients.add(peer);
@@ -39,52 +32,14 @@ export class Peer {
 	}
 
 	constructor(socket) {
+		super();
 		this.socket = socket;
-		socket.onmessage = ({ data }) => {
-			this.#messages.push(data);
-			this.#events.emit('change');
-		};
-		this.ended = new Promise(resolve => {
-			socket.onclose = ({ code, reason, wasClean }) => {
-				this.end = { code, reason, wasClean };
-				resolve(this.end);
-				this.#events.emit('change');
-			};
-		});
+		socket.onmessage = ({ data }) => this.receive(data);
+		socket.onclose = ({ code, reason, wasClean }) => this.finish({ code, reason, wasClean });
 	}
 
 	send(text) {
 		this.socket.send(text);
-	}
-
-	join(user, room) {
-		this.send(packet('connect', user, room, '{}'));
-	}
-
-	async next() {
-		const wait = async () => {
-			while (this.#messages.length === 0) {
-				assert.equal(this.end, undefined, 'closed while waiting');
-				await once(this.#events, 'change');
-			}
-			return this.#messages.shift();
-		};
-		return bounded(wait(), 'a message');
-	}
-
-	async gets(...texts) {
-		for (const text of texts)
-			assert.equal(await this.next(), text);
-	}
-
-	async none() {
-		const room = `nobody is here, ${++rounds}`;
-		this.send(packet('broadcast', 'me', room, {}));
-		await this.gets(packet('error', 'me', room, 'not in this room'));
-	}
-
-	closed() {
-		return bounded(this.ended, 'the close');
 	}
 
 	async close(code, reason) {

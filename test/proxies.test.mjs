@@ -2,21 +2,20 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Raw, handshake, request } from './client.mjs';
-import { serve, test, until } from './server.mjs';
-import { ask, eventually, exchange, fresh, post } from './sockjs.mjs';
+import { Raw, forwarded, handshake, request } from './client.mjs';
+import { counted, eventually, serve, test, until } from './server.mjs';
+import { ask, exchange, fresh, post } from './sockjs.mjs';
 
 const A = '203.0.113.1', B = '2001:db8::1';
 const allow = [/ warn - refused connections: \d+$/];
 const conf = { TrustedProxies: ['127.0.0.1', '10.0.0.0/8'], MaxPerAddress: 2 };
 const behind = (t, changes) => serve(t, { conf: { ...conf, ...changes }, allow });
-const from = hops => ({ 'X-Forwarded-For': hops });
 const xhr = () => `/echo${fresh()}/xhr`;
 
 /* A handshake for these hops, and its connection and status. */
 async function shake(server, hops, target = '/echo/websocket') {
 	const raw = await Raw.connect(server);
-	raw.write(handshake(target, from(hops)));
+	raw.write(handshake(target, forwarded(hops)));
 	return { raw, status: await raw.status() };
 }
 
@@ -33,12 +32,9 @@ async function refused(server, hops, target) {
 	await raw.ended();
 }
 
-const counted = (server, what, count) => until(`${count} ${what}`, () => server.counters(),
-	counters => counters[what] === count);
-
 /* The status of a first poll for these hops, which makes a session. */
 const poll = async (server, hops) =>
-	(await ask(server, xhr(), { method: 'POST', ...from(hops) })).status;
+	(await ask(server, xhr(), { method: 'POST', ...forwarded(hops) })).status;
 
 for (const [name, target] of [['plain', () => '/echo/websocket'], ['SockJS', () => `/echo${fresh()}/websocket`]]) {
 	test(`a ${name} WebSocket counts for its forwarded address until it ends`, async t => {
@@ -76,7 +72,7 @@ test('a session over HTTP counts for the forwarded address of the request that m
 test('each request of a kept connection has its own client', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
 	const raw = await Raw.connect(server);
-	const status = async hops => (await post(raw, xhr(), undefined, from(hops))).status;
+	const status = async hops => (await post(raw, xhr(), undefined, forwarded(hops))).status;
 	assert.equal(await status(A), 200);
 	assert.equal(await status(A), 503);
 	assert.equal(await status(B), 200);
@@ -86,7 +82,7 @@ test('each request of a kept connection has its own client', async t => {
 	assert.equal(await status(undefined), 200);
 	assert.equal(await status(undefined), 200);
 	/* The connection may still become anybody's, just once. */
-	raw.write(handshake(undefined, from(A)));
+	raw.write(handshake(undefined, forwarded(A)));
 	assert.equal(await raw.status(), 101);
 	await refused(server, A);
 	await upgraded(server, B);
@@ -98,7 +94,7 @@ for (const [what, target, status] of [['a wanted', () => `/echo${fresh()}/xhr_se
 	test(`a connection counts for its forwarded address while ${what} body is awaited`, async t => {
 		const server = await behind(t);
 		const head = hops => request(target(),
-			{ method: 'POST', 'Content-Length': '5', ...from(hops) });
+			{ method: 'POST', 'Content-Length': '5', ...forwarded(hops) });
 		const begin = async hops => {
 			const raw = await Raw.connect(server);
 			raw.write(`${head(hops)}["`);
@@ -122,7 +118,7 @@ for (const [what, target, status] of [['a wanted', () => `/echo${fresh()}/xhr_se
 			await counted(server, 'http_requests', client === A ? 6 : 14);
 			await refused(server, client);
 			first.destroy();
-			second.write(request('/echo', from(client)));
+			second.write(request('/echo', forwarded(client)));
 			assert.equal(await second.status(), 200);
 		}
 	});
@@ -176,7 +172,7 @@ test('a handshake that fails counts for nobody', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
 	const raw = await Raw.connect(server);
 	for (let i = 0; i < 3; i++) {
-		const { status } = await exchange(raw, '/echo/websocket', from(A));
+		const { status } = await exchange(raw, '/echo/websocket', forwarded(A));
 		assert.equal(status, 400);
 	}
 	await upgraded(server, A);
@@ -202,7 +198,7 @@ test('the log names the forwarded address, with the port of the connection', asy
 	await logged(/ debug \[2001:db8::1\]:\d+ session opened/);
 	/* Without the field it is the proxy again. */
 	const kept = await Raw.connect(server);
-	await exchange(kept, '/one', from(B));
+	await exchange(kept, '/one', forwarded(B));
 	await exchange(kept, '/two');
 	await logged(new RegExp(` debug \\[2001:db8::1\\]:${kept.socket.localPort} requests /one`));
 	await logged(new RegExp(` debug 127\\.0\\.0\\.1:${kept.socket.localPort} requests /two`));

@@ -6,7 +6,9 @@ import http2 from 'node:http2';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { OPCODE, Raw, frame, handshake, joined, left, open, packet } from './client.mjs';
+import {
+	OPCODE, Raw, broadcast, deliver, forwarded, frame, handshake, joined, left, open, packet,
+} from './client.mjs';
 import { haproxy, nginx, transports, visit } from './proxy.mjs';
 import { bounded, freePort, serve, start, test, until } from './server.mjs';
 import { ask, fresh, message } from './sockjs.mjs';
@@ -22,13 +24,6 @@ async function behind(t, name, { conf, changes = [], ...options } = {}) {
 	const server = await serve(t, { conf: { ...trusting, ...conf }, ...options });
 	proxy = await proxies[name](t, name, [['127.0.0.1:1111', `127.0.0.1:${server.port}`], ...changes]);
 	return { server, proxy };
-}
-
-const say = (user, room, what) => packet('broadcast', user, room, what);
-
-async function tells(from, to, text) {
-	from.send(text);
-	await to.gets(text);
 }
 
 /* The next sign of life from the server. */
@@ -61,8 +56,6 @@ async function browse(proxy) {
 
 /* Addresses that clients have for a server that trusts 127.0.0.1, from which they connect. */
 const ATTACKER = '203.0.113.1', OTHER = '203.0.113.2';
-const from = address => ({ 'X-Forwarded-For': address });
-
 /*
  * Begins `count` requests whose bodies stay incomplete after `sent` bytes.  Each has the status
  * of its response in `status`, and `end` sends the rest of its body.
@@ -72,7 +65,7 @@ const incomplete = {
 		const open = async () => {
 			const raw = await Raw.connect(proxy);
 			const whole = message(`/echo${fresh()}/xhr_send`,
-				{ method: 'POST', body: `["${'x'.repeat(sent)}"]`, ...from(ATTACKER) });
+				{ method: 'POST', body: `["${'x'.repeat(sent)}"]`, ...forwarded(ATTACKER) });
 			raw.write(whole.subarray(0, -3));
 			return { status: raw.status(), end: () => raw.write(whole.subarray(-3)) };
 		};
@@ -83,7 +76,7 @@ const incomplete = {
 		const browsers = await Promise.all(Array.from({ length: CONNECTIONS }, () => browse(proxy)));
 		return Array.from({ length: count }, (_, i) => {
 			const stream = browsers[i % CONNECTIONS].request({ ':method': 'POST',
-				':path': `/echo${fresh()}/xhr_send`, 'content-length': sent + 4, ...from(ATTACKER) });
+				':path': `/echo${fresh()}/xhr_send`, 'content-length': sent + 4, ...forwarded(ATTACKER) });
 			stream.on('error', () => {}); /* the proxy may reset it */
 			stream.write(`["${'x'.repeat(sent - 1)}`);
 			return {
@@ -96,15 +89,15 @@ const incomplete = {
 
 /* Two clients of another address join a room and exchange messages. */
 async function talk(proxy, room) {
-	const options = { headers: from(OTHER) };
+	const options = { headers: forwarded(OTHER) };
 	const caller = await open(proxy, options);
 	caller.join('caller', room);
 	await caller.gets(joined('caller', room, true));
 	const callee = await open(proxy, options);
 	callee.join('callee', room);
 	await Promise.all([caller, callee].map(each => each.gets(joined('callee', room, false))));
-	await tells(caller, callee, say('caller', room, 'hello'));
-	await tells(callee, caller, say('callee', room, 'hello'));
+	await deliver(caller, callee, broadcast('caller', room, 'hello'));
+	await deliver(callee, caller, broadcast('callee', room, 'hello'));
 }
 
 const INCOMPLETE = 280; /* more than MaxConnections */
@@ -153,12 +146,12 @@ for (const name of Object.keys(proxies)) {
 			for (const transport of transports) {
 				const { caller, callee } = await call(proxy, transport, transport);
 				for (const length of [100, 10_000, 60_000])
-					await tells(caller, callee, say('caller', transport, 'x'.repeat(length)));
-				await tells(callee, caller, say('callee', transport, 'é \u2028 %41'));
+					await deliver(caller, callee, broadcast('caller', transport, 'x'.repeat(length)));
+				await deliver(callee, caller, broadcast('callee', transport, 'é \u2028 %41'));
 				for (let i = 0; i < 20; i++)
-					caller.send(say('caller', transport, i));
+					caller.send(broadcast('caller', transport, i));
 				for (let i = 0; i < 20; i++)
-					await callee.gets(say('caller', transport, i));
+					await callee.gets(broadcast('caller', transport, i));
 				await attached(server, 2);
 				caller.destroy();
 				await bounded(callee.gets(left('caller', transport)), `word of ${transport}`, SOON);
@@ -177,8 +170,8 @@ for (const name of Object.keys(proxies)) {
 				const { caller, callee } = await call(proxy, transport, transport);
 				for (let beats = 0; beats < 4; beats++)
 					await beat(callee, transport);
-				await tells(caller, callee, say('caller', transport, 'still here'));
-				await tells(callee, caller, say('callee', transport, 'so am I'));
+				await deliver(caller, callee, broadcast('caller', transport, 'still here'));
+				await deliver(callee, caller, broadcast('callee', transport, 'so am I'));
 			}));
 		});
 
@@ -209,11 +202,11 @@ for (const name of Object.keys(proxies)) {
 			server.signal('SIGSTOP');
 			await setTimeout(4000);
 			for (const [i, { caller }] of calls.entries())
-				caller.send(say('caller', transports[i], 'hello'));
+				caller.send(broadcast('caller', transports[i], 'hello'));
 			await setTimeout(500); /* for the proxy to refuse them, if it does */
 			server.signal('SIGCONT');
 			for (const [i, { callee }] of calls.entries())
-				await callee.gets(say('caller', transports[i], 'hello'));
+				await callee.gets(broadcast('caller', transports[i], 'hello'));
 		});
 
 		test('streams each message without delay, without TLS too', async t => {
@@ -232,7 +225,7 @@ for (const name of Object.keys(proxies)) {
 					const times = [];
 					for (let i = 0; i < 9; i++) {
 						const begin = performance.now();
-						await tells(sender, receiver, say('sender', room, i));
+						await deliver(sender, receiver, broadcast('sender', room, i));
 						times.push(performance.now() - begin);
 					}
 					const median = times.sort((a, b) => a - b)[4];
@@ -268,7 +261,7 @@ for (const name of Object.keys(proxies)) {
 			const [headers] = await bounded(once(sending, 'response'), 'an answer');
 			assert.equal(headers[':status'], 204);
 			await watcher.gets(joined('h2', room, false));
-			watcher.send(say('watcher', room, 'soon'));
+			watcher.send(broadcast('watcher', room, 'soon'));
 			await shows('soon');
 			stream.close(http2.constants.NGHTTP2_CANCEL);
 			await bounded(watcher.gets(left('h2', room)), 'word of the stream', SOON);

@@ -11,7 +11,9 @@ import path from 'node:path';
 import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, open, packet } from './client.mjs';
-import { Lines, bounded, built, scratch, serve, test, until } from './server.mjs';
+import {
+	Lines, bounded, built, fileHas, reopened, scratch, serve, test, until,
+} from './server.mjs';
 import { ask, meet, transports } from './sockjs.mjs';
 
 const binary = built('VIDERE_PLAIN', 'videre');
@@ -32,12 +34,6 @@ async function wrapped(t, words) {
 	return file;
 }
 
-async function reopened(server) {
-	const from = server.lines.all.length;
-	server.signal('SIGHUP');
-	await server.lines.match(/ info - log reopened/, from);
-}
-
 async function call(server, room, kind) {
 	const peers = await meet(server, room, ['a', kind], ['b', kind]);
 	const text = packet('broadcast', 'a', room, 'x'.repeat(20_000));
@@ -45,9 +41,6 @@ async function call(server, room, kind) {
 	await peers[1].gets(text);
 	return peers;
 }
-
-const has = (file, pattern) => until(`a line in ${file}`,
-	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
 
 for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-256')]])
 	test(`no call is refused to what a server does ${what}`, async t => {
@@ -73,13 +66,13 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 		/* Moved, removed with its directory, full, and full where it cannot move. */
 		await rename(log, file('log/before'));
 		await reopened(server);
-		await has(log, / info - log reopened\n/);
+		await fileHas(log, / info - log reopened\n/);
 		await rm(file('log'), { recursive: true });
 		await reopened(server);
-		await has(log, / info - log reopened\n/);
+		await fileHas(log, / info - log reopened\n/);
 		for (let i = 0; i < 100; i++)
 			await server.counters();
-		await has(`${log}.1`, / info - counters: /);
+		await fileHas(`${log}.1`, / info - counters: /);
 		await rm(`${log}.1`);
 		await mkdir(`${log}.1`);
 		for (let i = 0; i < 100; i++)

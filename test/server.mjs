@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -96,6 +96,38 @@ export async function until(what, ask, good) {
 		await setTimeout(5);
 	}
 	assert.fail(`${what}: it stayed ${JSON.stringify(answer)}`);
+}
+
+/* The same for what takes seconds, such as the end of a session that no client returns to. */
+export async function eventually(what, ask, good) {
+	const wait = async () => {
+		let answer;
+		while (!good(answer = await ask()))
+			await setTimeout(50);
+		return answer;
+	};
+	return bounded(wait(), what, 30_000);
+}
+
+/* Waits for a counter of SIGUSR1 to have this value. */
+export const counted = (server, name, count) => until(`${count} ${name}`, () => server.counters(),
+	counters => counters[name] === count);
+
+const TABLES = ['connections', 'transport_connections', 'sessions', 'rooms', 'peers', 'blocks'];
+
+/* Waits until the server holds nothing of any client.  Only a server with TLS counts engines. */
+export const emptied = server => eventually('empty tables', () => server.counters(),
+	({ engines = 0, ...counters }) => engines === 0 && TABLES.every(name => counters[name] === 0));
+
+/* Waits for a line in a file, which need not exist yet. */
+export const fileHas = (file, pattern) => until(`a line like ${pattern} in ${file}`,
+	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
+
+/* Sends SIGHUP, and waits until the log file is opened again. */
+export async function reopened(server) {
+	const from = server.lines.all.length;
+	server.signal('SIGHUP');
+	await server.lines.match(/ info - log reopened$/, from);
 }
 
 /* The lines of a stream as they come. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, closeFrame, frame, gather, joined, left, members, open, packet, refused, silence,
+	OPCODE, Raw, broadcast, closeFrame, frame, gather, joined, left, members, open, packet, ping,
+	quit, refused, silence,
 } from './client.mjs';
 import { serve, test, until } from './server.mjs';
 
@@ -10,9 +11,6 @@ const REPLACED = { code: 4001, reason: 'replaced' };
 const BAD_USER = 'UserId must be a string of 1 to 128 bytes';
 const BAD_ROOM = 'RoomId must be a string of 0 to 128 bytes';
 const connect = (user, room, payload = '{}') => packet('connect', user, room, payload);
-const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
-const ping = (user, room) => packet('ping', user, room, '{}');
-const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 
 /* A ping of a room that the client is not in, which has a rate where the tests are no loopback. */
 async function asks(client, user, room, ...users) {

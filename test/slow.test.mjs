@@ -10,8 +10,8 @@ import { pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, frame, frameHeader, gather, handshake, joined, left, packet, request,
 } from './client.mjs';
-import { bounded, serve, test } from './server.mjs';
-import { cleared, inClear } from './tls.mjs';
+import { bounded, emptied, serve, test } from './server.mjs';
+import { inClear } from './tls.mjs';
 
 const CROWD = 100;
 const conf = { HandshakeTimeout: 2, Heartbeat: 1, MaxConnections: 500 };
@@ -68,7 +68,7 @@ async function endsInTime(t, server, come) {
 		t.diagnostic(`the last was ended after ${worst} ms`);
 		assert(worst < LIMIT);
 	});
-	await cleared(server);
+	await emptied(server);
 }
 
 describe('a hundred times, at a byte a second, is ended in time', { concurrency: 4 }, () => {
@@ -116,7 +116,7 @@ test('hundreds of connections half closed are ended', async t => {
 			}));
 		}
 	});
-	await cleared(server);
+	await emptied(server);
 });
 
 test('fifty who never read while their room floods are closed, the others miss nothing', async t => {

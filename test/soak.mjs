@@ -11,8 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	OPCODE, Raw, closeFrame, frame, frameHeader, handshake, members, open, packet, request,
 } from './client.mjs';
-import { bounded, serve } from './server.mjs';
-import { emptied, fresh, meet, transports } from './sockjs.mjs';
+import { bounded, emptied, serve } from './server.mjs';
+import { fresh, meet, transports } from './sockjs.mjs';
 
 const MINUTES = Number(process.env.MINUTES ?? 10);
 const SAMPLES = 20;

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { gather, joined, left, members, open, packet, refused } from './client.mjs';
+import { deliver, gather, joined, left, members, open, packet, refused } from './client.mjs';
 import { PATIENCE, Peer, base, transports, versions } from './peer.mjs';
 import { overTLS, serve, start, test } from './server.mjs';
 
@@ -50,11 +50,6 @@ const foreign = 'é ß \u00ad\u200b\u200d\u2028\u2029\ufeff\ufffd\uffff \u{1f600
 	'\u0000\u0001\u001f\u007f </script> <!-- %20 %zz %u0041 + & ; \' " \\ \\u0041 \ud800';
 
 /* A message of the room goes from one to the other, as it was sent. */
-async function tells(from, to, text) {
-	from.send(text);
-	await to.gets(text);
-}
-
 /* All that one end of a call may do, beside one on a plain WebSocket. */
 async function callOut(server, kind, room) {
 	const caller = await Peer.open(server, kind);
@@ -66,11 +61,11 @@ async function callOut(server, kind, room) {
 		await each.gets(joined('callee', room, false));
 
 	for (const length of [100, 10_000, 60_000]) {
-		await tells(caller, callee, offer('caller', room, lines(length).slice(0, length * 0.9)));
-		await tells(callee, caller, offer('callee', room, lines(length).slice(0, length * 0.9)));
+		await deliver(caller, callee, offer('caller', room, lines(length).slice(0, length * 0.9)));
+		await deliver(callee, caller, offer('callee', room, lines(length).slice(0, length * 0.9)));
 	}
-	await tells(caller, callee, offer('caller', room, foreign));
-	await tells(callee, caller, offer('callee', room, foreign));
+	await deliver(caller, callee, offer('caller', room, foreign));
+	await deliver(callee, caller, offer('callee', room, foreign));
 
 	caller.send(packet('ping', 'caller', room, '{}'));
 	await caller.gets(members('caller', room, 'caller', 'callee'));
@@ -92,12 +87,12 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 		test(`${name} holds a call, leaves, comes back and closes`, async t => {
 			const room = t.name;
 			const { caller, callee } = await callOut(server, kind, room);
-			await tells(caller, callee, packet('disconnect', 'caller', room, '{}'));
+			await deliver(caller, callee, packet('disconnect', 'caller', room, '{}'));
 			await caller.none();
 			caller.join('caller', room);
 			await callee.gets(joined('callee', room, true), joined('caller', room, false));
 			await caller.gets(joined('caller', room, false));
-			await tells(caller, callee, offer('caller', room, 'again'));
+			await deliver(caller, callee, offer('caller', room, 'again'));
 
 			assert.deepEqual(await caller.close(), { code: 1000, reason: 'Normal closure', wasClean: true });
 			await callee.gets(left('caller', room));
@@ -129,7 +124,7 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 			await Promise.all([second.gets(told), watcher.gets(left('user', room), told)]);
 			assert.deepEqual(await first.closed(), { code: 4001, reason: 'replaced', wasClean: true });
 			await watcher.none();
-			await tells(watcher, second, offer('watcher', room, 'to the second'));
+			await deliver(watcher, second, offer('watcher', room, 'to the second'));
 			await second.close();
 			await watcher.gets(left('user', room));
 			await watcher.none();

@@ -2,17 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, closeFrame, frame, joined, left, members, packet, request, silence,
+	OPCODE, Raw, broadcast, closeFrame, frame, joined, left, members, overflow, packet, ping, quit,
+	request, silence,
 } from './client.mjs';
-import { serve, test } from './server.mjs';
+import { emptied, serve, test } from './server.mjs';
 import {
-	Receiver, ask, batch, begin, cuts, emptied, fresh, join, kinds, meet, message, receivers, send,
-	streams, take, transports,
+	Receiver, ask, batch, begin, cuts, fresh, join, kinds, meet, message, receivers, send, streams,
+	take, transports,
 } from './sockjs.mjs';
 
-const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
-const ping = (user, room) => packet('ping', user, room, '{}');
-const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 
 describe('what waits is bounded', () => {
 	/* Sends packets to the room until it is told that `user` has gone. */
@@ -94,20 +92,7 @@ describe('what waits is bounded', () => {
 			await send(server, session, packet('connect', 'a', 'r', '{}'));
 			for (const each of [witness, reader])
 				await each.gets(joined('a', 'r', false));
-			const filler = 'x'.repeat(60_000);
-			const gone = left('a', 'r');
-			for (let number = 0, told = false; !told; number++) {
-				assert(number < 2000, 'it is still there');
-				const text = broadcast('witness', 'r', { number, filler });
-				witness.send(text);
-				let got = await reader.next();
-				if (got === gone) {
-					told = true;
-					got = await reader.next();
-				}
-				assert(got === text, `packet ${number} arrives`);
-			}
-			await witness.gets(gone);
+			await overflow(witness, 'witness', reader, left('a', 'r'));
 			await silence(witness, reader);
 		});
 	}

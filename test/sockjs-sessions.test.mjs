@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { Raw, joined, left, open, packet } from './client.mjs';
-import { serve, test } from './server.mjs';
+import { eventually, serve, test } from './server.mjs';
 import {
-	DELAY, GO_AWAY, SECOND, Receiver, answer, ask, batch, begin, cuts, eventually, exchange,
-	exists, fresh, kinds, message, polls, receivers, send, serveEcho, streams, take, under,
+	DELAY, SECOND, GO_AWAY, Receiver, answer, ask, batch, begin, cuts, exchange, exists, fresh,
+	kinds, message, polls, receivers, send, serveEcho, streams, take, under,
 } from './sockjs.mjs';
 
 const REPLACED = 'c[4001,"replaced"]';

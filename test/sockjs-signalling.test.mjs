@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, frame, joined, left, members, packet, refused, request, silence,
+	OPCODE, Raw, broadcast, frame, joined, left, members, packet, ping, quit, refused, request,
+	silence,
 } from './client.mjs';
-import { apart, serve, test } from './server.mjs';
+import { apart, emptied, serve, test } from './server.mjs';
 import {
-	DELAY, Receiver, ask, batch, begin, cuts, emptied, exists, join, kinds, meet, polls, send,
-	take, transports, visit,
+	DELAY, Receiver, ask, batch, begin, cuts, exists, join, kinds, meet, polls, send, take,
+	transports, visit,
 } from './sockjs.mjs';
 
 const { room, first, second, packets } =
@@ -16,9 +17,6 @@ const { room, first, second, packets } =
 const users = { first, second };
 
 const REPLACED = { code: 4001, reason: 'replaced' };
-const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
-const ping = (user, room) => packet('ping', user, room, '{}');
-const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 const overSockjs = transports.filter(kind => kind !== 'plain');
 
 for (const kind of overSockjs) {

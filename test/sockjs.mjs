@@ -3,11 +3,10 @@
  * is checked, and sessions over any transport with the face of a client of client.mjs.
  */
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { Raw, dialing, joined, open, packet, request, url } from './client.mjs';
-import { bounded, built, serve } from './server.mjs';
+import { Inbox, Raw, dialing, joined, open, packet, request, url } from './client.mjs';
+import { built, serve } from './server.mjs';
 
 export const GO_AWAY = 'c[3000,"Go away!"]';
 export const SECOND = 'c[2010,"Another connection still open"]';
@@ -23,17 +22,6 @@ export const serveEcho = (t, heartbeat) => serve(t, {
 
 /* Another service of the same server. */
 export const under = (server, prefix) => Object.assign(Object.create(server), { prefix });
-
-/* Asks now and then until the answer is good, for what only time brings about. */
-export async function eventually(what, ask, good) {
-	const wait = async () => {
-		let answer;
-		while (!good(answer = await ask()))
-			await sleep(50);
-		return answer;
-	};
-	return bounded(wait(), what, 30_000);
-}
 
 /* Tests that run beside each other in one process start many servers. */
 process.setMaxListeners(0);
@@ -363,37 +351,19 @@ export async function begin(server, session = fresh()) {
  * Sessions
  */
 
-let rounds = 0;
-
-class Session {
-	#messages = [];
-	#events = new EventEmitter();
+class Session extends Inbox {
 	#isOpen = false;
-	#end; /* how it ended */
 	heartbeats = 0;
 
 	constructor(server) {
+		super();
 		this.server = server;
 		this.path = fresh();
 		server.clients.add(this);
 	}
 
-	get isOver() {
-		return this.#end !== undefined;
-	}
-
-	#until(what, condition) {
-		const wait = async () => {
-			while (!condition()) {
-				assert(!this.isOver, `no ${what}, but the end: ${this.#end?.reason}`);
-				await once(this.#events, 'change');
-			}
-		};
-		return bounded(wait(), what);
-	}
-
 	opened() {
-		return this.#until('opening', () => this.#isOpen);
+		return this.until('opening', () => this.#isOpen);
 	}
 
 	take(frame) {
@@ -402,58 +372,23 @@ class Session {
 			assert(!this.#isOpen, 'opened twice');
 			this.#isOpen = true;
 			break;
-		case 'a': this.#messages.push(...JSON.parse(frame.slice(1))); break;
 		case 'h': this.heartbeats++; break;
+		case 'a': return this.receive(...JSON.parse(frame.slice(1)));
 		default: {
 			const [code, reason] = JSON.parse(frame.slice(1));
-			this.finish(code, reason);
+			return this.finish({ code, reason });
 		}
 		}
-		this.#events.emit('change');
-	}
-
-	finish(code, reason) {
-		this.#end ??= { code, reason };
-		this.#events.emit('change');
+		this.changed();
 	}
 
 	send(message) {
 		this.transmit(typeof message === 'string' ? message : JSON.stringify(message));
 	}
 
-	join(user, room) {
-		this.send(packet('connect', user, room, '{}'));
-	}
-
-	async next() {
-		await this.#until('message', () => this.#messages.length > 0);
-		return this.#messages.shift();
-	}
-
-	async gets(...texts) {
-		for (const text of texts)
-			assert.equal(await this.next(), text);
-	}
-
 	async beat() {
 		const before = this.heartbeats;
-		await this.#until('heartbeat', () => this.heartbeats > before);
-	}
-
-	async none() {
-		const room = `nobody is here, ${++rounds}`;
-		this.send(packet('broadcast', 'me', room, {}));
-		await this.gets(packet('error', 'me', room, 'not in this room'));
-	}
-
-	/* How it ended. */
-	async closed() {
-		const wait = async () => {
-			while (!this.isOver)
-				await once(this.#events, 'change');
-			return this.#end;
-		};
-		return bounded(wait(), 'the end of a session');
+		await this.until('heartbeat', () => this.heartbeats > before);
 	}
 }
 
@@ -469,10 +404,10 @@ class HttpSession extends Session {
 	constructor(server, kind) {
 		super(server);
 		this.#kind = kind;
-		this.#receive().catch(error => this.finish(1006, error.message));
+		this.#fetch().catch(error => this.finish({ code: 1006, reason: error.message }));
 	}
 
-	async #receive() {
+	async #fetch() {
 		while (!this.isOver && !this.#left) {
 			this.#attaching = Receiver.attach(this.server, this.path, this.#kind,
 				{ raw: this.#receiving });
@@ -509,7 +444,7 @@ class HttpSession extends Session {
 			return;
 		this.#busy = true;
 		this.#transmit()
-			.catch(error => this.finish(1006, error.message))
+			.catch(error => this.finish({ code: 1006, reason: error.message }))
 			.finally(() => this.#busy = false);
 	}
 
@@ -548,7 +483,7 @@ class SocketSession extends Session {
 		this.socket = new WebSocket(
 			url(server, `${server.prefix}${this.path}/websocket`), dialing(server));
 		this.socket.on('message', data => this.take(data.toString()));
-		this.socket.on('close', (code, reason) => this.finish(code, reason.toString()));
+		this.socket.on('close', (code, reason) => this.finish({ code, reason: reason.toString() }));
 		this.socket.on('error', () => {});
 	}
 
@@ -612,9 +547,3 @@ export async function join(server, room, user, witness) {
 	await witness?.gets(text);
 	return session;
 }
-
-const none = { connections: 0, transport_connections: 0, sessions: 0, rooms: 0, peers: 0, blocks: 0 };
-
-/* In the end every table is empty. */
-export const emptied = server => eventually('empty tables', () => server.counters(),
-	counters => Object.keys(none).every(name => counters[name] === 0));

@@ -8,8 +8,8 @@ import { describe } from 'node:test';
 import { promisify } from 'node:util';
 import { inDirectory, openssl, pair } from './certificate.mjs';
 import { gather, joined, left, open, packet, silence } from './client.mjs';
-import { built, run, scratch, serve, test } from './server.mjs';
-import { GREETING, cleared, curl, shake, wiredThrough } from './tls.mjs';
+import { built, emptied, run, scratch, serve, test } from './server.mjs';
+import { GREETING, curl, shake, wiredThrough } from './tls.mjs';
 
 const text = file => readFile(file, 'utf8');
 
@@ -265,7 +265,7 @@ describe('TLS: SIGHUP', () => {
 		assert(exchanged > 0 && handshakes > 0);
 		for (const client of rooms.flat())
 			await client.close();
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('warns of a slow key, and of one that every user can read', async t => {
@@ -315,7 +315,7 @@ describe('TLS: SIGHUP', () => {
 			await a.close();
 			await b.gets(left('a', 'r'));
 			await b.close();
-			await cleared(server);
+			await emptied(server);
 		});
 });
 

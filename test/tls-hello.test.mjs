@@ -6,13 +6,12 @@ import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { bystanders } from './bystanders.mjs';
 import { inDirectory, pair } from './certificate.mjs';
 import { request } from './client.mjs';
 import { EXTENSION, Random, answer, contents, mutated, records, sessionOf, valid } from './hello.mjs';
-import { built, scratch, serve, test } from './server.mjs';
-import {
-	GREETING, RECORD, bystanders, cleared, flushed, over, sClient, shake, split, wired,
-} from './tls.mjs';
+import { built, emptied, scratch, serve, test } from './server.mjs';
+import { GREETING, RECORD, flushed, over, sClient, shake, split, wired } from './tls.mjs';
 
 const SEED = Number(process.env.HELLO_SEED ?? 1);
 const COUNT = Number(process.env.HELLO_COUNT ?? 4000);
@@ -84,7 +83,7 @@ describe('TLS: a ClientHello', () => {
 		for (const kind of ['full', 'resumed', 'alert', 'close'])
 			assert(kinds[kind] >= COUNT / 50, `${kinds[kind]} ended with ${kind}`);
 		await leave();
-		await cleared(server);
+		await emptied(server);
 	});
 });
 
@@ -136,7 +135,7 @@ describe('TLS: a session is offered by openssl s_client', () => {
 				}
 			await talk();
 			await leave();
-			await cleared(server);
+			await emptied(server);
 		});
 
 	test('with a suite that the server does not support, in a full handshake', async t => {
@@ -184,7 +183,7 @@ describe('TLS: a session whose ClientHello', () => {
 			assert.deepEqual(await answer(server, records(hello)),
 				{ kind: 'alert', level: 2, alert: REFUSED });
 			await leave();
-			await cleared(server);
+			await emptied(server);
 		});
 
 	const bytes = hello => Array.from(records(hello), byte => Buffer.of(byte));

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { Raw, gather, packet } from './client.mjs';
+import { Raw } from './client.mjs';
 import { bounded, until } from './server.mjs';
 
 export const RECORD = { change: 20, alert: 21, handshake: 22, data: 23 };
@@ -143,36 +143,6 @@ export async function over(tcp) {
 export async function saysGoodbye({ wire }) {
 	await over(wire.tcp);
 	assert.equal(wire.got.at(-1)?.type, RECORD.alert, 'a close_notify comes last');
-}
-
-/* Waits until there are no connections and everything of them is released. */
-export async function cleared(server) {
-	const kept = ({ connections, sessions, rooms, peers, blocks, engines = 0 }) =>
-		[connections, sessions, rooms, peers, blocks, engines];
-	await until('everything is given back', () => server.counters(),
-		counters => kept(counters).every(number => number === 0));
-}
-
-/* Two peers that exchange packets and must receive nothing else. */
-export async function bystanders(server) {
-	const pair = await gather(server, 'bystanders', 'one', 'two');
-	let count = 0;
-	const talk = async () => {
-		for (const [i, user] of ['one', 'two'].entries()) {
-			const text = packet('broadcast', user, 'bystanders', { count: count++ });
-			pair[i].send(text);
-			await pair[1 - i].gets(text);
-		}
-	};
-	const leave = async () => {
-		await talk();
-		for (const peer of pair)
-			await peer.none();
-		for (const peer of pair)
-			await peer.close();
-	};
-	await talk();
-	return { talk, leave };
 }
 
 /*

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { describe } from 'node:test';
+import { bystanders } from './bystanders.mjs';
 import { chain, inDirectory, pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, frame, gather, handshake, packet, request,
 } from './client.mjs';
-import { bounded, serve, test } from './server.mjs';
+import { bounded, emptied, serve, test } from './server.mjs';
 import {
-	GREETING, RECORD, bystanders, cleared, curl, flushed, inClear, over, sClient, saysGoodbye, shake,
-	shakeFails, wiredThrough,
+	GREETING, RECORD, curl, flushed, inClear, over, sClient, saysGoodbye, shake, shakeFails,
+	wiredThrough,
 } from './tls.mjs';
 
 const served = async (t, kind = 'P-256', options) =>
@@ -54,7 +55,7 @@ describe('TLS: a handshake', () => {
 				assert.deepEqual(
 					await curl(server, ['--tls-max', '1.2', '--ciphers', offering(suite)]),
 					{ code: 0, output: GREETING });
-				await cleared(server);
+				await emptied(server);
 			});
 
 	test('of clients that prefer TLS 1.3', async t => {
@@ -137,7 +138,7 @@ describe('TLS: refused, with an alert that gives the reason,', () => {
 				assert.doesNotMatch(output, /ServerHelloDone/);
 				await talk();
 				await leave();
-				await cleared(server);
+				await emptied(server);
 			});
 
 	test('the suites of the other kind of key', async t => {
@@ -167,7 +168,7 @@ describe('TLS: refused, with an alert that gives the reason,', () => {
 		assert.equal(output.match(/<<< .* ServerHello$/gm).length, 1);
 		await talk();
 		await leave();
-		await cleared(server);
+		await emptied(server);
 	});
 });
 
@@ -214,7 +215,7 @@ describe('TLS: a session', () => {
 				({ session, reused } = await had(server, { session }));
 				assert(reused);
 			}
-			await cleared(server);
+			await emptied(server);
 		});
 
 	test('is resumed by openssl s_client', async t => {
@@ -241,7 +242,7 @@ describe('TLS: a session', () => {
 		const again = await had(server, { session: first.session });
 		assert(!again.reused, 'the cache is not that large');
 		assert((await had(server, { session: again.session })).reused);
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('of another server gets a full handshake', async t => {
@@ -355,7 +356,7 @@ describe('TLS: records', () => {
 					assert.equal(JSON.parse((await raw.frame()).text).Payload, '["a"]');
 				}
 				raw.destroy();
-				await cleared(server);
+				await emptied(server);
 			}
 		});
 
@@ -366,7 +367,7 @@ describe('TLS: records', () => {
 		raw.wire.tcp.write(Buffer.alloc(0x6000));
 		await raw.drained();
 		raw.destroy();
-		await cleared(server);
+		await emptied(server);
 	});
 });
 
@@ -386,7 +387,7 @@ describe('TLS: the end of a connection', () => {
 		await raw.ended();
 		await saysGoodbye(raw);
 		raw.destroy();
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('is a close_notify after the WebSocket closing handshake', async t => {
@@ -399,7 +400,7 @@ describe('TLS: the end of a connection', () => {
 		await raw.ended();
 		await saysGoodbye(raw);
 		raw.destroy();
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('reaches all clients within a second of SIGTERM, by close_notify', async t => {
@@ -444,7 +445,7 @@ describe('TLS: the end of a connection', () => {
 		await watcher.none();
 		await watcher.close();
 		await leave();
-		await cleared(server);
+		await emptied(server);
 	});
 });
 
@@ -466,7 +467,7 @@ describe('TLS: clear text', () => {
 			assert.match(body, /https/);
 			await raw.ended();
 			raw.end();
-			await cleared(server);
+			await emptied(server);
 		});
 
 	test('is answered if it arrives byte by byte', async t => {
@@ -475,7 +476,7 @@ describe('TLS: clear text', () => {
 		await raw.trickle('GET ');
 		assert.equal(await raw.status(), 400);
 		raw.destroy();
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('is refused after a handshake', async t => {
@@ -484,7 +485,7 @@ describe('TLS: clear text', () => {
 		raw.wire.tcp.write(asked);
 		await raw.drained();
 		raw.destroy();
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('a TLS client that rejects the certificate does no harm', async t => {
@@ -492,6 +493,6 @@ describe('TLS: clear text', () => {
 		const error = await shakeFails(server, { ca: [] });
 		assert.match(error.code, /SELF_SIGNED|UNABLE_TO/);
 		assert.deepEqual(await curl(server), { code: 0, output: GREETING });
-		await cleared(server);
+		await emptied(server);
 	});
 });
