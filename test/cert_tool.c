@@ -1,9 +1,10 @@
 /*
- * What cert.c does, for tests that make their files elsewhere:
+ * Runs cert.c and selfsign.c on files of cert.test.mjs.
  *
- *     cert_tool load CERT KEY ...         a line for each pair: "RSA 2048 RSA", the key
- *         and its issuer's kind, and the SHA-256 of each certificate; or "error", and why
- *     cert_tool make CERT KEY [NAME...]   what cert_make says, at the time $NOW if set
+ *     cert_tool load CERT KEY ...         for each pair a line: the key's kind and size,
+ * the kind of the issuer's key, and the SHA-256 of each certificate; or "error" and why
+ *     cert_tool make CERT KEY [NAME...]   the message of selfsign_make; the clock is $NOW
+ *         (seconds) if set
  */
 #include "cert.h"
 #include "selfsign.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-/* In place of libc's, to be at any time. */
+/* Replaces libc's, so that $NOW sets the time. */
 int
 clock_gettime(clockid_t clock, struct timespec *now)
 {

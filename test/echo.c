@@ -1,6 +1,6 @@
 /*
- * More services on the same objects: what conformance suites talk to.  They send back
- * what they get; /close closes each session at once.
+ * The services that conformance suites of SockJS and WebSocket expect, on the server's
+ * own objects.  Each echoes its messages, but /close closes each session when it opens.
  */
 #include "accept.h"
 #include "log.h"
@@ -12,11 +12,11 @@
 
 enum {
 	CONNECTIONS = 256,
-	MESSAGE = 1048576,
-	HANDSHAKE = 25,
-	GRACE = 500, /* milliseconds */
-	RESPONSE_LIMIT = 4096,
-	GO_AWAY = 3000
+	MESSAGE = 1048576, /* bytes */
+	HANDSHAKE_S = 25,
+	GRACE_MS = 500,
+	RESPONSE_LIMIT = 4096, /* bytes of a stream */
+	GO_AWAY = 3000	       /* close code */
 };
 
 static volatile sig_atomic_t stop_wanted;
@@ -29,12 +29,12 @@ on_signal(int signal)
 }
 
 static void
-woken(void)
+on_wakeup(void)
 {
 	static bool stopping;
 
 	if (stop_wanted && !stopping)
-		loop_stop(GRACE);
+		loop_stop(GRACE_MS);
 	stopping = stop_wanted;
 }
 
@@ -89,7 +89,7 @@ place_all(uint32_t heartbeat)
 		.connections = CONNECTIONS,
 		.per_address = CONNECTIONS,
 		.stall = 2 * heartbeat,
-		.key = { 1, 2 }, /* no stranger gets here */
+		.key = { 1, 2 }, /* only tests connect */
 	};
 	const uint32_t most = loop_highest(&limits);
 	struct sockjs_limits sockjs = {
@@ -98,7 +98,7 @@ place_all(uint32_t heartbeat)
 		.session.message = MESSAGE,
 		.session.reply = MESSAGE,
 		.session.heartbeat = heartbeat,
-		.handshake = HANDSHAKE,
+		.handshake = HANDSHAKE_S,
 		.origins = no_origins,
 		.script = "/sockjs.min.js",
 	};
@@ -153,6 +153,6 @@ main(int argc, char **argv)
 	log_flush();
 	if (bound < 0)
 		return 1;
-	loop_run(&web_conn_handler, &waiting, woken);
+	loop_run(&web_conn_handler, &waiting, on_wakeup);
 	return 0;
 }

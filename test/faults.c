@@ -1,9 +1,12 @@
 /*
- * For LD_PRELOAD: a kernel that is in trouble.  FAULTS_ODDS of 1000 calls are cut short
- * or fail in a way that a server has to bear, from the first ppoll on, that is once it
- * has started; FAULTS_SEED chooses which.  A file of `struct control` that FAULTS_CONTROL
- * names is looked at with each call, so that a test can say what is wrong while the
- * server runs.
+ * For LD_PRELOAD: makes system calls fail.
+ *
+ * FAULTS_ODDS     of 1000 calls, how many do less than requested or fail with an error
+ *                 that a server must tolerate.  Calls before the first ppoll, that is
+ *                 during the start, succeed.
+ * FAULTS_SEED     chooses these calls.
+ * FAULTS_CONTROL  names a file with a `struct control`.  Each call reads it, so a test
+ * can change the faults while the server runs.
  */
 #define _GNU_SOURCE /* RTLD_NEXT, accept4, ppoll */
 #include <dlfcn.h>
@@ -21,15 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* As faults.mjs writes it; all zero: all is well. */
+/* faults.mjs writes it.  Zero: no fault. */
 struct control {
 	int64_t realtime, monotonic;	/* seconds to add to the clocks */
-	int32_t accept, write, madvise; /* errno of each such call; `write` to files */
-	int32_t signal; /* that comes in the midst of the next recv, once */
-	int32_t delay;	/* milliseconds that each `write` to files takes */
+	int32_t accept, write, madvise; /* errno of each call; of `write` only to files */
+	int32_t signal;			/* raised once, within the next recv */
+	int32_t delay; /* milliseconds that each `write` to a file takes */
 };
 
-static const struct control well;
+static const struct control no_faults;
 
 static struct {
 	ssize_t (*recv)(int, void *, size_t, int);
@@ -45,11 +48,12 @@ static struct {
 	pid_t (*_Fork)(void);
 } real;
 
-static const volatile struct control *control = &well;
-static uint32_t odds, chance;
+static const volatile struct control *control = &no_faults;
+static uint32_t odds, chance; /* `chance` is the generator's state */
 static int armed;
 
-/* The next definition of a name; copied, for ISO C has no cast from data to function. */
+/* Finds the next definition of a name.  ISO C has no cast from data to function pointers.
+ */
 static void
 resolve(void *function, const char *name)
 {
@@ -121,7 +125,8 @@ fail(int error)
 	return -1;
 }
 
-/* Half of the unlucky calls fail, the others do less than they were asked to. */
+/* Half of the unlucky calls fail with one of two errors, the others get a smaller length.
+ */
 static int
 fails(size_t *length, int with, int or_with)
 {
@@ -153,7 +158,7 @@ send(int fd, const void *data, size_t length, int flags)
 	return fails(&length, EINTR, EAGAIN) ? -1 : real.send(fd, data, length, flags);
 }
 
-/* Files only: sockets are read with recv. */
+/* Of files only: the server reads sockets with recv. */
 ssize_t
 read(int fd, void *data, size_t length)
 {
@@ -187,7 +192,9 @@ accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
 	return real.accept4(fd, address, size, flags);
 }
 
-/* Some of those that are ready are not told of; it may not look like the end of the time.
+/*
+ * Hides about half of the ready descriptors.  If none remains, ppoll fails with EINTR: 0
+ * would report a timeout.
  */
 static int
 forget_some(struct pollfd *fds, nfds_t count)
@@ -213,7 +220,7 @@ ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	return ready > 0 && is_unlucky() ? forget_some(fds, count) : ready;
 }
 
-/* The process that writes the log has started as well. */
+/* The process that writes the log has calls that fail from its start. */
 pid_t
 _Fork(void)
 {
@@ -230,7 +237,7 @@ poll(struct pollfd *fds, nfds_t count, int timeout)
 	return is_unlucky() ? fail(EINTR) : real.poll(fds, count, timeout);
 }
 
-/* Linux has closed it, whatever it says. */
+/* Linux closes the descriptor even if close fails. */
 int
 close(int fd)
 {

@@ -22,7 +22,7 @@
 
 static char line[1024];
 
-/* Made before the filter: sockets of the kinds that a server has. */
+/* Sockets of the kinds that the server has, created before the filter is installed. */
 static int tcp[2], unix_stream;
 
 static void
@@ -61,7 +61,7 @@ send_to(int fd, int flags, const void *address, size_t size)
 	return syscall(SYS_sendto, fd, "x", 1, flags | MSG_NOSIGNAL, address, size);
 }
 
-/* Ways from the process to services of the machine. */
+/* Calls that would reach other services of the machine. */
 static void
 try_services(int datagram)
 {

@@ -1,6 +1,6 @@
 /*
- * For LD_PRELOAD: from the first ppoll on, that is once the server has started, whoever
- * asks for memory is told on stderr and gets none.
+ * For LD_PRELOAD: once the server has started, that is from the first ppoll on, each
+ * allocation fails and is reported on stderr.
  */
 #define _GNU_SOURCE /* RTLD_NEXT, ppoll, reallocarray */
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EARLY = 4096 }; /* bytes for what dlsym itself asks for */
+enum { EARLY = 4096 }; /* bytes for allocations of dlsym itself */
 
 static struct {
 	void *(*malloc)(size_t);
@@ -37,7 +37,8 @@ say(const char *text)
 		_exit(1);
 }
 
-/* The next definition of a name; copied, for ISO C has no cast from data to function. */
+/* Finds the next definition of a name.  ISO C has no cast from data to function pointers.
+ */
 static void
 resolve(void *function, const char *name)
 {
@@ -61,7 +62,7 @@ resolve_all(void)
 	resolving = 0;
 }
 
-/* Zeroed, as it was never used before. */
+/* Allocates zeroed memory: no byte is handed out twice. */
 static void *
 take_early(size_t size)
 {
@@ -82,7 +83,7 @@ is_early(const void *memory)
 	return at >= start && at < start + EARLY;
 }
 
-/* True if there is nothing for the caller. */
+/* Returns 1 if the allocation must fail, after reporting it. */
 static int
 denied(const char *line)
 {
@@ -119,7 +120,7 @@ realloc(void *memory, size_t size)
 		return NULL;
 	if (!resolving && !is_early(memory))
 		return real.realloc(memory, size);
-	return NULL; /* dlsym does not */
+	return NULL; /* dlsym does not call realloc */
 }
 
 void *

@@ -1,7 +1,9 @@
 /*
- * For LD_PRELOAD: a kernel that has the same random bytes at each start.  With SEED=late
- * it has none at first, with SEED=old no getrandom either.  Each getrandom that would
- * have succeeded, or not, is told on stderr.
+ * For LD_PRELOAD: the kernel's random bytes are the same at each start.  With SEED=late
+ * a getrandom that does not wait fails until one has waited, as before the kernel's
+ * generator is ready.
+ * SEED=old is a kernel without getrandom, whose /dev/random is not readable at first.
+ * Each getrandom reports on stderr whether the sandbox let it through.
  */
 #define _GNU_SOURCE /* RTLD_NEXT, syscall */
 #include <dlfcn.h>
@@ -15,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int file = -1; /* /dev/urandom as it was opened last */
+static int file = -1; /* /dev/urandom, as opened last */
 
 static void
 say(const char *text)
@@ -32,7 +34,8 @@ is(const char *mode)
 	return seed != NULL && strcmp(seed, mode) == 0;
 }
 
-/* The next definition of a name; copied, for ISO C has no cast from data to function. */
+/* Finds the next definition of a name.  ISO C has no cast from data to function pointers.
+ */
 static void
 resolve(void *function, const char *name)
 {
@@ -55,7 +58,7 @@ getrandom(void *data, size_t length, unsigned flags)
 		return -1;
 	}
 	waited = 1;
-	/* A sandbox may not let it through. */
+	/* A sandbox may refuse it. */
 	if (syscall(SYS_getrandom, data, length, flags) < 0) {
 		say("seed: refused\n");
 		return -1;

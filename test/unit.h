@@ -1,4 +1,4 @@
-/* What the unit tests share: cmocka, exactly sized memory, and spans compared. */
+/* Helpers of all unit tests: cmocka, memory of exact size, and assertions about spans. */
 #ifndef UNIT_H
 #define UNIT_H
 
@@ -15,7 +15,7 @@
 #define BYTES(literal) (literal), sizeof(literal) - 1
 #define SPAN(literal)  ((struct span){ BYTES(literal) })
 
-/* Exactly sized memory, so that a sanitizer sees any access past its end. */
+/* Memory of exactly this size, so that the sanitizer detects any access past its end. */
 static inline void *
 allocate(size_t size)
 {
@@ -25,7 +25,7 @@ allocate(size_t size)
 	return p;
 }
 
-/* The same with this in it. */
+/* The same, with a copy of the data. */
 static inline void *
 copy(const void *data, size_t length)
 {
@@ -55,7 +55,7 @@ assert_same(struct span seen, struct span expected)
 	fail_msg("%s", message);
 }
 
-/* A NULL expects a span that is not there. */
+/* NULL expects the span of an absent value: no data, length 0. */
 static inline void
 assert_span(struct span seen, const char *expected)
 {

@@ -1,6 +1,7 @@
 /*
- * Certificates and keys, in one file: PEM as it stands, or DER, of which PEM is made:
- * a byte for the kind of key, two for the certificate's length, certificate, key.
+ * Certificates and keys, in one file.  An input with "-----" is the PEM file.  Any other
+ * becomes one: a byte for the key's label, two bytes for the certificate's length, the
+ * certificate's DER, and the key's.
  */
 #include "fuzz.h"
 #include "cert.h"
@@ -89,7 +90,7 @@ check_cert(const struct cert *c)
 		      c->key.rsa.n_bitlen <= CERT_RSA_BITS_MAX);
 }
 
-/* The input as a certificate that any key would fit, after its first three bytes. */
+/* Searches a certificate for a name: the input after its first three bytes, unchecked. */
 static void
 look_for_names(const uint8_t *data, size_t length)
 {

@@ -1,4 +1,4 @@
-/* The configuration: whatever the file holds, what comes of it is within its limits. */
+/* The configuration: the values of an accepted file are within their limits. */
 #include "fuzz.h"
 #include "conf.h"
 
@@ -73,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		check_conf(&again);
 		return 0;
 	}
-	/* It is the file's, and fits one line. */
+	/* The error names the file, and is one line. */
 	CHECK(!error.overflow && error.length > strlen(file) + 1);
 	CHECK(memcmp(error.data, file, strlen(file)) == 0);
 	for (size_t i = 0; i < error.length; i++)

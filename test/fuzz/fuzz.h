@@ -1,4 +1,4 @@
-/* What the fuzz targets share: failing, and cutting input into pieces. */
+/* Helpers of all fuzz targets: checks, and cutting input into pieces. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -23,7 +23,8 @@ fuzz_fail(const char *what, const char *file, int line)
 #define CHECK(condition)                                                                 \
 	((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
 
-/* Exactly sized memory, so that the sanitizer sees any access past its end. */
+/* A copy in memory of exact size, so that the sanitizer detects any access past its end.
+ */
 static inline void *
 fuzz_copy(const void *data, size_t length)
 {
@@ -39,7 +40,8 @@ span_of(const char *string)
 	return (struct span){ string, strlen(string) };
 }
 
-/* Takes the first byte of an input off it: it says how the rest is used. */
+/* Takes the first byte of an input, which selects how the rest is used; 0 if there is
+ * none. */
 static inline uint8_t
 fuzz_first(const uint8_t **data, size_t *length)
 {
@@ -49,7 +51,8 @@ fuzz_first(const uint8_t **data, size_t *length)
 	return *(*data)++;
 }
 
-/* A file in memory with this in it; there is one, and this is its name. */
+/* Writes a file in memory and returns its name.  There is one file, written anew each
+ * time. */
 static inline const char *
 fuzz_file(const void *data, size_t length)
 {
@@ -64,7 +67,8 @@ fuzz_file(const void *data, size_t length)
 	return name;
 }
 
-/* The sizes of pieces, from 1 and mostly small; all zero but for a seed at first. */
+/* The size of the next piece, 1 to `most` (0 if that is 0), mostly small.  `cuts` is
+ * seeded by the caller. */
 static inline size_t
 fuzz_piece(uint32_t *cuts, size_t most)
 {

@@ -1,7 +1,7 @@
 /*
- * HTTP: what comes in pieces is read as what comes whole, spans lie where they should,
- * and what was encoded is decoded to itself.  The first byte seeds how things are cut;
- * the rest is what a client sends.
+ * HTTP: input in pieces is read like input that arrives whole, spans lie within the
+ * input, and decoding reverses encoding.  The first byte seeds the sizes of the pieces;
+ * the rest is a client's input.
  */
 #include "fuzz.h"
 #include "ws.h"
@@ -13,7 +13,7 @@ check_within(struct span s, const char *data, size_t length)
 			     : s.data >= data && s.data + s.length <= data + length);
 }
 
-/* Half of them, for no reason. */
+/* Trusts half of all proxies, arbitrarily. */
 static bool
 is_even(const struct socket_address *address)
 {
@@ -53,7 +53,7 @@ check_head(const char *data, size_t length)
 	CHECK(r.path.length > 0 && (*r.path.data == '/' || span_is(r.path, "*")));
 	CHECK(memchr(r.path.data, ' ', r.path.length) == NULL);
 	CHECK(memchr(r.path.data, '?', r.path.length) == NULL);
-	/* Where the body ends must not be a matter of opinion. */
+	/* The end of the body must be unambiguous. */
 	CHECK(!r.chunked || (r.length == 0 && r.minor == 1));
 	CHECK(r.length <= INT64_MAX);
 	check_client(r.fields);
@@ -86,7 +86,7 @@ check_scan(const char *data, size_t length, uint32_t cuts)
 	check_head(data, (size_t)whole);
 }
 
-/* Decodes in pieces, each behind what there is already, to `out`. */
+/* Decodes in pieces, and appends each piece's content to `out`. */
 static long
 dechunk(const char *data, size_t length, uint32_t cuts, char *out, size_t *decoded)
 {
@@ -125,7 +125,7 @@ check_chunked(const char *data, size_t length, uint32_t cuts)
 	free(whole);
 }
 
-/* Encodes it in chunks of such sizes, with a request behind it. */
+/* Encodes the data in chunks, with another request after it, and decodes that. */
 static void
 check_body(const char *data, size_t length, uint32_t cuts)
 {
@@ -161,7 +161,7 @@ check_unescape(const char *data, size_t length)
 	size_t n = http_unescape((struct span){ text, length }, out, true);
 	struct text t;
 
-	/* In its own place it is the same. */
+	/* Decoding in place gives the same. */
 	CHECK(n <= length &&
 	      http_unescape((struct span){ text, length }, text, true) == n &&
 	      memcmp(text, out, n) == 0);

@@ -1,6 +1,6 @@
 /*
- * In place of the server's memory.c: each table and each block is an allocation of its
- * own, so that the sanitizer knows where it begins and ends and whose it is.
+ * Replaces the server's memory.c: each table and each block is a separate allocation, so
+ * that the sanitizer detects accesses outside of it and after it was given back.
  */
 #include "fuzz.h"
 #include "memory.h"
@@ -8,11 +8,11 @@
 
 enum { TABLES = 32, BLOCKS = 256 };
 
-/* Not of the server's state: it outlives an input. */
+/* Not part of the server's state: it remains between inputs. */
 #pragma clang section bss = "" data = ""
 
 static struct {
-	char *data, *first; /* `first` is what was in it when the server had started */
+	char *data, *first; /* `first` is its contents when the server had started */
 	size_t length;
 } tables[TABLES];
 
@@ -110,8 +110,8 @@ block_sweep(void)
 }
 
 /*
- * The server's variables.  What lies between them is poisoned, and is copied all the
- * same.
+ * The server's variables.  The sanitizer poisons the gaps between them, so the copy is
+ * made without it.
  */
 
 extern char __start_state_bss[], __stop_state_bss[], __start_state_data[],

@@ -13,22 +13,22 @@
 #include <time.h>
 
 enum {
-	LISTENER = 100000, /* descriptors that the system never gives: two of these ... */
-	FIRST = LISTENER + 2, /* ... and one for each connection */
-	IDLE_TURNS = 200,     /* after which the server spins */
-	/* Microseconds that pass when the server reads the clock, and for each line of
-	   its log, so that all work takes time; and what a turn may take at most: its
-	   budget, and a message or two of each connection. */
+	LISTENER = 100000,    /* two descriptors of listeners, never used by the system */
+	FIRST = LISTENER + 2, /* the descriptors of connections */
+	IDLE_TURNS = 200,     /* turns without progress, after which the input fails */
+	/* Microseconds that pass each time the server reads the monotonic clock, and for
+	   each line of its log, so that work takes time.  A turn may take TURN at most:
+	   its budget, and one or two messages of each connection. */
 	READING = 400,
 	LOGGING = 200,
 	TURN = 60000,
 	PIECES = 300, /* calls that move small pieces */
-	BUSY = 500,   /* milliseconds that it may be busy */
-	/* The milliseconds, modulo 2^32, begin anew 20 seconds after the start. */
+	BUSY = 500,   /* milliseconds that the server may be busy */
+	/* Seconds.  The milliseconds modulo 2^32 wrap 20 seconds after the start. */
 	START = 4294967 - 20
 };
 
-/* Not of the server's state: it outlives an input. */
+/* Not part of the server's state: it remains between inputs. */
 #pragma clang section bss = "" data = ""
 
 struct bytes {
@@ -40,9 +40,9 @@ struct socket {
 	struct socket_address peer;
 	struct bytes in, out; /* to the server, and from it */
 	size_t window, piece;
-	unsigned pieces;		  /* calls that `piece` still holds for */
-	bool accepted, finished, aborted; /* by the client */
-	bool ended, closed;		  /* by the server */
+	unsigned pieces;	      /* calls that `piece` still holds for */
+	bool accepted, ended, closed; /* by the server */
+	bool finished, aborted;	      /* by the client */
 };
 
 static struct socket sockets[NETWORK_SOCKETS];
@@ -203,7 +203,7 @@ network_interrupt(void)
 }
 
 enum network_state
-network_run(const struct conn_handler *handler, void (*woken)(void),
+network_run(const struct conn_handler *handler, void (*on_wakeup)(void),
 	    uint32_t milliseconds)
 {
 	sigset_t none;
@@ -215,7 +215,7 @@ network_run(const struct conn_handler *handler, void (*woken)(void),
 	case NETWORK_WAITS: return NETWORK_WAITS;
 	case NETWORK_BUSY: return NETWORK_BUSY;
 	}
-	loop_run(handler, &none, woken);
+	loop_run(handler, &none, on_wakeup);
 	return NETWORK_STOPPED;
 }
 
@@ -230,7 +230,7 @@ __wrap_socket_listen(struct socket_address *address)
 	return LISTENER + (address->length == 16);
 }
 
-/* The next that waits to be accepted, or NULL. */
+/* The next connection to be accepted, or NULL. */
 static struct socket *
 backlog(int listener)
 {
@@ -259,7 +259,7 @@ __wrap_socket_accept(int listener, struct socket_address *peer, uint32_t silence
 	return FIRST + (int)(s - sockets);
 }
 
-/* A descriptor that is closed is nobody's, and must not be used. */
+/* The connection of a descriptor, which must be open. */
 static struct socket *
 find(int fd)
 {
@@ -269,7 +269,7 @@ find(int fd)
 	return s;
 }
 
-/* How much of so many bytes a call moves. */
+/* How many of `length` bytes the call moves. */
 static size_t
 take_piece(struct socket *s, size_t length)
 {
@@ -335,7 +335,7 @@ __wrap_send(int fd, const void *data, size_t length, int flags)
 	return (ssize_t)n;
 }
 
-/* What is random is the same each time. */
+/* Random bytes are zeros, so that an input is repeatable. */
 int
 __wrap_open(const char *path, int flags, ...)
 {
@@ -348,7 +348,7 @@ __wrap_open(const char *path, int flags, ...)
 			   mode);
 }
 
-/* Time passes within a turn as well, so that its budget is used up. */
+/* Time passes with each call, so that a turn can exceed its budget. */
 int
 __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
@@ -374,7 +374,8 @@ __wrap_getrandom(void *data, size_t length, unsigned flags)
 	return (ssize_t)length;
 }
 
-/* Only the log asks, before it writes to stderr, which is the fuzzer's. */
+/* Only the log calls it, before it writes to stderr; 0 keeps the log off the fuzzer's
+ * stderr. */
 int
 __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
@@ -401,8 +402,9 @@ events_of(int fd)
 }
 
 /*
- * A turn of the server's takes a millisecond; where it would wait the time passes, and
- * behind that it waits no longer: what is on its stack is nothing that it needs.
+ * A turn takes at least a millisecond.  Where the server would wait, its timeout passes
+ * at once.  If that exceeds the time of network_run, longjmp leaves the server, which
+ * needs nothing of its stack.
  */
 int
 __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,

@@ -1,13 +1,14 @@
 /*
- * JSON and packets: json.c takes just what a plain reading of RFC 8259 takes; what peers
- * are sent of a packet that was read is valid JSON, and read again says the same.
+ * JSON and packets: json.c accepts exactly what a plain implementation of RFC 8259
+ * accepts. The packets that the server makes of an accepted packet are valid JSON, and
+ * have the same event, user and room when they are read again.
  */
 #include "fuzz.h"
 #include "json.h"
 #include "packet.h"
 
 /*
- * The same grammar once more, by recursion and byte by byte.
+ * The grammar of RFC 8259, by recursion and byte by byte.
  */
 
 struct reader {
@@ -172,13 +173,13 @@ check_json(const char *data, size_t length, bool strict)
 	bool good = json_value(&j, &value) && json_finish(&j);
 	CHECK(good == is_json(data, length, !strict));
 	CHECK(j.offset <= length && (good || j.error != JSON_NONE));
-	/* What has been read is valid. */
+	/* The text is valid, with its extra commas blanked. */
 	CHECK(!good || is_json(text, length, false));
 	CHECK(!strict || memcmp(text, data, length) == 0);
 	free(text);
 }
 
-/* As a string it comes back. */
+/* Escaping and unescaping give the same text. */
 static void
 check_escaped(const char *data, size_t length)
 {
@@ -203,7 +204,7 @@ check_same(const struct packet *a, const struct packet *b)
 	      span_same(a->room, b->room));
 }
 
-/* The packet with another Payload, which is what it then says. */
+/* Replaces the Payload, reads the packet again, and compares. */
 static void
 check_splice(const struct packet *p, const char *payload)
 {
@@ -262,7 +263,7 @@ check_users(const struct packet *p)
 	CHECK(!json_element(&j, &value, &end) && end);
 }
 
-/* The server's own packets about it. */
+/* Checks a packet that the server makes itself about this one. */
 static void
 check_own(const struct packet *p, const char *event, const char *payload)
 {
@@ -316,7 +317,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	struct text t;
 
-	/* It is UTF-8 when it gets there. */
+	/* json.c and packet.c get valid UTF-8 only. */
 	text_init(&t, malloc(3 * length + 1), 3 * length);
 	CHECK(t.data != NULL);
 	utf8_repair(&t, (const char *)data, length);

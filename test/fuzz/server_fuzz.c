@@ -1,26 +1,29 @@
 /*
- * The whole server, on a network and with a clock of network.c's, and several clients
- * whose doings are the input; a line of it is one of
+ * The whole server, on the network and the clock of network.c.  The input is a script of
+ * what its clients do.  A line of it is one of
  *
- *     C+          client C (0 to 7) connects; what it had before stays, and is forgotten
- *     C>TEXT      sends this
- *     C=TEXT      ... as a WebSocket's message; C#XXTEXT: with this first byte of a frame
- *     C@PATH      asks for a WebSocket
- *     C^PATH BODY posts this
- *     C|          sends no more (FIN);  C! is gone (RST)
- *     C_N         reads N bytes more (without a number: as many as come)
- *     C,N         the next system calls move at most N bytes of it
+ *     C+          client C (0 to 7) connects; its previous connection stays open, unused
+ *     C>TEXT      sends TEXT
+ *     C=TEXT      sends TEXT as a WebSocket message
+ *     C#XXTEXT    sends TEXT as a frame whose first byte is XX
+ *     C@PATH      requests a WebSocket
+ *     C^PATH BODY posts BODY
+ *     C|          ends its output (FIN)
+ *     C!          aborts (RST)
+ *     C_N         reads N bytes more (without a number: without limit)
+ *     C,N         the server's next calls on its connection move at most N bytes
  *     .           the server runs until it waits
- *     tN mN       so many seconds or milliseconds pass
- *     *N          the line before once more, N times
- *     e f         the next accept fails: no descriptors, or gone already
+ *     tN mN       N seconds or milliseconds pass
+ *     *N          the previous line again, N times
+ *     e f         the next accept fails: no descriptors, or the client is gone
  *     h u k       SIGHUP, SIGUSR1, SIGTERM
  *
- * In TEXT and BODY ~n is CR LF, ~XX a byte, ~~ a tilde.  Meanwhile two bystanders sit in
- * a room of their own.  What must hold: whatever any client is sent is HTTP, WebSocket
- * frames, SockJS frames and packets as they should be; the bystanders hear of nothing,
- * and can talk when all is over; and when the others have gone, there is nothing left of
- * them.
+ * In TEXT and BODY ~n is CR LF, ~XX a byte, ~~ a tilde.  Two bystanders are in another
+ * room.
+ *
+ * Checks: all output of the server is valid HTTP, WebSocket frames, SockJS frames and
+ * packets.  The bystanders receive nothing during the script, and can exchange packets
+ * after it.  When the other clients have gone, the server holds nothing of them.
  */
 #include "fuzz.h"
 #include "json.h"
@@ -33,17 +36,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #include "../../videre.c"
 #undef main
 
-/* Ours are not of the server's state. */
+/* The variables of this file are not part of the server's state. */
 #pragma clang section bss = "" data = ""
 
 enum {
-	PLAYERS = 8, /* the input's */
+	PLAYERS = 8, /* the clients of the script */
 	CLIENTS = 10,
 	FIRST_BYSTANDER = PLAYERS,
-	LINES = 600,	  /* acted on, at most */
+	LINES = 600,	  /* executed, at most */
 	SECONDS = 100,	  /* that pass, at most */
-	LINE_MOST = 8192, /* bytes a line sends */
-	OVER = 8000	  /* milliseconds after which nothing of a client is left */
+	LINE_MOST = 8192, /* bytes that a line sends, at most */
+	OVER_MS = 8000	  /* after which the server holds nothing of a client */
 };
 
 static const char room[] = "a room that nobody else knows of";
@@ -51,11 +54,11 @@ static const char room[] = "a room that nobody else knows of";
 struct client {
 	unsigned socket; /* 0: it has never connected */
 	bool websocket;
-	size_t body;	/* bytes of an answer still to come */
-	bool in_chunks; /* an answer's */
+	size_t body;	/* bytes of a response's body still to come */
+	bool in_chunks; /* of a response */
 	unsigned messages;
 	size_t last_length;
-	char last[1024]; /* message to a bystander */
+	char last[1024]; /* the last message */
 };
 
 static struct client clients[CLIENTS];
@@ -74,7 +77,7 @@ reset_state(void)
 	seconds = 0;
 }
 
-/* As main does, but for options and signals. */
+/* What main does, except options and signals. */
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -101,10 +104,11 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 }
 
 /*
- * What clients are sent
+ * What clients receive
  */
 
-/* Valid JSON of this kind, without a comma that the server forgives. */
+/* Valid JSON that begins with `first`, without the extra comma that the server accepts.
+ */
 static void
 check_json(const char *data, size_t length, char first)
 {
@@ -158,7 +162,7 @@ check_message(const char *data, size_t length)
 	case 'c': {
 		check_json(data + 1, length - 1, '[');
 		unsigned code = (unsigned)strtoul(data + 2, NULL, 10);
-		/* SockJS has one of its own. */
+		/* 2010 is SockJS's own code. */
 		CHECK(code == 2010 || ws_valid_code(code));
 		break;
 	}
@@ -189,7 +193,7 @@ send_frame(struct client *c, unsigned first, const char *data, size_t length)
 	network_send(c->socket, frame, t.length + length);
 }
 
-/* A frame of a WebSocket; returns its length, or 0 if more is to come. */
+/* Checks a WebSocket frame.  Returns its length, or 0 if it is incomplete. */
 static size_t
 read_frame(struct client *c, struct span in)
 {
@@ -227,7 +231,7 @@ read_frame(struct client *c, struct span in)
 		      (length >= 2 &&
 		       ws_valid_code((unsigned)p[header] << 8 | p[header + 1])));
 		break;
-	default: CHECK(false); /* no other opcode is a server's */
+	default: CHECK(false); /* a server sends no other opcode */
 	}
 	return header + length;
 }
@@ -292,7 +296,7 @@ read_body(struct client *c, struct span in)
 {
 	size_t n = in.length < c->body ? in.length : c->body;
 
-	/* An answer to HEAD has none. */
+	/* A response to HEAD has no body. */
 	if (c->body < SIZE_MAX && in.length >= 9 &&
 	    memcmp(in.data, "HTTP/1.1 ", 9) == 0) {
 		c->body = 0;
@@ -325,7 +329,7 @@ read_client(struct client *c)
  * What clients do
  */
 
-/* The server runs; whoever is sent something looks at it and answers in time. */
+/* Runs the server.  The clients read their input at least once a second, and respond. */
 static void
 run(uint32_t milliseconds)
 {
@@ -392,7 +396,7 @@ hex(char c)
 	return c != '\0' && found != NULL ? (int)(found - digits) : -1;
 }
 
-/* Two digits at the front of a text, or what it has there instead. */
+/* Takes two hexadecimal digits off the text; without them its first byte. */
 static unsigned
 hex_byte(struct span *text)
 {
@@ -528,7 +532,7 @@ act_script(struct span script)
 }
 
 /*
- * The bystanders, and what must hold
+ * The bystanders, and the checks
  */
 
 static void
@@ -576,7 +580,7 @@ seat_bystanders(void)
 static void
 check_bystanders(void)
 {
-	/* They have heard of nothing. */
+	/* They have received nothing since. */
 	check_last(ann, 2, "connect", "bob", "false");
 	check_last(bob, 1, "connect", "bob", "false");
 	send_packet(ann, "broadcast", "ann", "now");
@@ -600,7 +604,8 @@ check_left(uint32_t connections, uint32_t open_rooms)
 	CHECK(block_taken() == 0);
 }
 
-/* All but the bystanders go, in both ways that there are; or all. */
+/* All clients but the bystanders, or all, close their connections: one half by FIN, one
+ * by RST. */
 static void
 leave(bool all)
 {
@@ -613,12 +618,13 @@ leave(bool all)
 		else
 			network_abort(i);
 	}
-	run(OVER);
+	run(OVER_MS);
 	for (unsigned i = 1; i <= network_count(); i++)
 		CHECK(network_closed(i) || i == ann->socket || i == bob->socket);
 }
 
-/* All places are free again: each address has its share of connections and sessions. */
+/* All places are free again: each address can use its share of connections and sessions.
+ */
 static void
 check_places(void)
 {

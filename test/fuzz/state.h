@@ -1,6 +1,6 @@
 /*
- * Included ahead of every file that is built for fuzzing: the server's variables lie in
- * sections of their own, so that memory.c here finds them all and starts every input from
- * the same state.
+ * Included before every file that is built for fuzzing.  It puts the server's variables
+ * into separate sections, where test/fuzz/memory.c saves and restores them for each
+ * input.
  */
 #pragma clang section bss = "state_bss" data = "state_data"

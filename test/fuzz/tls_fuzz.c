@@ -1,30 +1,31 @@
 /*
- * The whole server with TLS, on a network and with a clock of network.c's.  Its clients
- * are BearSSL's: each makes its handshake and requests PREFIX, from the first step that
- * names it.  The first one resumes a session that the server has had since it started,
- * the second one has none.  The input is what happens to what they send: two bytes each
- * time, the first one for the client and the step, the second one a number:
+ * The whole server with TLS, on the network and the clock of network.c.  Its two clients
+ * use BearSSL: each completes a handshake and requests PREFIX, beginning with the first
+ * step that names it.  The first resumes a session that the server holds since its start,
+ * the second has no session.  The input is a list of steps of two bytes: the first
+ * selects the client and the step, the second is a number N.
  *
- *     PASS       the next record gets through
- *     FLIP       the next one gets through with one bit flipped, which the number chooses
- *     CUT        without so many bytes at its end
- *     TWICE      two times
- *     DROP       not
- *     JUNK       as many bytes of the input are sent instead of it
- *     PIECES     the next system calls move at most so many bytes
- *     WINDOW     the client reads so many
- *     TIME       so many tenths of a second pass
- *     FIN, RST   no more records get through
- *     HELLO      a ClientHello is sent whose extensions are as many bytes of the input
- *     SESSION    the same with the ID of the session
+ *     PASS       the client's next record is sent
+ *     FLIP       ... with one bit flipped, which N selects
+ *     CUT        ... without its last N bytes
+ *     TWICE      ... two times
+ *     DROP       ... not at all
+ *     JUNK       N bytes of the input are sent instead of it
+ *     PIECES     the server's next calls move at most N bytes
+ *     WINDOW     the client reads N * 8 bytes, then no more
+ *     TIME       N tenths of a second pass
+ *     FIN, RST   the client ends its output, or aborts
+ *     HELLO      a ClientHello is sent whose extensions are N bytes of the input
+ *     SESSION    the same, with the ID of the session
  *
- * In the end all other records get through.  A client to which nothing was done must be
- * answered, one whose record was changed must not.  When they have gone, nothing of them
- * may be left, and the next client is served (after one input in four).
+ * At the end all remaining records are sent.  A client with no
+ * steps but PASS and PIECES must get its response; one whose record was changed must not.
+ * When the clients have gone, the server holds nothing of them, and (after one input in
+ * four) serves the next.
  *
- * Keys and signatures are toys (--wrap), for real ones take most of the time.  The server
- * checks points before it multiplies them, so the toy gets only points of the right
- * length.
+ * Keys and signatures are toys (--wrap), because real ones take most of the time.  The
+ * server checks points before it multiplies them, so the toy gets only points of the
+ * right length.
  */
 #include "fuzz.h"
 #include "network.h"
@@ -36,7 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #include "../../videre.c"
 #undef main
 
-/* Ours are not of the server's state. */
+/* The variables of this file are not part of the server's state. */
 #pragma clang section bss = "" data = ""
 
 enum { CLIENTS = 2, STEPS = 200, RECORD = 16384 + 512 };
@@ -67,7 +68,7 @@ struct client {
 };
 
 static const unsigned char secret[32] = "any number below the order of P";
-static unsigned char certificate[64]; /* nobody reads it */
+static unsigned char certificate[64]; /* no client checks it */
 static unsigned char public_point[BR_EC_KBUF_PUB_MAX_SIZE];
 static br_ec_public_key public_key;
 static struct client clients[CLIENTS];
@@ -97,7 +98,7 @@ toy_put(unsigned char *point, size_t length, uint64_t number)
 {
 	memset(point, 0, length);
 	*point = length == 32 ? 0 : 4;
-	/* Where both the whole point and its x coordinate have it. */
+	/* At both ends: of the whole point, and of its x coordinate. */
 	for (size_t i = 0; i < 8; i++)
 		point[length - 1 - i] = point[8 - i] = (unsigned char)(number >> 8 * i);
 }
@@ -168,7 +169,7 @@ __wrap_br_ecdsa_sign_asn1_get_default(void)
 
 static void make_session(void);
 
-/* As main does, but for options, files and signals. */
+/* What main does, except options, files and signals. */
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -220,7 +221,7 @@ start_client(struct client *c, bool resumes)
 	CHECK(c->socket != 0);
 	br_ssl_client_zero(&c->tls);
 	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-	/* With few suites, curves and hashes, for each takes time. */
+	/* Few suites, curves and hashes: each takes time. */
 	br_ssl_engine_set_suites(engine, suites, 1);
 	br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
 	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
@@ -239,7 +240,7 @@ start_client(struct client *c, bool resumes)
 	CHECK(br_ssl_client_reset(&c->tls, NULL, resumes));
 }
 
-/* It reads what has come, and asks as soon as it may. */
+/* Reads all input, and sends the request as soon as the handshake allows. */
 static void
 think(struct client *c)
 {
@@ -272,7 +273,7 @@ think(struct client *c)
 	}
 }
 
-/* Its next record, if it has anything to say. */
+/* Takes the client's next record.  Returns its length, 0 if there is none. */
 static size_t
 take_record(struct client *c, unsigned char record[RECORD])
 {
@@ -301,7 +302,7 @@ send_record(struct client *c, enum step step, unsigned number, const uint8_t **d
 	case FLIP: {
 		size_t bit = number * 37 % (8 * length);
 		record[bit / 8] ^= (unsigned char)(1U << bit % 8);
-		/* An alert is no part of what is answered, and may go wrong. */
+		/* A changed alert (type 21) does not prevent the response. */
 		c->changed |= bit >= 8 * 5 && *record != 21;
 		break;
 	}
@@ -385,7 +386,7 @@ take_step(struct client *c, enum step step, unsigned number, const uint8_t **dat
 
 enum { PACE = 10 }; /* milliseconds within which a step of a handshake is made */
 
-/* All that it has still to say gets through. */
+/* Sends all remaining records of the client. */
 static void
 pass_rest(struct client *c)
 {
@@ -410,7 +411,10 @@ check_client(struct client *c)
 	CHECK(!c->answered || !c->changed);
 }
 
-/* All go; nothing is left of them, not even a handshake that keeps a certificate. */
+/*
+ * All clients abort.  The server holds nothing of them, not even a handshake that keeps a
+ * certificate in use.
+ */
 static void
 check_left(void)
 {
@@ -424,7 +428,7 @@ check_left(void)
 	tls_renew(&certs[0]);
 }
 
-/* A client whose session the server keeps from its start on. */
+/* Makes the session that the server holds since its start. */
 static void
 make_session(void)
 {
@@ -440,7 +444,7 @@ make_session(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
-	bool another = length % 4 == 0; /* for it takes half of the time */
+	bool another = length % 4 == 0; /* it takes half of the time */
 
 	memory_reset();
 	network_reset();

@@ -1,13 +1,14 @@
 /*
- * WebSocket: frames that come in pieces say what they say whole, and a message that was
- * cut into frames is put together again.  The first byte seeds how things are cut.
+ * WebSocket: frames that arrive in pieces give the same events as frames that arrive
+ * whole, and a message in fragments is reassembled.  The first byte seeds the sizes of
+ * the pieces.
  */
 #include "fuzz.h"
 #include "ws.h"
 
 enum { MOST = 300 }; /* bytes of a message */
 
-/* All that was read, in a form that can be compared. */
+/* All events, their payloads and codes, as bytes that can be compared. */
 struct story {
 	char *data;
 	size_t length, size;
@@ -26,7 +27,7 @@ tell(struct story *s, const void *data, size_t length)
 	s->length += length;
 }
 
-/* False if nothing more can be read. */
+/* Returns false after a failure or a Close, which end the input. */
 static bool
 read_some(struct ws *ws, unsigned char *data, size_t length, struct story *story)
 {
@@ -67,7 +68,7 @@ read_whole(struct ws ws, const void *data, size_t length)
 	return story;
 }
 
-/* In a buffer that is no larger than it must be. */
+/* Reads in pieces, into a buffer of the smallest size that ws.h allows. */
 static struct story
 read_pieces(struct ws ws, const unsigned char *data, size_t length, uint32_t cuts)
 {
@@ -104,7 +105,7 @@ check_stream(struct ws ws, const void *data, size_t length, uint32_t cuts)
 	free(pieces.data);
 }
 
-/* As a client does, a byte at a time. */
+/* Writes a client's frame, masked byte by byte. */
 static void
 put_frame(struct text *t, unsigned first, const char *data, size_t length, uint32_t mask)
 {

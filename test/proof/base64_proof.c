@@ -1,17 +1,17 @@
 /*
- * Base64 (RFC 4648 section 4) as a handshake writes and reads it, and as PEM has it (RFC
- * 7468 section 3: white space anywhere, "=" only where a group of four ends).
+ * Base64 (RFC 4648 section 4) of a WebSocket handshake and of PEM (RFC 7468 section 3:
+ * white space anywhere, "=" only at the end of a group of four).
  *
- * encode: a Sec-WebSocket-Accept of any digest.
- * key: any text of up to BOUND bytes is taken for a key if it is one.
- * decode: any text of up to BOUND bytes, into any size up to that.
- * in_place: any such text, where it lies.
+ * encode: the Sec-WebSocket-Accept of any digest.
+ * key: valid_key accepts a text of up to BOUND bytes exactly if it encodes 16 bytes.
+ * decode: any text of up to BOUND bytes, into a buffer of any size up to BOUND.
+ * in_place: any such text, into its own memory.
  */
 #include "proof.h"
 #include "text.c"
 #include "ws.c"
 
-/* The bits above those that are written have been so before. */
+/* The conversions lose only bits that cert.c has written before. */
 #pragma CPROVER check push
 #pragma CPROVER check disable "conversion"
 #include "cert.c"
@@ -36,7 +36,7 @@ is_digit(char c)
 	return value(c) < 64;
 }
 
-/* Section 4's table of how 24 bits become four digits. */
+/* Section 4: 24 bits become four digits. */
 void
 encode(void)
 {
@@ -55,7 +55,7 @@ encode(void)
 	reached(at == 6 && p[0] == '/');
 }
 
-/* RFC 6455 section 4.2.1: what base64 makes of some 16 bytes, with no bits but theirs. */
+/* RFC 6455 section 4.2.1: the encoding of 16 bytes, whose unused bits are zero. */
 void
 key(void)
 {
@@ -74,8 +74,10 @@ key(void)
 	reached(!valid && length == 24 && p[0] == '+');
 }
 
-/* Which bytes these are, and how many: groups of four digits, the last with up to two
- * "=". */
+/*
+ * Decodes groups of four digits, the last with up to two "=".  Returns how many bytes
+ * these are.
+ */
 static long
 expect(const char *p, size_t length, unsigned char bytes[BOUND])
 {

@@ -1,20 +1,19 @@
 /*
- * The framing of HTTP/1.1 (RFC 9112): where a head ends (sections 2.1 and 2.2), and what
- * a chunked body holds (section 7.1).
+ * The framing of HTTP/1.1 (RFC 9112): where a head ends (sections 2.1 and 2.2), and the
+ * content of a chunked body (section 7.1).
  *
- * For CBMC, each of any bytes up to BOUND:
- * heads: what http_scan makes of them, in two pieces anywhere.
- * fronts: http_blank; and http_scan, wherever it goes on, stays within them.
- * bodies: what http_dechunk makes of them, at once.
- * states: http_dechunk goes from any state that a body can have come to into such a one,
- * stays within the bytes, and tells of no more than there were: so, of any length.
+ * For CBMC, with any up to BOUND bytes:
+ * heads: the result of http_scan, for two pieces of any size.
+ * fronts: the result of http_blank.  http_scan, continued anywhere, stays within the
+ * bytes. bodies: the result of http_dechunk, for the whole body. states: from any valid
+ * state http_dechunk reaches a valid state, stays within the bytes, and reports no more
+ * bytes than it got.  This holds for bodies of any length.
  *
- * main: all bytes behind all beginnings of a chunked body of up to 6 of 9 letters, and of
- * up to 15 behind three beginnings that are given, decoded at once and in two pieces
- * anywhere.
+ * main: bodies of up to 6 of 9 letters and then any byte, also after three given
+ * beginnings up to 16 bytes in all, decoded as a whole and in two pieces of any size.
  *
- * Of a chunk's extension and of a trailer only its end counts, so any byte but CR, LF and
- * NUL is taken there; a chunk's size has at most 15 digits.
+ * Of a chunk extension and of a trailer only the end matters, so any byte except CR, LF
+ * and NUL is accepted there.  A chunk size has at most 15 digits.
  */
 #include "http.c"
 #include "proof.h"
@@ -23,7 +22,7 @@
 enum { BOUND = 16 }; /* bytes of a body, at most */
 #endif
 
-/* A cursor that the grammar's rules move over a body. */
+/* A body, the position that the grammar's rules have reached, and its content so far. */
 struct body {
 	const char *data;
 	size_t length, at;
@@ -31,7 +30,8 @@ struct body {
 	size_t contents;
 };
 
-/* Any text (an extension's, a trailer's) up to CR LF: 1, or what it is instead. */
+/* Any text of an extension or a trailer up to CR LF.  Returns 1, HTTP_MORE or HTTP_BAD.
+ */
 static long
 expect_line_end(struct body *b)
 {
@@ -46,7 +46,7 @@ expect_line_end(struct body *b)
 	return b->data[b->at - 1] == '\n' ? 1 : HTTP_BAD;
 }
 
-/* What a hexadecimal digit is worth, or 16. */
+/* The value of a hexadecimal digit, or 16. */
 static unsigned
 worth(char c)
 {
@@ -57,7 +57,7 @@ worth(char c)
 	return c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
 }
 
-/* chunk-size [ chunk-ext ] CRLF; the latter is BWS ";" and so on. */
+/* chunk-size [ chunk-ext ] CRLF; chunk-ext begins with BWS ";". */
 static long
 expect_size(struct body *b, uint64_t *size)
 {
@@ -85,7 +85,7 @@ expect_size(struct body *b, uint64_t *size)
 	return expect_line_end(b);
 }
 
-/* *chunk last-chunk trailer-section CRLF: how many bytes are behind it. */
+/* *chunk last-chunk trailer-section CRLF.  Returns the number of bytes after it. */
 static long
 expect_body(struct body *b)
 {
@@ -117,7 +117,8 @@ expect_body(struct body *b)
 
 #ifdef __CPROVER__
 
-/* Lines end with CR LF, which stand nowhere else; the first empty one ends the head. */
+/* CR and LF occur only as CR LF at the end of a line.  The first empty line ends the
+ * head. */
 static long
 expect_head(const char *p, size_t length)
 {
@@ -200,7 +201,7 @@ bodies(void)
 	reached(result == HTTP_MORE && contents == BOUND - 3);
 }
 
-/* Between two pieces. */
+/* A state that is valid between two pieces. */
 static bool
 is_between(const struct http_chunked *h)
 {
@@ -238,7 +239,7 @@ counter(long result)
 	return result == HTTP_BAD ? &bad : result == HTTP_MORE ? &more : &good;
 }
 
-/* The body at once and in two pieces, whose contents are put together. */
+/* Decodes the body in two pieces of every size, and compares their joined content. */
 static long
 check_body(const char *body, size_t length)
 {
@@ -279,7 +280,8 @@ check_body(const char *body, size_t length)
 	return result;
 }
 
-/* All bytes behind this beginning, and on from those letters that may stand there. */
+/* Appends each byte to this beginning, and continues after valid letters up to `most`
+ * bytes. */
 static void
 walk(char body[BOUND], size_t length, size_t most)
 {
@@ -288,7 +290,7 @@ walk(char body[BOUND], size_t length, size_t most)
 	for (unsigned c = 0; c < 256; c++) {
 		body[length] = (char)c;
 		long result = check_body(body, length + 1);
-		/* Behind a whole body one byte more, the next request's. */
+		/* After a whole body one byte more, of the next request. */
 		if (result != HTTP_BAD && result < 1 && length + 1 < most && c != 0 &&
 		    strchr(letters, (int)c) != NULL)
 			walk(body, length + 1, most);

@@ -1,30 +1,31 @@
 /*
- * What json.c takes is RFC 8259, and the one comma more that json.h allows.
+ * json.c accepts RFC 8259, and the extra comma that json.h allows.
  *
- * runs: where the first byte that is not plain is, of up to BOUND any bytes, as words; no
- * SSE2.  The words borrow by intention: with BORROWS unsigned overflow is none.
+ * For CBMC, with any up to BOUND bytes:
  *
- * strings, numbers: skip_string and skip_number of up to BOUND any bytes: what they take,
- * and where they stop, which is at the byte that is wrong.
+ * runs: plain_run finds the first byte that is not plain.  It reads words, without SSE2.
+ * Its words borrow by intention: with BORROWS unsigned overflow is not checked.
  *
- * texts: json_value and json_finish of up to BOUND any bytes, within any depth, strict or
- * not: what they take, the error and its place, the commas blanked.
+ * strings, numbers: what skip_string and skip_number accept, and that they stop at the
+ * first invalid byte.
  *
- * items: json_enter, json_key and what json_element does before its value, from any place
- * in up to BOUND any bytes, at any depth, first or not: they stay within, and so does a
- * key.
+ * texts: what json_value and json_finish accept, at any depth, strict or not; the error,
+ * its place, and the commas that are blanked.
  *
- * unescape: json_unescape of up to BOUND pieces, each of them any byte for itself, a
- * letter's escape or any \u: to each size and in place, lone surrogates kept or not.
+ * items: json_enter, json_key, and json_element before its value, from any place, at any
+ * depth, first or not.  They and the key stay within the bytes.
  *
- * escape: json_escape of up to BOUND any bytes is a string's contents, and unescaped they
- * are the same again.  text_hex counts down past zero by intention, as in `runs`.
+ * unescape: json_unescape of up to BOUND pieces: a plain byte, a letter's escape or any
+ * \u.  Into a buffer of any size and in place, with lone surrogates kept or not.
  *
- * main: all texts of up to 5 of 26 letters, which are most that the grammar names and
- * some that it does not, also by members and by elements; longer ones, of up to 13, with
- * the letters of one part of it.  plain_run with any byte anywhere in up to 27, any two
- * neighbours in 21 and any three in 19, among four kinds of others.  Any two bytes
- * escaped among others in 12, and back.
+ * escape: json_escape writes the contents of a string, and json_unescape reverses it.
+ * text_hex counts down past zero by intention, as in `runs`.
+ *
+ * main: all texts of up to 5 of 26 letters, which include most of the grammar's, also
+ * read by members and by elements; texts of up to 13 of the letters of one part of the
+ * grammar. plain_run, with any byte anywhere in up to 27 bytes, any two neighbours in 21
+ * and any three in 19, among four kinds of other bytes.  Any two bytes among 12, escaped
+ * and unescaped.
  */
 #include "proof.h"
 
@@ -35,9 +36,9 @@
 #include "text.c"
 
 /*
- * With OUTCOMES, calls of skip_string and skip_number go to what `strings` and `numbers`
- * prove them to be, which is less for the prover to follow; their definitions get another
- * name.
+ * With OUTCOMES, calls of skip_string and skip_number go to string_outcome and
+ * number_outcome, which have the results that `strings` and `numbers` prove.  This is
+ * simpler for the prover.  The definitions in json.c get other names.
  */
 #ifdef OUTCOMES
 #define skip_string(j)	   skip_string_##j)
@@ -56,18 +57,19 @@ static bool number_outcome(struct json *);
 #endif
 
 /*
- * RFC 8259, sections 2 to 7, as a machine that takes one byte after the other.  Where a
- * bracket may close is where one has just been opened; or behind a comma, if that is
- * allowed, and then it is blank.
+ * RFC 8259, sections 2 to 7, as a machine that reads byte by byte.  A bracket may close
+ * where one has just been opened; or after an extra comma, if that is allowed, which is
+ * then blanked.
  */
 struct machine {
 	enum {
 		BAD,
 		TOO_DEEP,
-		VALUE, /* white space and a value, or also the closing bracket */
+		VALUE, /* white space and a value, or the closing bracket if it may_close
+			*/
 		KEY,   /* white space and a member's name, or the same */
 		COLON,
-		BEHIND, /* a value */
+		AFTER_VALUE,
 		STRING,
 		ESCAPE,
 		HEX,
@@ -81,14 +83,14 @@ struct machine {
 		SIGN,
 		EXPONENT,
 	} state;
-	bool with_comma; /* set by the caller: one too many is allowed */
+	bool with_comma; /* set by the caller: an extra comma is allowed */
 	bool may_close;
-	bool is_key;	      /* of a string */
-	unsigned digits;      /* that a \u still wants */
-	unsigned literal;     /* what comes next in `literals` */
-	unsigned depth, most; /* brackets that are open, and that may be */
-	uint32_t objects;     /* a bit each */
-	uint32_t comma;	      /* the bit of the last one's place, if it may be blanked */
+	bool is_key;	      /* the string is a member's name */
+	unsigned digits;      /* missing digits of a \u */
+	unsigned literal;     /* offset of the next letter in `literals` */
+	unsigned depth, most; /* open brackets, and their limit */
+	uint32_t objects;     /* a bit for each depth: an object, not an array */
+	uint32_t comma; /* the bit of the last comma's place, if it may be blanked */
 	uint32_t blank;
 };
 
@@ -142,7 +144,7 @@ in_string(struct machine *m, char c)
 	switch (m->state) {
 	case STRING:
 		if (c == '"')
-			return m->is_key ? COLON : BEHIND;
+			return m->is_key ? COLON : AFTER_VALUE;
 		return c == '\\' ? ESCAPE : (c & 0xff) < 0x20 ? BAD : STRING;
 	case ESCAPE:
 		m->digits = 4;
@@ -190,7 +192,7 @@ close_bracket(struct machine *m)
 	m->depth--;
 	m->objects >>= 1;
 	m->blank |= m->comma;
-	return BEHIND;
+	return AFTER_VALUE;
 }
 
 static int
@@ -207,7 +209,7 @@ next_state(struct machine *m, size_t place, char c)
 	case LITERAL:
 		if (c != literals[m->literal])
 			return BAD;
-		return literals[++m->literal] == ',' ? BEHIND : LITERAL;
+		return literals[++m->literal] == ',' ? AFTER_VALUE : LITERAL;
 	case VALUE:
 		if (is_space(c))
 			return VALUE;
@@ -222,7 +224,7 @@ next_state(struct machine *m, size_t place, char c)
 	case COLON:
 		m->may_close = false;
 		return is_space(c) ? COLON : c == ':' ? VALUE : BAD;
-	case BEHIND: break;
+	case AFTER_VALUE: break;
 	default: {
 		int state = in_number(m->state, c);
 		if (state != BAD || !is_number(m->state))
@@ -231,7 +233,7 @@ next_state(struct machine *m, size_t place, char c)
 	}
 	m->comma = 0;
 	if (is_space(c))
-		return BEHIND;
+		return AFTER_VALUE;
 	if (closes)
 		return close_bracket(m);
 	if (c != ',' || m->depth == 0)
@@ -252,7 +254,7 @@ run_machine(struct machine *m, const char *p, size_t length)
 		at += m->state > TOO_DEEP;
 	}
 	if (m->state > TOO_DEEP &&
-	    (m->depth > 0 || (m->state != BEHIND && !is_number(m->state))))
+	    (m->depth > 0 || (m->state != AFTER_VALUE && !is_number(m->state))))
 		m->state = BAD;
 	return at;
 }
@@ -286,13 +288,13 @@ string_outcome(struct json *j)
 	struct machine m = { .state = VALUE };
 
 	for (size_t i = 0; i < j->length; i++) {
-		if (i != j->offset || m.state == BAD || m.state == BEHIND)
+		if (i != j->offset || m.state == BAD || m.state == AFTER_VALUE)
 			continue;
 		m.state = m.state == VALUE ? j->text[i] == '"' ? STRING : BAD
 					   : in_string(&m, j->text[i]);
 		j->offset += m.state != BAD;
 	}
-	return m.state == BEHIND || fail(j, JSON_INVALID);
+	return m.state == AFTER_VALUE || fail(j, JSON_INVALID);
 }
 
 static bool

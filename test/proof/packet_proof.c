@@ -1,15 +1,16 @@
 /*
- * A packet with another Payload is the packet with another Payload: PROTOCOL's splice.
+ * packet_before_payload and packet_after_payload replace the Payload of a packet.
  *
- * splice: any text of up to BOUND bytes with a Payload anywhere, or none and a brace, and
- * up to BOUND any bytes as the new one, to each size: what is put is the text with these
- * in place of those, or as a last member; or does not fit.
+ * splice: any text of up to BOUND bytes, with a Payload anywhere or with none and a
+ * closing brace; any new Payload of up to BOUND bytes; output of any size.  The output is
+ * the text with the new bytes in place of the old, or as its last member, or it
+ * overflows.
  *
- * main: all packets of up to 4 members of 12, of which some are Header and Payload in
- * different words, with white space and a comma too many at each place where they may be.
- * What is put is valid JSON, and has the members that were read in their order, each with
- * the value that it had, but that the last Payload, or one at the end where there was
- * none, has the new value.
+ * main: all packets of up to 4 of 12 members, some of which spell Header and Payload
+ * differently, with white space and an extra comma wherever these are allowed.  The
+ * output is valid JSON with the same members in the same order and with the same values,
+ * except that the last Payload has the new value.  A packet without one gets it as last
+ * member.
  */
 #include "json.h"
 #include "packet.c"
@@ -72,7 +73,7 @@ splice(void)
 static const char header[] =
     "{\"Event\":\"ping\",\"UserId\":\"ann\",\"RoomId\":\"}\\u007d\",\"x\":[1,{}]}";
 
-/* Members: a key as it is written, what it means, and a value. */
+/* Members: the key as written, the key without escapes if it matters, and the value. */
 static const struct {
 	const char *key, *means, *value;
 } members[] = {
@@ -93,7 +94,7 @@ static const struct {
 static unsigned char *end;
 static unsigned long with, without;
 
-/* Compares what has been put with the members that it was made of. */
+/* Compares the output with the chosen members. */
 static void
 check_members(char *text, size_t length, const unsigned *chosen, size_t count,
 	      size_t payload, const char *set)
@@ -117,7 +118,7 @@ check_members(char *text, size_t length, const unsigned *chosen, size_t count,
 	claim(!json_member(&j, &key, &value, &closed) && closed && json_finish(&j));
 }
 
-/* `spaced`: a bit a place where there is white space, or at the end a comma. */
+/* `spaced` has a bit for each place with white space, and one for a comma at the end. */
 static void
 check_packet(const unsigned *chosen, size_t count, unsigned spaced)
 {

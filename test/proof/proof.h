@@ -1,18 +1,21 @@
 /*
- * What the proofs share.  Each *_proof.c is about one kind of input and the server's own
- * source, and says its bounds.  It holds
+ * Shared by all proofs.  Each *_proof.c includes the server's own source and proves it
+ * for one kind of input, up to the bounds that its first comment states.  Results are
+ * compared with a reference that the file implements from the RFC's grammar.
  *
- * functions for CBMC, which follows all inputs at once: what is not initialized in them
- * is anything.  There is none within the bound with which a claim does not hold, an
- * access leaves its object, a loop goes on, an integer overflows (unsigned ones unless
- * that is the intention) or loses bits in a conversion.  What is said to be reached is:
- * no proof is one of nothing.
+ * A file has functions for CBMC, which follows all inputs at once: a variable without an
+ * initializer has any value.  Within the bound there is no input with which
  *
- * main(), where more can be had so, compiled and run: for each input of a stated set, one
- * by one.  The inputs end where an unreadable page begins.
+ * - a claim does not hold,
+ * - an access leaves its object,
+ * - a loop exceeds its bound,
+ * - an integer overflows (an unsigned one only where that is not intended),
+ * - a conversion loses bits.
  *
- * What the code says is held against a reference that is written here from the RFC's
- * grammar.
+ * Each condition in reached() is true for some input, so that no proof is empty.
+ *
+ * Some files have a main(), which is compiled and run for larger inputs: each of a stated
+ * set, one by one.  The inputs end where an unreadable page begins.
  */
 #ifndef PROOF_H
 #define PROOF_H
@@ -25,7 +28,7 @@
 
 #ifdef __CPROVER__
 
-/* It reads no intrinsics; json.c has another way without. */
+/* CBMC has no SSE2 intrinsics; json.c has other code without them. */
 #undef __SSE2__
 
 #define claim(condition)  __CPROVER_assert((condition), #condition)
@@ -37,7 +40,7 @@
 #define reached(condition) ((void)0)
 #endif
 
-/* It has none of its own. */
+/* CBMC has no memchr. */
 void *
 memchr(const void *data, int c, size_t length)
 {
@@ -66,7 +69,7 @@ claim_failed(const char *condition, const char *file, int line)
 	exit(1);
 }
 
-/* The end of a writable page, with an unreadable one behind it. */
+/* Returns the end of a writable page, after which an unreadable page begins. */
 static inline unsigned char *
 guarded_end(void)
 {
@@ -81,8 +84,8 @@ guarded_end(void)
 }
 
 /*
- * All texts of `length` (at most 31) of the `count` letters, one after the other.  Begins
- * with an `odometer` of zeros; false behind the last one.
+ * Writes the next text of `length` (at most 31) of the `count` letters.  `odometer` is
+ * all zero before the first.  Returns false after the last.
  */
 static inline bool
 next_text(uint16_t odometer[32], const char *letters, size_t count, size_t length,

@@ -1,22 +1,23 @@
 /*
- * What http_parse makes of a head that http_scan has taken is RFC 9112, sections 3, 5 and
- * 6; what http_forwarded makes of its X-Forwarded-For is what http.h says.
+ * http_parse implements RFC 9112, sections 3, 5 and 6, for heads that http_scan accepts.
+ * http_forwarded evaluates X-Forwarded-For as http.h specifies.
  *
- * For CBMC, each of any bytes up to BOUND:
- * targets: parse_target takes a target or not, and where its parts are.
- * versions: what parse_line makes of them behind a method and a target.
- * lines: what parse_fields makes of them as the one field line of HTTP/1.0 (no name that
- * is longer than they are is among them, such as Connection's).
- * lengths: what parse_field makes of them as a Content-Length, and long_lengths of them
- * behind the first 15 digits of INT64_MAX; tenths: of any number, on which both stand.
+ * For CBMC, with any up to BOUND bytes:
+ * targets: what parse_target accepts, and where the target's parts are.
+ * versions: what parse_line accepts after a method and a target.
+ * lines: what parse_fields accepts as the only field line of an HTTP/1.0 request.  Names
+ * longer than BOUND, such as Connection, do not occur.
+ * lengths: what parse_field accepts as a Content-Length.
+ * long_lengths: the same after the first 15 digits of INT64_MAX.
+ * tenths: divide_by_10 of any number, which both of them use.
  * hops: http_read_address, with a socket_read_address that knows few addresses.
- * escapes, tags: http_unescape in the text's own place and http_has_tag stay within it.
- * Conversions are not looked at, for http.c and text.c mean those that lose a sign.
+ * escapes, tags: http_unescape in place and http_has_tag stay within the text.
+ * Conversions are not checked, because http.c and text.c lose signs by intention.
  *
- * main: through whole heads that end where an unreadable page begins, and whose spans do
- * not leave them: targets of up to 3 of 20 letters and of up to 5 of 9 behind "http";
- * all sequences of up to 3 of 22 fields that say something together; all lists of up to 4
- * of 13 hops, in one line and in two, and hops of up to 6 of 10 letters.
+ * main: whole heads, which end where an unreadable page begins and contain all spans of
+ * the request.  Targets of up to 3 of 20 letters, and of up to 5 of 9 after "http"; all
+ * sequences of up to 3 of 22 fields whose meanings depend on each other; all lists of up
+ * to 4 of 13 hops, in one line and in two; and hops of up to 6 of 10 letters.
  */
 #include "proof.h"
 
@@ -32,7 +33,8 @@
 #include <strings.h>
 #endif
 
-/* Does a span lie in the head?  A path may be "/" though the target has none. */
+/* True if the span lies in the head.  The path of a target without one is a constant "/".
+ */
 static bool
 is_within(struct span s, const char *head, size_t length)
 {
@@ -277,7 +279,8 @@ long_lengths(void)
 	reached(!valid && length == 4 && text[18] == '8');
 }
 
-/* A stand-in: a small letter is an address of four bytes, "::" one of sixteen. */
+/* Replaces the server's: a small letter is an address of four bytes, "::" one of sixteen.
+ */
 bool
 socket_read_address(struct span text, struct socket_address *address)
 {
@@ -430,7 +433,7 @@ check_target(const char *target)
 	claim(authority == 0 ? span_is(r.host, "field") : r.host.length == authority);
 }
 
-/* All texts of up to `most` letters behind `before`. */
+/* All texts of up to `most` letters after `before`. */
 static void
 check_texts(const char *letters, size_t most, const char *before,
 	    void (*check)(const char *))
@@ -557,7 +560,7 @@ is_proxy(const struct socket_address *address)
 	return address->length == 4 && address->bytes[0] == 10;
 }
 
-/* The fields of a good request, as it hands them on. */
+/* The fields of a valid request, as http_parse returns them. */
 static struct socket_address
 ask_forwarded(const char *text)
 {
@@ -614,7 +617,7 @@ check_all_hops(void)
 	}
 }
 
-/* Whatever it is, it is read within its bounds. */
+/* Any text is read within its bounds. */
 static void
 check_hop(const char *text)
 {

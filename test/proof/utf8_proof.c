@@ -1,10 +1,10 @@
 /*
- * utf8_check is RFC 3629 section 4.
+ * utf8_check implements RFC 3629 section 4.
  *
- * ascii: how many ASCII bytes are in front, of up to BOUND.
- * pieces: texts of up to BOUND bytes in two pieces anywhere, behind any whole characters,
- * so that texts of any length are meant; with the grammar's answer and how many bytes the
- * last character lacks.
+ * ascii: ascii_run counts the ASCII bytes at the front of up to BOUND bytes.
+ * pieces: utf8_check accepts what the grammar accepts, and knows how many bytes the last
+ * character lacks.  The text has up to BOUND bytes in two pieces of any size, after any
+ * number of whole characters.
  */
 #include "proof.h"
 #include "text.c"
@@ -27,8 +27,8 @@ static const struct {
 };
 
 /*
- * The length of the character that these bytes begin, or 0 if none begins so; of those
- * that begin with as many, all have the same.
+ * The length of the character that these bytes begin, or 0 if no character does.  All
+ * characters with the same first bytes have the same length.
  */
 static size_t
 begins(const unsigned char *p, size_t length)
@@ -45,7 +45,7 @@ begins(const unsigned char *p, size_t length)
 	return 0;
 }
 
-/* Characters, the last of which may be cut short: by how many bytes. */
+/* Accepts characters, the last of which may lack bytes: `more` is how many. */
 static bool
 expect(const unsigned char *p, size_t length, size_t *more)
 {

@@ -1,31 +1,34 @@
 /*
- * ws_header is RFC 6455 section 5.2, ws_unmask section 5.3; ws_next and ws_finish make of
- * frames what sections 5.4, 5.5 and 8.1 do, however they come in pieces.
+ * ws_header implements RFC 6455 section 5.2, ws_unmask section 5.3.  ws_next and
+ * ws_finish implement sections 5.4, 5.5 and 8.1, for frames in any pieces.
  *
- * header: any bytes, up to BOUND.
- * encoded: a server's header of any length is read back as a client's.
+ * header: any up to BOUND bytes.
+ * encoded: a server's header of any length reads back, with a mask, as a client's.
  * codes: any close code.
- * unmask: any bytes, up to BOUND, any mask, at any offset.
+ * unmask: any up to BOUND bytes, any mask, any offset.
  *
- * begin, next and piece: frames of any bytes in any number of pieces, for each of these
- * takes the server from where the reference's stream is to where it is then, and next
- * says the same event, payload and code: begin from nowhere, next from any state between
- * two calls of ws_next, piece over ws_finish and ws_start.  In these states up to BOUND
- * bytes are there to be read and just BEFORE bytes in front of them, of which any may be
- * those of a message; up to READ bytes of a frame have been read.  A call reads up to
+ * begin, next and piece are the steps of an induction over frames in any number of
+ * pieces: each keeps the state of the server in agreement with the reference's stream.
+ * begin: the initial state.
+ * next: any state between two calls of ws_next.  Event, payload and code are the
+ * reference's.
+ * piece: ws_finish and ws_start.
+ * In these states up to BOUND bytes are unread.  BEFORE bytes precede them, any of which
+ * may belong to a message, and up to READ bytes of a frame are read.  A call reads up to
  * FRAMES frames of a message.  So a Close has up to BOUND bytes, a message up to BEFORE +
- * BOUND, and none of these calls reads a header of more than six bytes.  The memory ends
- * behind BOUND bytes even if fewer are there.
+ * BOUND, and no call reads a header of more than six bytes.  The memory ends after BOUND
+ * bytes even if fewer are unread.
  *
  * main: all sequences of up to 3 of 42 frames, with payloads of up to 130 bytes, in two
- * pieces anywhere; so the bytes to be read begin anywhere, and end where the memory does.
+ * pieces of any size.  The input ends where the memory ends.
  */
 #include "proof.h"
 
 #ifdef __CPROVER__
 #include "text.h"
 
-/* A byte at a time: the server's own is what utf8_proof is about. */
+/* Checks byte by byte, which is simpler for CBMC; utf8_proof.c proves the server's own.
+ */
 bool
 utf8_check(struct utf8 *u, const void *data, size_t length)
 {
@@ -56,7 +59,7 @@ utf8_complete(const struct utf8 *u)
 	return u->missing == 0;
 }
 
-/* Here nothing is moved but to the front; CBMC's own is slow. */
+/* Moves only towards the front, as ws.c does; CBMC's own memmove is slow. */
 static void *
 move_bytes(void *to, const void *from, size_t length)
 {
@@ -75,8 +78,8 @@ move_bytes(void *to, const void *from, size_t length)
 
 #ifdef __CPROVER__
 enum {
-	BEFORE = 2,	   /* bytes of a message that have been gathered, at most */
-	READ = 6 + BEFORE, /* bytes that have been read of a frame, at most */
+	BEFORE = 2,	   /* bytes of a message that are gathered, at most */
+	READ = 6 + BEFORE, /* bytes of a frame that are read, at most */
 	ROOM = BEFORE + READ + BOUND,
 	FRAMES = 2 /* of a message that are read at once, at most */
 };
@@ -121,7 +124,7 @@ expect(const unsigned char *p, size_t length, struct ws_frame *f)
 	return (int)head + 4;
 }
 
-/* A client's stream as a whole, and how far it is understood. */
+/* A client's stream, and the state of the reference in it. */
 struct stream {
 	size_t most;
 	bool binary_utf8;
@@ -133,42 +136,42 @@ struct stream {
 	unsigned char message[ROOM], control[ROOM];
 };
 
-enum { UNSAID = -1 }; /* more frames of a message than are looked at */
+enum { UNDECIDED = -1 }; /* the message has more than FRAMES frames */
 
-struct heard {
-	int event; /* enum ws_event, or UNSAID */
+struct outcome {
+	int event; /* enum ws_event, or UNDECIDED */
 	unsigned code;
 	const unsigned char *payload;
 	size_t length;
 };
 
-static struct heard
+static struct outcome
 fail_with(unsigned code)
 {
-	return (struct heard){ .event = WS_FAILED, .code = code };
+	return (struct outcome){ .event = WS_FAILED, .code = code };
 }
 
 /* Sections 5.5.1 and 7.4. */
-static struct heard
+static struct outcome
 expect_close(const unsigned char *p, size_t length)
 {
 	struct utf8 utf8 = { 0 };
 
 	if (length == 0)
-		return (struct heard){ WS_GOT_CLOSE, WS_NO_CODE, p, 0 };
+		return (struct outcome){ WS_GOT_CLOSE, WS_NO_CODE, p, 0 };
 	unsigned code = length < 2 ? 0 : p[0] * 256U + p[1];
 	if (!ws_valid_code(code))
 		return fail_with(1002);
 	if (!utf8_check(&utf8, p + 2, length - 2) || !utf8_complete(&utf8))
 		return fail_with(1007);
-	return (struct heard){ WS_GOT_CLOSE, code, p + 2, length - 2 };
+	return (struct outcome){ WS_GOT_CLOSE, code, p + 2, length - 2 };
 }
 
-/* What the next frames that are whole say, or what is wrong with one that is not. */
-static struct heard
+/* The event of the next whole frames, or the failure of the next frame. */
+static struct outcome
 expect_event(struct stream *s)
 {
-	static const struct heard nothing = { .event = WS_NOTHING };
+	static const struct outcome nothing = { .event = WS_NOTHING };
 
 	for (unsigned frames = 0; frames < FRAMES; frames++) {
 		struct ws_frame f;
@@ -207,18 +210,18 @@ expect_event(struct stream *s)
 		if (f.opcode == WS_CLOSE)
 			return expect_close(s->control, length);
 		if (control)
-			return (struct heard){ f.opcode == WS_PING ? WS_GOT_PING
-								   : WS_GOT_PONG,
-					       0, s->control, length };
+			return (struct outcome){ f.opcode == WS_PING ? WS_GOT_PING
+								     : WS_GOT_PONG,
+						 0, s->control, length };
 		s->gathered += length;
 		s->utf8 = utf8;
 		s->in_message = !f.fin;
 		if (f.fin)
-			return (struct heard){ s->opcode == WS_TEXT ? WS_GOT_TEXT
-								    : WS_GOT_BINARY,
-					       0, s->message, s->gathered };
+			return (struct outcome){ s->opcode == WS_TEXT ? WS_GOT_TEXT
+								      : WS_GOT_BINARY,
+						 0, s->message, s->gathered };
 	}
-	return (struct heard){ .event = UNSAID };
+	return (struct outcome){ .event = UNDECIDED };
 }
 
 #ifdef __CPROVER__
@@ -243,7 +246,7 @@ header(void)
 	reached(result == 8 && !seen.fin);
 }
 
-/* A server's header is a client's but for the mask. */
+/* A server's header is a client's header without the mask. */
 void
 encoded(void)
 {
@@ -281,7 +284,7 @@ unmask(void)
 	reached(!ascii);
 }
 
-/* What the server has made of the frames before, and of the one that it is in. */
+/* The message that is in progress, and the frame that is being read. */
 struct progress {
 	size_t head, taken; /* bytes of that frame's header and payload */
 	size_t gathered;
@@ -291,7 +294,8 @@ struct progress {
 	struct ws_frame f;
 };
 
-/* Does the server, with `length` bytes, stand where the stream does?  The bytes apart. */
+/* True if the server's state, with `length` bytes, is the stream's, except for the bytes.
+ */
 static bool
 agree(const struct ws *ws, size_t length, const struct stream *s, struct progress *p)
 {
@@ -344,7 +348,7 @@ agree(const struct ws *ws, size_t length, const struct stream *s, struct progres
 		  (p->utf8.low == ws->utf8.low && p->utf8.high == ws->utf8.high))));
 }
 
-/* One of the bytes of a message that the server has gathered. */
+/* A byte of the message that the server has gathered. */
 static unsigned char
 message_byte(const struct stream *s, const struct progress *p, size_t at)
 {
@@ -353,7 +357,7 @@ message_byte(const struct stream *s, const struct progress *p, size_t at)
 				      p->f.mask[(at - p->gathered) % 4];
 }
 
-/* Any state that frames before and bytes of the present one can have left. */
+/* Assumes any state after whole frames and a part of the present one. */
 static void
 assume_agreement(struct ws *ws, const unsigned char room[BEFORE + BOUND], size_t unread,
 		 unsigned char bytes[READ + BOUND], struct stream *s)
@@ -397,8 +401,8 @@ next(void)
 
 	assume_agreement(&ws, room, unread, bytes, &s);
 	size_t length = BEFORE + unread;
-	struct heard expected = expect_event(&s);
-	assume(expected.event != UNSAID);
+	struct outcome expected = expect_event(&s);
+	assume(expected.event != UNDECIDED);
 	enum ws_event event = ws_next(&ws, room, length, &payload);
 	claim((int)event == expected.event);
 	claim(event < WS_GOT_CLOSE || ws.code == expected.code);
@@ -499,7 +503,7 @@ put_length(unsigned char *p, size_t size, uint64_t length)
 
 static unsigned long events[WS_FAILED + 1];
 
-/* All that is to be heard of these bytes, one event after the other. */
+/* Compares all events of these bytes. */
 static enum ws_event
 check_events(struct ws *ws, struct stream *s, unsigned char *data, size_t length)
 {
@@ -507,7 +511,7 @@ check_events(struct ws *ws, struct stream *s, unsigned char *data, size_t length
 	enum ws_event event;
 
 	do {
-		struct heard expected = expect_event(s);
+		struct outcome expected = expect_event(s);
 		event = ws_next(ws, data, length, &payload);
 		claim((int)event == expected.event);
 		events[event]++;
@@ -521,7 +525,7 @@ check_events(struct ws *ws, struct stream *s, unsigned char *data, size_t length
 	return event;
 }
 
-/* In two pieces: behind the first all is said that can be said of it. */
+/* Reads the bytes in two pieces of every size; the first gives all events that it can. */
 static void
 check_stream(const unsigned char *bytes, size_t length)
 {
@@ -544,7 +548,7 @@ check_stream(const unsigned char *bytes, size_t length)
 	}
 }
 
-/* A frame of 42: six kinds, with seven payloads each. */
+/* Writes one of 42 frames: six first bytes, with seven payloads each. */
 static size_t
 put_frame(unsigned char *p, unsigned number)
 {
