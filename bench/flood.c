@@ -49,7 +49,7 @@ enum {
 	SETUP = 1048576,     /* bytes of answers until MARKER */
 	SMALL_BUFFER = 4096, /* SO_RCVBUF of a slow reader */
 	PERIOD_NS = 5000000, /* between two packets of the watch */
-	PACKETS = 262144,    /* of the watch, at most */
+	PACKETS = 262144,    /* that the watch sends, at most */
 	DRAIN_MS = 20000     /* for the packets under way at its end */
 };
 
@@ -72,7 +72,7 @@ static struct peer pair[2];
 static uint64_t sent_at[PACKETS], waits[PACKETS];
 static unsigned sent, received;
 
-/* Runs before the attacker on the processor that they share.  Returns how. */
+/* Gives the watch priority over the attacker on their shared processor.  Returns how. */
 static const char *
 raise_priority(void)
 {
@@ -203,7 +203,7 @@ struct attacker {
 	enum part part;
 	size_t offset;	   /* in it */
 	unsigned repeated; /* BODY */
-	bool stuck;	   /* cannot write before it has read */
+	bool stuck;	   /* TLS must read before it can write */
 };
 
 static struct attacker attackers[CONNECTIONS];
@@ -266,7 +266,7 @@ has_output(struct attacker *a)
 	return a->part != PAUSE || (a->ssl != NULL && BIO_ctrl_pending(a->out) > 0);
 }
 
-/* Makes records of what is to be written. */
+/* Writes the next bytes into TLS records. */
 static void
 encrypt(struct attacker *a)
 {

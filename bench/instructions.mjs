@@ -1,6 +1,6 @@
 /*
- * Counts the instructions that a relayed packet costs the server, under valgrind's callgrind: what a run
- * of twice as many packets takes more.  Fails if it is over a tenth more than in instructions.json.
+ * Counts the instructions that a relayed packet costs the server, with valgrind's callgrind: the difference
+ * between a run and one of twice as many packets.  Fails above 110 % of instructions.json.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ const kinds = {
 	'SockJS, 300 B': ['-s', 300, '-j'],
 };
 
-/* The whole run's, start and stop with it. */
+/* The instructions of a whole run, with start and stop. */
 async function count(packets, options) {
 	const out = `${directory}/callgrind.out`;
 	const server = await start({

@@ -1,21 +1,21 @@
 /*
- * The benchmark's load: opens rooms of peers, WebSockets or SockJS over them, plain or
- * TLS, and
+ * The benchmark's load on one server.  Peers are WebSockets or SockJS over WebSocket,
+ * plain or TLS.
  *
- *     load relay      sends packets to each room, the next when all others have got one
- *     load join       lets each connection move from room to room
- *     load handshake  only shakes hands, TLS 1.2
- *     load hold       opens them, prints {}, and waits for the end of its input
+ *     load relay      sends packets in each room; the next when all other peers have one
+ *     load join       moves each connection from room to room
+ *     load handshake  makes TLS 1.2 handshakes only
+ *     load hold       opens rooms, prints {}, and waits for the end of its input
  *
- * on one server, and prints what that took as a JSON object: times of processors in
- * nanoseconds, the server's (`cpu`) and its `own`.
+ * Prints a JSON object with the processor time in nanoseconds of the server (`cpu`) and
+ * of this process (`own`).
  *
  *     -p PORT  -P PID      of the server
  *     -t  -j  -b           TLS; SockJS; a bare server, which reads no packets
- *     -r ROOMS  -m PEERS   that many peers in each of the rooms
- *     -n PACKETS  -s SIZE  to each room, of so many bytes; or handshakes
- *     -k IN_FLIGHT         packets of a room that not all have got yet
- *     -R RATE              packets a second, in all, instead
+ *     -r ROOMS  -m PEERS   the number of rooms, and of peers in each
+ *     -n PACKETS  -s SIZE  packets to each room (or handshakes), and bytes of each
+ *     -k IN_FLIGHT         packets of a room that may be under way
+ *     -R RATE              packets a second in all, instead of -k
  *     -e                   resume TLS sessions
  */
 #define _GNU_SOURCE
@@ -33,8 +33,8 @@
 
 enum {
 	RING = 4096,   /* packets of a room that may be under way */
-	EVENTS = 256,  /* a turn */
-	BATCH = 64,    /* rooms that are opened at a time */
+	EVENTS = 256,  /* of one epoll_wait, at most */
+	BATCH = 64,    /* rooms that open at a time */
 	SHAKING = 16,  /* handshakes at a time */
 	PACKET = 256,  /* bytes of a packet without its body, at most */
 	PATIENCE = 120 /* seconds for a run */
@@ -47,7 +47,7 @@ struct room {
 	size_t frame_length[2], answer_length[2];
 	uint64_t sent, done;
 	uint64_t *sent_at; /* nanosecond, of the packets under way */
-	unsigned *missing; /* receivers that have not got it */
+	unsigned *missing; /* receivers that have not got the packet */
 };
 
 struct options options = {
@@ -68,7 +68,7 @@ now(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* Nanoseconds that all threads of the server have been on a processor. */
+/* Processor time of all threads of the server, in nanoseconds. */
 static uint64_t
 server_cpu(void)
 {
@@ -189,8 +189,8 @@ send_connect(struct peer *peer, unsigned room, unsigned number)
 	free(frame);
 }
 
-/* Some rooms at a time, and of each one peer after the other, so that who joins when is
- * known. */
+/* Opens BATCH rooms at a time, and the peers of each in order, so that the order of joins
+ * is known. */
 static void
 open_rooms(unsigned first, unsigned end)
 {
@@ -208,7 +208,7 @@ open_rooms(unsigned first, unsigned end)
 	}
 }
 
-/* Ready to run, once it knows of all who joined later. */
+/* Waits until each peer has been notified of all later joins. */
 static void
 start_room(struct room *room)
 {
@@ -267,7 +267,7 @@ send_packet(struct room *room, uint64_t at)
 	room->peers[0].queued++;
 }
 
-/* As many as may be under way. */
+/* Sends as many packets as may be under way. */
 static void
 send_more(struct room *room)
 {
@@ -328,7 +328,7 @@ turn(int milliseconds)
 		serve(ready[i].data.ptr, ready[i].events);
 }
 
-/* A fixed rate, whatever comes back: lateness of ours counts as well. */
+/* Sends at a fixed rate.  A late packet counts from the time when it was due. */
 static void
 send_at_rate(uint64_t start, uint64_t total)
 {
@@ -411,7 +411,7 @@ end_handshake(SSL *ssl)
 	SSL_free(ssl);
 }
 
-/* True once it is done. */
+/* Returns true once the handshake is complete. */
 static bool
 go_on_with_handshake(SSL *ssl)
 {
@@ -492,7 +492,7 @@ hold(void)
 	       (unsigned long long)(server_cpu() - cpu));
 }
 
-/* TLS 1.2 for all: it is what the server has, and resumes at once. */
+/* TLS 1.2 for all servers: videre has no other version. */
 static SSL_CTX *
 tls_context(void)
 {

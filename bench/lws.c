@@ -1,6 +1,6 @@
 /*
- * The peer with libwebsockets: passes messages on to the others who asked for the same
- * URL.  Like relay.c it reads no packets.
+ * A server of the benchmark with libwebsockets: forwards each message to the other
+ * connections of the same URL.  Like relay.c it reads no packets.
  */
 #include <libwebsockets.h>
 #include <signal.h>
@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Shared by those who are still to send it. */
+/* A message, shared by the sessions that have not sent it yet. */
 struct message {
 	size_t length;
 	unsigned users;
-	unsigned char data[]; /* behind LWS_PRE bytes of the library's */
+	unsigned char data[]; /* after LWS_PRE bytes of the library */
 };
 
 struct queued {
@@ -22,8 +22,8 @@ struct queued {
 
 struct session {
 	struct lws *wsi;
-	struct session *previous, *next; /* around the room */
-	struct session *older;		 /* of all, to find the room */
+	struct session *previous, *next; /* a ring of the sessions of a room */
+	struct session *older;		 /* a list of all sessions, to find the room */
 	struct session *newer;
 	struct queued *first, **last;
 	struct message *coming;
@@ -121,7 +121,7 @@ receive(struct session *session, const void *data, size_t length)
 		relay(session);
 }
 
-/* As many as the socket takes. */
+/* Writes as many messages as the socket accepts. */
 static int
 send_queued(struct session *session)
 {

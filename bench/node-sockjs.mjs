@@ -1,4 +1,4 @@
-/* The Node way: npm's `sockjs`, which takes a plain WebSocket as well. */
+/* A server of the benchmark with npm's `sockjs`, which accepts plain WebSockets too. */
 import { Connection } from './rooms.mjs';
 import { listen, packages } from './node.mjs';
 

@@ -1,8 +1,8 @@
-/* The peer with npm's `ws`. */
+/* A server of the benchmark with npm's `ws`. */
 import { Connection } from './rooms.mjs';
 import { listen, packages } from './node.mjs';
 
-const HEARTBEAT = 25_000; /* milliseconds, as the others have it */
+const HEARTBEAT = 25_000; /* milliseconds, the same in all servers */
 
 const { WebSocketServer } = packages('ws');
 const sockets = new WebSocketServer({ server: listen(), path: '/echo/websocket' });

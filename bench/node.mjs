@@ -1,10 +1,10 @@
-/* What both Node servers begin with: HTTP or HTTPS on a free port, as `CERT KEY` says. */
+/* Shared by both Node servers: listens on a free port, with HTTPS if the arguments are `CERT KEY`, else HTTP. */
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { createRequire } from 'node:module';
 
-/* The packages are the tests'. */
+/* The packages are in test/node_modules. */
 export const packages = createRequire(new URL('../test/', import.meta.url));
 
 export function listen() {

@@ -106,7 +106,7 @@ peer_read(struct peer *peer)
  * Frames and messages
  */
 
-/* A client's frame, masked, in memory of its own. */
+/* A client's frame, masked, in new memory. */
 static char *
 make_frame(unsigned char opcode, const char *payload, size_t length, size_t *size)
 {
@@ -126,7 +126,7 @@ make_frame(unsigned char opcode, const char *payload, size_t length, size_t *siz
 	return (char *)frame;
 }
 
-/* Takes a whole frame off what has come; NULL if there is none. */
+/* Takes a whole frame off the input.  Returns its payload, or NULL. */
 static char *
 next_frame(struct peer *peer, unsigned *opcode, size_t *length)
 {
@@ -180,7 +180,7 @@ answer_ping(struct peer *peer, const char *payload, size_t length)
 {
 	size_t size;
 
-	/* In the midst of a frame; which is a sign of life as well. */
+	/* A frame is incomplete; its bytes are a sign of life too. */
 	if (peer->offset > 0)
 		return;
 	char *frame = make_frame(0xa, payload, length, &size);
@@ -188,7 +188,7 @@ answer_ping(struct peer *peer, const char *payload, size_t length)
 	free(frame);
 }
 
-/* The next message that has come, or NULL; pings are answered, heartbeats are none. */
+/* The next message, or NULL.  Answers pings, and skips SockJS's heartbeats. */
 char *
 peer_next(struct peer *peer, size_t *length)
 {
@@ -234,7 +234,7 @@ peer_await(struct peer *peer, const char *what)
  * Sending
  */
 
-/* As a string's content in JSON. */
+/* Escapes the text as the contents of a JSON string. */
 static size_t
 escape(char *out, const char *text, size_t length)
 {
@@ -285,7 +285,7 @@ peer_connect(void)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(options.port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct linger at_once = { .l_onoff = 1 }; /* leaves no port waiting behind */
+	struct linger at_once = { .l_onoff = 1 }; /* no port remains in TIME_WAIT */
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
@@ -318,7 +318,7 @@ peer_open(struct peer *peer, unsigned room, unsigned number)
 	}
 	if (options.sockjs)
 		snprintf(session, sizeof session, "0/%u-%u-%u/", process, room, number);
-	/* The query names the room to servers that do not read packets. */
+	/* The query names the room for servers that do not read packets. */
 	int n = snprintf(text, sizeof text, request, session, process, room);
 	peer_write_all(peer, text, (size_t)n);
 }

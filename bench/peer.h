@@ -1,4 +1,5 @@
-/* The load's connections: WebSockets or SockJS over them, plain or TLS. */
+/* Connections of load.c and flood.c: WebSocket, or SockJS over WebSocket, plain or TLS.
+ */
 #ifndef PEER_H
 #define PEER_H
 
@@ -8,18 +9,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What the arguments say; see load.c. */
+/* The arguments; see load.c and flood.c. */
 struct options {
 	const char *mode;
 	SSL_CTX *tls; /* NULL: plain */
 	bool sockjs;
-	bool bare;   /* the server reads no packets, so nobody is told who joins */
+	bool bare;   /* the server reads no packets, so it reports no joins */
 	bool resume; /* TLS sessions */
 	uint16_t port;
 	unsigned pid; /* the server's */
 	unsigned rooms, peers, bytes, in_flight;
-	uint64_t packets; /* a room, or handshakes */
-	uint64_t rate;	  /* packets a second in all, 0: as fast as they go */
+	uint64_t packets; /* to each room, or handshakes */
+	uint64_t rate;	  /* packets a second in all; 0: no limit */
 };
 
 extern struct options options;
@@ -28,42 +29,41 @@ struct peer {
 	int fd;
 	SSL *ssl;
 	struct room *room;
-	bool sender;	  /* the one in its room */
-	bool in_array;	  /* of a SockJS frame, which ends at ... */
-	size_t array_end; /* ... this byte of `in` */
+	bool sender;	  /* the only one in its room */
+	bool in_array;	  /* within the array of a SockJS frame */
+	size_t array_end; /* the end of that array in `in` */
 	char *in;
 	size_t start, end, size; /* of `in` */
-	uint64_t got;		 /* packets */
-	uint64_t queued;	 /* frames to be sent, ... */
-	uint64_t written;	 /* ... of which so many have been, ... */
-	size_t offset;		 /* ... and so much of the next */
-	bool waits;		 /* for room to write */
+	uint64_t got;		 /* packets received */
+	uint64_t queued;	 /* frames to send in all */
+	uint64_t written;	 /* frames sent */
+	size_t offset;		 /* bytes sent of the next frame */
+	bool waits;		 /* until the socket is writable */
 };
 
-/* Ends the process, saying why. */
+/* Prints an error and exits. */
 _Noreturn void die(const char *format, ...);
-/* Zeroed memory, always. */
+/* Zeroed memory; never NULL. */
 void *allocate(size_t count, size_t size);
 
-/* A connection to the server, without any handshake. */
+/* Opens a TCP connection to the server, without a handshake. */
 int peer_connect(void);
-/* Connects and asks for a session, which is there after the other; both block. */
+/* peer_open connects and requests a session; peer_opened waits for it.  Both block. */
 void peer_open(struct peer *, unsigned room, unsigned number);
 void peer_opened(struct peer *);
 
-/* As send does it. */
+/* Like send. */
 ssize_t peer_write(struct peer *, const char *data, size_t length);
-/* What is short enough to go out at once. */
+/* Writes data that is short enough for the socket's buffer. */
 void peer_write_all(struct peer *, const char *data, size_t length);
-/* Reads once; false if there is nothing yet. */
+/* Reads once.  Returns false if no input is available. */
 bool peer_read(struct peer *);
-/* The next message that has come, as long as nothing more is read; NULL if there is none.
- */
+/* The next message, valid until the next peer_read; NULL if there is none. */
 char *peer_next(struct peer *, size_t *length);
-/* Waits for a message that has `what` in it. */
+/* Waits for a message that contains `what`. */
 void peer_await(struct peer *, const char *what);
 
-/* A text as it is sent, and as peer_next gives it back; both the caller's. */
+/* A text as a client sends it, and as peer_next returns it; the caller frees both. */
 char *make_message(const char *text, size_t length, size_t *size);
 char *make_answer(const char *text, size_t length, size_t *size);
 

@@ -1,7 +1,7 @@
 /*
- * The floor of the benchmark: a poll() loop that answers a WebSocket's handshake and then
- * only looks for where frames end, to pass them on to the others who asked for the same
- * URL.  Judges nothing.
+ * The lower bound of the benchmark: a poll() loop that answers WebSocket handshakes,
+ * finds the ends of frames, and forwards each frame to the other connections of the same
+ * URL.  It validates nothing.
  */
 #define _GNU_SOURCE /* accept4, memmem */
 #include <arpa/inet.h>
@@ -20,8 +20,8 @@
 enum { MOST = 20000, BUFFER = 1 << 19 };
 
 struct conn {
-	int room;	    /* a hash of the URL, 0: the request has not come yet */
-	int previous, next; /* around the room */
+	int room;	    /* a hash of the URL; 0: no request yet */
+	int previous, next; /* a ring of the connections of a room */
 	char *kept;	    /* the beginning of a frame */
 	size_t kept_length;
 	char *unsent;
@@ -29,7 +29,7 @@ struct conn {
 };
 
 static struct pollfd polled[MOST]; /* the listener, then the connections */
-static struct conn conns[MOST];	   /* of the same index */
+static struct conn conns[MOST];	   /* with the same index */
 static int used = 1;
 static char buffer[BUFFER];
 
@@ -134,7 +134,7 @@ shake_hands(int index, const char *data, size_t length)
 	return (size_t)(end + 4 - data);
 }
 
-/* A frame's whole length and its header's, or 0 if it is not complete. */
+/* Returns a frame's length, with its header's in `header`; 0 if it is incomplete. */
 static size_t
 measure(const unsigned char *data, size_t length, size_t *header)
 {
@@ -191,7 +191,7 @@ convert(unsigned char *data, size_t length, unsigned char *out, size_t *out_leng
 	return read;
 }
 
-/* Moves the connection at the end into the place of one that is gone. */
+/* Moves the last connection into the place of a closed one. */
 static void
 drop(int index)
 {

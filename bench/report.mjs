@@ -1,4 +1,4 @@
-/* Makes tables of build/bench/results.json, and a picture of what they say most of. */
+/* Makes tables of build/bench/results.json, and a picture of the main results. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { built } from '../test/server.mjs';
 
@@ -28,7 +28,7 @@ function median(values) {
 const number = value => value >= 100 ? Math.round(value).toLocaleString('en')
 	: String(Number(value.toPrecision(value < 10 ? 2 : 3)));
 
-/* The rows of a section: what, unit, and each server's median. */
+/* The rows of a section: name, unit, and the median of each server. */
 function rows(section) {
 	const found = new Map();
 	for (const { section: of, row, unit, server, values } of results) {
@@ -42,7 +42,7 @@ function rows(section) {
 	return [...found.values()];
 }
 
-/* A peer's figure, and what part of it videre's is. */
+/* Another server's figure, and videre's as a part of it. */
 function cell(medians, name) {
 	const value = medians[name], own = medians.videre;
 	if (value === undefined)
@@ -122,6 +122,6 @@ function picture() {
 console.log(text);
 await writeFile(built('', 'build/bench/bench.md'), text);
 await writeFile(built('', 'build/bench/bench.svg'), picture());
-/* The README's. */
+/* The picture in the README. */
 if (about.whole && !about.quick)
 	await writeFile(new URL('bench.svg', import.meta.url), picture());

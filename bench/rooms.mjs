@@ -1,7 +1,4 @@
-/*
- * The signaller in Node: what connect, broadcast, ping and disconnect do, on anything that can be
- * given `send(text)`.
- */
+/* The signaller in Node: connect, broadcast, ping and disconnect, over any transport with `send(text)`. */
 const rooms = new Map(); /* each a Map of user ids to connections */
 
 const header = (Event, UserId, RoomId) => ({ Header: { Event, UserId, RoomId }, Payload: '{}' });
@@ -49,7 +46,7 @@ const events = {
 	},
 };
 
-/* A connection: the two calls that whatever carries it has to make. */
+/* A connection.  Its transport calls `receive` and `close`. */
 export class Connection {
 	constructor(send) {
 		this.send = send;

@@ -1,8 +1,8 @@
 /*
- * Measures videre beside its peers, all on one processor, with the load on another, and writes
+ * Measures videre and other servers, all on one processor, with the load on another.  Writes
  * build/bench/results.json, which report.mjs turns into tables and a picture.
  *
- * BENCH_QUICK=1 takes a look only; ONLY=PATTERN takes those sections whose name has it.
+ * BENCH_QUICK=1 makes a short run; ONLY=PATTERN selects sections by name.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,9 +19,9 @@ const only = new RegExp(process.env.ONLY ?? '');
 const ROUNDS = quick ? 1 : 5;
 const scale = quick ? 0.2 : 1; /* of how much is sent */
 const LOAD_CPU = 0, SERVER_CPU = 1;
-const [PAIRS, FULL] = [{ r: 50, m: 2 }, { r: 6, m: 16 }]; /* about as many connections */
+const [PAIRS, FULL] = [{ r: 50, m: 2 }, { r: 6, m: 16 }]; /* 100 and 96 connections */
 const KB = 1024;
-const sizes = new Map([[300, 40_000], [6 * KB, 10_000], [60 * KB, 2000]]); /* and deliveries */
+const sizes = new Map([[300, 40_000], [6 * KB, 10_000], [60 * KB, 2000]]); /* bytes of a packet, and deliveries */
 
 const binary = built('VIDERE', 'videre');
 const node = name => ({ binary: process.execPath, args: [built('', `bench/${name}.mjs`)] });
@@ -35,16 +35,16 @@ const kinds = {
 	ws: { ...node('node-ws'), tls: true },
 	sockjs: { ...node('node-sockjs'), sockjs: true, tls: true },
 };
-const everybody = Object.keys(kinds);
-const those = property => everybody.filter(name => kinds[name][property]);
-const packets = everybody.filter(name => !kinds[name].bare); /* who read them */
+const allServers = Object.keys(kinds);
+const those = property => allServers.filter(name => kinds[name][property]);
+const packets = allServers.filter(name => !kinds[name].bare); /* servers that read packets */
 
 const results = [];
 
-/* For sh, of a command that follows. */
+/* A prefix for sh, which runs the following command on one processor. */
 const pinned = cpu => `ulimit -n 20000; exec taskset -c ${cpu} "$0" "$@"`;
 
-/* Servers, by name; with a certificate they speak TLS. */
+/* Starts servers by name, over TLS if there is a certificate. */
 async function launch(names, certificate) {
 	const servers = {};
 	for (const name of names) {
@@ -88,7 +88,7 @@ async function measure(server, mode, options) {
 	return result;
 }
 
-/* Keeps connections open, until release, which tells what that cost. */
+/* Opens connections.  Returns what closes them, which returns their cost. */
 async function hold(server, options) {
 	const run = load(server, 'hold', options);
 	await run.answer();
@@ -110,7 +110,7 @@ async function holdAll(servers, options) {
 
 const release = holders => Promise.all(holders.map(end => end()));
 
-/* A row of results: `values` of one server, of as many rounds as there were. */
+/* Adds a row of results: a value of one server for each round. */
 function note(section, row, unit, server, values) {
 	results.push({ section, row, unit, server, values });
 	const figures = values.map(value => value.toPrecision(3)).join(' ');
@@ -118,8 +118,8 @@ function note(section, row, unit, server, values) {
 }
 
 /*
- * Rows, each with a mode of the load and its options, measured round by round, one server after the
- * other; what is noted are microseconds of the server's processor for each delivery.
+ * Measures rows, each a mode of the load with its options: in rounds, one server after the other.  Notes
+ * the server's processor time for each delivery, in microseconds.
  */
 async function rounds(section, servers, rows) {
 	const seen = rows.map(() => Object.fromEntries(Object.keys(servers).map(name => [name, []])));
@@ -144,18 +144,18 @@ function relaying(size, k, rooms, more = {}) {
 	};
 }
 
-/* Lets the compilers of Node do their work first. */
+/* Lets Node compile the servers' code before the measurement. */
 async function warm(servers, options) {
 	for (const server of Object.values(servers))
 		await measure(server, 'relay', { ...PAIRS, s: 300, n: Math.ceil(400 * scale), ...options });
 }
 
 /*
- * What is measured
+ * Sections
  */
 
 async function plain(section) {
-	const servers = await launch(everybody);
+	const servers = await launch(allServers);
 	await warm(servers);
 	const rows = [...sizes.keys()].flatMap(size => [PAIRS, FULL].flatMap(rooms =>
 		[1, 4].map(k => relaying(size, k, rooms))));
@@ -179,9 +179,9 @@ async function tls(section) {
 	await stop(servers);
 }
 
-/* Idle connections, each in a room of its own: what relaying and joining cost beside them. */
+/* The cost of relaying and joining next to idle connections, each alone in a room. */
 async function beside(section) {
-	const servers = await launch(everybody);
+	const servers = await launch(allServers);
 	const joining = Object.fromEntries(packets.map(name => [name, servers[name]]));
 	const join = { r: 50, m: 1, n: Math.ceil(60 * scale) };
 	const holders = [];
@@ -191,7 +191,7 @@ async function beside(section) {
 		if (idle > held)
 			holders.push(...await holdAll(servers, { r: idle - held, m: 1 }));
 		held = idle;
-		/* Fewer, as poll() takes its time with so many. */
+		/* Fewer packets, because poll() is slow with many connections. */
 		const { options } = relaying(300, 1, PAIRS, { n: Math.ceil(200 * scale) });
 		if (idle !== 10)
 			await rounds(section, servers, [{ row: `300 B with ${idle} idle connections`, options }]);
@@ -203,9 +203,9 @@ async function beside(section) {
 	await stop(servers);
 }
 
-/* At half of what a server delivers when it is driven as fast as it goes, and all at one rate. */
+/* Latency at half of each server's highest rate, and of all servers at one rate. */
 async function latency(section) {
-	const servers = await launch(everybody);
+	const servers = await launch(allServers);
 	const { options } = relaying(300, 1, PAIRS);
 	const rates = {};
 	await warm(servers);
@@ -215,13 +215,13 @@ async function latency(section) {
 	}
 	const least = Math.min(...Object.values(rates));
 	for (const [title, rate] of [['one rate', () => least], ['half load', name => rates[name]]]) {
-		const seen = Object.fromEntries(everybody.map(name => [name, []]));
+		const seen = Object.fromEntries(allServers.map(name => [name, []]));
 		for (let round = 0; round < ROUNDS; round++)
 			for (const [name, server] of Object.entries(servers)) {
 				const R = Math.round(rate(name)), n = Math.ceil(R * scale / PAIRS.r);
 				seen[name].push(await measure(server, 'relay', { ...PAIRS, R, n }));
 			}
-		for (const name of everybody)
+		for (const name of allServers)
 			note(section, `${title}, packets`, '/s', name, [rate(name)]);
 		for (const [key, what] of Object.entries({ p50: 'p50', p99: 'p99', p999: 'p99.9' }))
 			for (const [name, list] of Object.entries(seen))
@@ -230,7 +230,7 @@ async function latency(section) {
 	await stop(servers);
 }
 
-/* KB that a process holds. */
+/* A field of /proc/PID/status, in KB. */
 async function resident(server, field) {
 	const status = await readFile(`/proc/${server.pid}/status`, 'utf8');
 	return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)[1]);
@@ -238,7 +238,7 @@ async function resident(server, field) {
 
 async function memory(section) {
 	const connections = { r: 500, m: 2 };
-	const ways = [['plain', everybody, {}], ['SockJS', those('sockjs'), { j: true }],
+	const ways = [['plain', allServers, {}], ['SockJS', those('sockjs'), { j: true }],
 		['TLS', those('tls'), {}]];
 	const seen = new Map();
 	const add = (row, unit, name, value) => {
@@ -258,7 +258,7 @@ async function memory(section) {
 			}
 			const holders = await holdAll(servers, { ...connections, ...options });
 			const longest = way === 'plain' && round === 0;
-			/* What is given back when nothing comes is given back; and heartbeats count. */
+			/* Waits until idle memory is given back.  The long wait includes heartbeats. */
 			await setTimeout(longest && !quick ? 60_000 : 4000);
 			for (const [name, server] of Object.entries(servers))
 				add(`an idle connection, ${way}`, 'bytes', name,
@@ -290,7 +290,7 @@ async function handshakes(section) {
 	}
 }
 
-/* What strace counts of one run. */
+/* Counts the system calls of one run with strace. */
 async function traced(server, options) {
 	const strace = spawn('strace', ['-c', '-f', '-p', server.pid],
 		{ stdio: ['ignore', 'ignore', 'pipe'] });
@@ -306,7 +306,7 @@ async function traced(server, options) {
 	return { deliveries, calls: Object.fromEntries(counts) };
 }
 
-/* Of twice as many packets less that of as many: what comes before and after does not count. */
+/* System calls of a run subtracted from those of one with twice the packets, which removes start and end. */
 async function calls(section) {
 	const SELDOM = 0.005;
 	const servers = await launch(['videre', 'relay']);
