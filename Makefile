@@ -11,8 +11,8 @@ endif
 CPPFLAGS ?=
 CFLAGS ?= -O2 -g $(if $(CROSS_COMPILE),,$(HARDENED))
 LDFLAGS ?= $(if $(CROSS_COMPILE),,$(HARDENED_LINK))
-# A defect is to end the program rather than to be of use to somebody.  Not every cross compiler
-# has all of it; those who have one say themselves what it can.
+# A defect should end the program, not help an attacker.  Cross compilers do not all have these options, so
+# cross builds set their own.
 HARDENED = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
 HARDENED_LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 BEARSSL ?=
@@ -31,10 +31,10 @@ LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
-# All but videre.c, which is a service on top of them.
+# All source files but videre.c, which is the program on top of them.
 FILES = text json http ws memory entropy rate addresses rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
 UNITS = text json http ws memory rate addresses rooms packet log conf cert guard sockjs_frame session_table signaller share
-# A set of objects for each way to build.
+# Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
 all: videre ## builds videre, optimised, with debug information
@@ -54,11 +54,11 @@ $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# With sessions of the test's own.
+# The test implements the sessions.
 $(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log lograte logfile))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
-# With connections and a clock of the test's own.
+# The test implements the connections and the clock.
 $(B)/share_test: $(addprefix $(B)/,$(addsuffix .o,test/share_test share memory))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
@@ -79,8 +79,8 @@ $(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$SETTINGS" | cmp -s - $@ || printf '%s\n' "$$SETTINGS" >$@
 
-# The page, packed into an array for page.c, with its tag, and the hashes of its script and style, which
-# are what lies between two lines of their own.
+# The page, compressed into an array for page.c, with its ETag and the hashes of its script and style: the
+# text between the lines <script> and </script>, <style> and </style>.
 
 hash = $$(sed -n '/^<$1>$$/,/^<\/$1>$$/p' index.html | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
 HEX_TO_BASE64 = (read -r hex rest; env printf "$$(echo $$hex | sed 's/../\\x&/g')" | base64)
@@ -99,7 +99,7 @@ $(B)/page_data.h: $(B)/index.html.gz Makefile
 
 $(B)/page.o: $(B)/page_data.h
 
-# The text behind ## in a rule is what `make help` prints.
+# `make help` prints the text after ## of each rule.
 help: ## lists these targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1 /p' Makefile device.mk | while read -r target text; do \
 		printf '%-13s %s\n' "$$target" "$$text"; done
@@ -107,7 +107,7 @@ help: ## lists these targets
 run: videre ## builds and starts videre with conf.json
 	./videre
 
-# Installs what was built, or builds it first.  A configuration is there to be copied, and none is overwritten.
+# Builds first if needed.  The installed conf.json is an example; no configuration is overwritten.
 
 TO = $(DESTDIR)$(PREFIX)
 
@@ -121,7 +121,7 @@ uninstall: ## removes what install has installed
 	rm -f $(TO)/sbin/videre $(TO)/share/man/man8/videre.8
 	rm -rf $(TO)/share/doc/videre
 
-# Tests: build with sanitizers, and once as it is shipped.
+# Tests: of a build with sanitizers, and of the build that is shipped.
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
@@ -144,7 +144,7 @@ unit-test: sanitized ## runs the unit tests; UNITS="json ws" runs two of them
 		echo "$$unit: $$(tail -n 1 build/san/$$unit.log)"; \
 	done
 
-# The gate before a commit.  The build is the one of .ci/run: a warning is an error.
+# The gate before a commit.  As in .ci/run, a warning is an error.
 CHECKED = signalling websocket
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
@@ -161,10 +161,10 @@ signalling-test: sanitized ## runs the tests of packets and of WebSocket
 TESTED = videre sanitized without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
-# Most test files wait more than they compute, so there is one for each core: node would leave one
-# idle.  They share the cores, so each has twice the time.
+# Test files mostly wait, so as many run as there are cores; node's default is one less.  They share the
+# cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
-# These keep the cores busy themselves, or have times of browsers or proxies that they can not stretch.
+# These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods page proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
 
@@ -182,26 +182,27 @@ variant-test: $(TESTED) ## runs some test files over TLS, then with failing syst
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
 		$(NODE_TEST) $(OVER_FAULTS:%=%.test.mjs)
 
-# What is tested once more over TLS.
+# The test files that variant-test runs over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
 
-# And while one of five system calls is cut short or fails, which ones after this number.
+# The test files that variant-test runs while one of five system calls does less than requested or fails.
+# FAULTS_SEED selects these calls.
 OVER_FAULTS = signalling sockjs-signalling tls
 FAULTS_SEED ?= 1
 
-# Everything at once, for so many minutes.
+# All kinds of clients at once.
 MINUTES ?= 10
 soak: sanitized ## runs all kinds of clients against one server for MINUTES=10
 	cd test && MINUTES=$(MINUTES) node --test soak.mjs
 
-# Fuzzing, with clang's libFuzzer: `make fuzz` gives each target so long.
+# Fuzzing with clang's libFuzzer: `make fuzz` runs each target for FUZZ_SECONDS.
 
 FUZZ_SECONDS ?= 60
 FUZZ = cert conf http packet server sockjs tls ws
-# Without a look at each comparison they run twice as fast, and find what they find sooner.
+# Without tracing comparisons the targets run twice as fast, and find defects sooner.
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
 	-fno-sanitize-coverage=trace-cmp
-# What test/fuzz/network.c does in place of others.
+# The functions that test/fuzz/network.c replaces.
 FUZZ_WRAPPED = clock_gettime close getrandom open poll ppoll recv send shutdown socket_accept socket_listen
 
 fuzzers: ## builds the fuzz targets with clang
@@ -219,10 +220,10 @@ $(B)/server_fuzz $(B)/tls_fuzz: $(B)/%: $(addprefix $(B)/,test/fuzz/%.o $(filter
 $(B)/%_fuzz: $(B)/test/fuzz/%_fuzz.o $(FILES:%=$(B)/%.o)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-# Keys and signatures that take no time.
+# The TLS target replaces keys and signatures, which take most of the time.
 $(B)/tls_fuzz: FUZZ_WRAPPED += br_ec_get_default br_ecdsa_sign_asn1_get_default
 
-# Measuring: videre beside its peers, and the instructions that a packet costs.
+# Measurements: videre compared with other servers, and the instructions that a packet costs.
 
 BENCH = load relay lws
 LIBS_load = -lssl -lcrypto
@@ -236,7 +237,7 @@ build/bench/%: bench/%.c
 	@mkdir -p build/bench
 	$(CC) -std=c11 -O2 -g $(WARNINGS) -o $@ $(filter %.c,$^) $(LIBS_$*)
 
-bench: videre $(BENCH:%=build/bench/%) ## measures videre next to its peers, in 10 minutes
+bench: videre $(BENCH:%=build/bench/%) ## measures videre and other servers, in 10 minutes
 	node bench/run.mjs
 	node bench/report.mjs
 
@@ -262,7 +263,7 @@ lint: ## runs cppcheck
 	cppcheck --force --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 		--suppress=missingIncludeSystem -I. *.c test/echo.c
 
-# BearSSL's own Makefile does the work; its -fPIC is left out.
+# BearSSL's own Makefile builds it, without its -fPIC.
 $(LIBBEARSSL):
 	$(MAKE) --silent -C $(BEARSSL) lib CC='$(CC)' AR=$(CROSS_COMPILE)ar CFLAGS='$(CFLAGS)' BUILD=build
 

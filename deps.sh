@@ -1,18 +1,18 @@
 #!/bin/sh
-# Installs with apt what is missing: to build (no argument), to test as well (test), to
-# measure (bench), or to build for devices and test that (device).
+# Installs missing packages with apt, to build (no argument), to test (test), to measure (bench), or to build
+# and test for devices (device).
 set -eu
 
 missing=
 
-# need COMMAND PACKAGE...: the packages if there is no such command
+# need COMMAND PACKAGE...: requests the packages if the command is missing
 need() {
 	command -v "$1" >/dev/null 2>&1 && return
 	shift
 	missing="$missing $*"
 }
 
-# need_package PACKAGE...
+# need_package PACKAGE...: requests those that are not installed
 need_package() {
 	for package; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
@@ -47,7 +47,7 @@ need_test() {
 	need npm npm
 	need clang-format clang-format
 	need cppcheck cppcheck
-	# Where this Debian has it; see fetch_cbmc.
+	# If this release of Debian has it; else see fetch_cbmc.
 	! apt-cache show cbmc >/dev/null 2>&1 || need cbmc cbmc
 	need chromium chromium
 	need ip iproute2
@@ -83,15 +83,15 @@ need_device() {
 	need_package busybox-static e2fsprogs
 }
 
-# The tests' packages from npm, as the lock file has them.
+# Installs the tests' npm packages in the versions of the lock file.
 install_npm() {
 	cmp -s test/package-lock.json test/node_modules/.installed && return
 	echo "deps.sh: installing the tests' npm packages into test/node_modules"
 	(cd test && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed)
 }
 
-# Lists of Debian's sources, of two foreign architectures and of the release that has CBMC, in
-# toolchain/ alone: the system's own are left as they are.
+# Fetches package lists of Debian's sources, of two foreign architectures and of the release that has CBMC,
+# into toolchain/.  The system's own lists do not change.
 open_archive() {
 	[ -z "${APT_CONFIG-}" ] || return 0
 	apt=$PWD/toolchain/apt
@@ -105,7 +105,7 @@ open_archive() {
 			printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' \
 				"$site" "$release"
 			printf 'Architectures: mipsel armhf\n\n'
-			# Not of its updates, which are named after it.
+			# The release only, not its updates (RELEASE-updates).
 			[ "$release" != "${release%-*}" ] ||
 				printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nArchitectures: %s\n\n' \
 					"$site" "$(dpkg --print-architecture)"
@@ -121,11 +121,11 @@ open_archive() {
 	END
 	APT_CONFIG=$apt/apt.conf
 	export APT_CONFIG
-	# A list that cannot be had is only missed if what is wanted stands in it.
+	# A list that is not available matters only for the packages in it.
 	apt-get update -q || true
 }
 
-# fetch_source PACKAGE: unpacked and patched, as toolchain/source/PACKAGE
+# fetch_source PACKAGE: unpacks the patched source as toolchain/source/PACKAGE
 fetch_source() {
 	[ -d "toolchain/source/$1" ] && return
 	open_archive
@@ -137,8 +137,8 @@ fetch_source() {
 	rm -rf toolchain/fetched
 }
 
-# fetch_packages KIND ARCHITECTURE PACKAGE...: unpacked and never installed, as
-# toolchain/KIND/ARCHITECTURE
+# fetch_packages KIND ARCHITECTURE PACKAGE...: unpacks packages into toolchain/KIND/ARCHITECTURE, without
+# installing them
 fetch_packages() {
 	kind=$1 architecture=$2
 	shift 2
@@ -160,17 +160,17 @@ fetch_packages() {
 	rm -rf toolchain/fetched
 }
 
-# CBMC with its libraries, where Debian's release is one that has none.
+# CBMC with its libraries, if this release of Debian does not have it.
 fetch_cbmc() {
 	command -v cbmc >/dev/null 2>&1 && return
 	fetch_packages cbmc "$(dpkg --print-architecture)" cbmc libc6 libgcc-s1 libstdc++6 minisat zlib1g
 }
 
-# fetch_kernel ARCHITECTURE FLAVOUR: vmlinux or vmlinuz, and modules
+# fetch_kernel ARCHITECTURE FLAVOUR: unpacks the kernel and its modules
 fetch_kernel() {
 	[ -d "toolchain/kernel/$1" ] && return
 	open_archive
-	# The flavour's package depends on that of its newest version.
+	# The flavour's package depends on the package of its newest version.
 	image=$(apt-cache depends "linux-image-$2:$1" | sed -n 's/^ *Depends: //p' | head -n 1)
 	fetch_packages kernel "$1" "${image%:*}"
 }

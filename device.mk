@@ -5,10 +5,14 @@
 ALL_TARGETS = x86_64 i386 aarch64 armhf armel mipsel mips riscv64 powerpc
 TARGETS = $(ALL_TARGETS)
 
-# Of each: Debian's compiler, musl's name for it, what it has to be told, for everything and for our
-# OWN files, where the kernel's headers are (else with the compiler), and what runs it for tests
-# (qemu-ARCH-static -cpu CPU, as ARCH:CPU).  An i386 has to be a 486, an armel ARMv5, and a mips a
-# 4Kc, without floating point.
+# Variables of each target:
+#   CC      prefix of Debian's cross compiler
+#   MUSL    musl's name of the target
+#   FLAGS   compiler flags for all files
+#   OWN     compiler flags for our own files
+#   KERNEL  directory of the kernel's headers; default: the compiler's
+#   RUN     what runs it in tests: native, or ARCH:CPU for qemu-ARCH-static -cpu CPU
+# i386 is built for a 486, armel for ARMv5, mips for a 4Kc without floating point.
 # The stack protector of our own files costs 2 to 5 KB.
 PROTECTOR = -fstack-protector-strong
 
@@ -33,13 +37,12 @@ RUN_armhf = arm:cortex-a7
 
 CC_armel = arm-linux-gnueabi
 MUSL_armel = arm-linux-musleabi
-# The crypto stays in ARM code, which is faster.
+# BearSSL stays in ARM code, which is faster.
 OWN_armel = -mthumb
 RUN_armel = arm:arm926 arm:arm1176
 
-# Position-independent, as MIPS has it, it would be 35 KB larger, take 52 KB more of memory and (in
-# QEMU) 12 to 34 % more time for a handshake, and call its functions through a table that can be
-# written to.
+# Position-independent MIPS code would be 35 KB larger, use 52 KB more memory, need (in QEMU) 12 to 34 % more
+# time for a handshake, and call functions through a writable table.
 NO_PIE = -fno-pie -no-pie
 MIPS = -march=mips32 -msoft-float -mno-shared -mplt $(NO_PIE)
 CC_mipsel = mipsel-linux-gnu
@@ -64,10 +67,9 @@ RUN_powerpc = ppc:g4
 SMALL = -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables
 STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,now,-z,noseparate-code,-z,noexecstack
 
-# What differs in linking: a target without NO_PIE is a static PIE, which musl's wrapper does not
-# know, and with it goes RELRO: elsewhere nothing is relocated at the start.  Where nothing has to
-# begin at a page, ld is kept from filling up the file to one.  lld never does that, and packs what
-# has to be relocated; but it knows no shorter instructions for riscv64.
+# Linking.  A target without NO_PIE is a static PIE with RELRO; musl's wrapper has no option for that.  With
+# NO_PIE nothing is relocated at the start, so RELRO and page alignment are off, which keeps ld from padding
+# the file.  lld never pads, and packs relocations; but it does not shorten riscv64's instructions.
 
 IS_PIE = $(if $(findstring $(NO_PIE),$(FLAGS_$*)),,yes)
 AS_PIE = -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro
@@ -77,8 +79,8 @@ BY_LLD = -fuse-ld=lld -B$(TOOLCHAIN)/bin -Wl,-O2,--icf=all,--no-rosegment,--hash
 LINK = $(STATIC) $(if $(IS_PIE),$(AS_PIE),$(NOT_PIE)) $(if $(filter $*,$(LLD)),$(BY_LLD)) \
 	$(addprefix $(TOOLCHAIN)/lib/,$(if $(IS_PIE),rcrt1.o,crt1.o) crti.o crtn.o)
 
-# musl with its wrapper around the compiler, and BearSSL as a tree of links, so that each target
-# has its own build of the same source.
+# Each target has its own build of musl, with musl's compiler wrapper, and of BearSSL, whose source is
+# linked into the target's directory.
 
 TOOLCHAIN = $(CURDIR)/toolchain/$*
 MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-optimize=size \
@@ -88,12 +90,12 @@ DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchai
 	CPPFLAGS= LDFLAGS='$(LINK)' \
 	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
 
-# The start of a static PIE does not know packed relocations in this musl yet.
+# The start code of a static PIE in this musl does not support packed relocations yet.
 toolchain/source/musl/patched: | device/musl-relr.patch
 	patch -d $(@D) -p1 <$|
 	touch $@
 
-# What it was built with, so that it is built again if that is no longer so.
+# The flags of the last build: other flags build the toolchain again.
 toolchain/%.flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SMALL) $(FLAGS_$*)' | cmp -s - $@ || echo '$(SMALL) $(FLAGS_$*)' >$@
@@ -110,12 +112,12 @@ toolchain/%/built: toolchain/source/musl/patched toolchain/%.flags
 
 toolchains: $(TARGETS:%=toolchain/%/built) ## builds musl and BearSSL for the devices (after ./deps.sh device)
 
-# The binaries, with and without TLS, with their symbols, for the tests to look at.
+# The binaries, with and without TLS, with symbols, which the tests inspect.
 
 SOURCES = $(wildcard *.c *.h) index.html Makefile device.mk
 
-# These make our own files smaller by 2 to 3 % beyond -Os, and no slower: on x86_64 a packet costs a
-# few instructions less.
+# These flags make our own files 2 to 3 % smaller than -Os does, and not slower: on x86_64 a packet costs a few
+# instructions less.
 SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-calls
 
 build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR)
@@ -129,8 +131,7 @@ build/device-notls/%/videre: toolchain/%/built $(SOURCES)
 %/videre.stripped: %/videre
 	$(CC_$(notdir $*))-strip -s -R .comment -R .ARM.attributes -R .gnu.attributes -o $@ $<
 
-# What is packed.  Twice the same source makes the same bytes: nothing in it tells when, where or
-# by whom it was made.
+# The packages.  The same source gives the same bytes: a package contains no time, path or user of its build.
 
 PACKED = videre-$(VERSION)-$*
 DEVICE_FILES = $(addprefix device/,S50videre conf.json inittab)
@@ -151,7 +152,7 @@ dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENS
 dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz) ## packs videre for the devices; TARGETS="mips armel" for two of them
 	cd dist && sha256sum $(^F) >SHA256SUMS
 
-# For the tests: each target with what runs it.
+# The tests read this list.
 list-targets: ## lists the devices, with the compiler and the emulator of each
 	@$(foreach t,$(TARGETS),echo $(t) $(CC_$(t)) $(RUN_$(t));)
 
