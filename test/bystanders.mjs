@@ -1,7 +1,8 @@
 /*
- * A call that goes on beside what a test does to the server: two peers who broadcast and ping
- * all the time.  Every packet must come, in order, and none late; nothing else reaches them.
- * They live in a thread of their own, this same file, for the test's may be busy.
+ * Two peers that a test must not disturb.  `bystanders` exchange packets when the test calls it.
+ * `beside` runs a call during the whole test: its peers broadcast and ping all the time, and
+ * each packet must arrive in order, in time and alone.  That call is in another thread, which
+ * runs this file, because the test's thread may be busy.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -11,8 +12,8 @@ import { broadcast, deliver, gather, members, ping } from './client.mjs';
 import { bounded } from './server.mjs';
 
 const ROOM = 'bystanders', USERS = ['one', 'two'];
-const PAUSE = 5; /* milliseconds between their rounds */
-const LATE = 2000; /* milliseconds, for the machine is busy as well */
+const PAUSE_MS = 5; /* between two rounds */
+const LATE_MS = 2000; /* for one packet, on a busy machine */
 
 /* Two peers that exchange packets and must receive nothing else. */
 export async function bystanders(server) {
@@ -53,10 +54,10 @@ class Call {
 			await this.#carry(me, other, broadcast(user, ROOM, this.packets));
 			await this.#carry(me, me, ping(user, ROOM), members(user, ROOM, ...USERS));
 		}
-		await setTimeout(PAUSE);
+		await setTimeout(PAUSE_MS);
 	}
 
-	/* Tells of each round; a word from the test ends it. */
+	/* Reports each round to the test, until the test sends a message. */
 	async run(server) {
 		const peers = await gather(server, ROOM, ...USERS);
 		let over = false;
@@ -76,14 +77,14 @@ if (!isMainThread && workerData?.call)
 	await new Call().run({ ...workerData.call, clients: new Set() });
 
 /*
- * Runs `body` beside a call on this server, which must notice nothing.  `rounds` of what it is
- * given waits until they have exchanged some more.
+ * Runs `body` during a call on this server, which must not be disturbed.  `body` gets `rounds`, which
+ * waits until the call's peers have exchanged some more packets.
  */
 export async function beside(t, { host, port, prefix, tls, clients }, body) {
 	const call = { host, port, prefix, tls: tls && { ca: tls.ca } };
 	const worker = new Worker(new URL(import.meta.url), { workerData: { call } });
 	const failed = once(worker, 'exit').then(() => assert.fail('the call is over'));
-	failed.catch(() => {}); /* whoever awaits it is told */
+	failed.catch(() => {}); /* reported where it is awaited */
 	clients.add({ destroy: () => worker.terminate() });
 	let last;
 	worker.on('message', counts => last = counts);
@@ -98,5 +99,5 @@ export async function beside(t, { host, port, prefix, tls, clients }, body) {
 	const [code] = await bounded(once(worker, 'exit'), 'the end of the call');
 	assert.equal(code, 0);
 	t.diagnostic(`${last.packets} packets beside it, the worst took ${Math.round(last.worst)} ms`);
-	assert(last.worst < LATE, `a packet took ${Math.round(last.worst)} ms`);
+	assert(last.worst < LATE_MS, `a packet took ${Math.round(last.worst)} ms`);
 }

@@ -1,6 +1,6 @@
 /*
- * Run by slow.test.mjs in a network namespace: the server's end of a cable, whose other end is
- * in the namespace of a child, this same file.  Then the cable is cut.
+ * Tests that slow.test.mjs runs in a network namespace.  The server is at one end of a virtual cable; the
+ * other end is in the namespace of a child process, which runs this file too.  Then the cable is cut.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -13,7 +13,7 @@ import { bounded, serve, test, until } from './server.mjs';
 const NEAR = '192.0.2.1', FAR = '192.0.2.2';
 const run = (command, ...args) => execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
 
-/* The far end: peers who join, and answer heartbeats for as long as they come. */
+/* The far end: peers that join, and answer heartbeats until the test ends. */
 async function far() {
 	const [{ port, users }] = await once(process, 'message');
 	const server = { host: NEAR, port, prefix: '/echo', clients: new Set() };
@@ -26,7 +26,7 @@ async function far() {
 	process.on('disconnect', () => process.exit());
 }
 
-/* Returns what speaks to it. */
+/* Lays the cable.  Returns the child at its far end, and what cuts it. */
 async function lay(t) {
 	const child = spawn('unshare', ['--net', process.execPath, fileURLToPath(import.meta.url), 'far'],
 		{ stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -62,22 +62,22 @@ async function cutCable(t, meanwhile) {
 		while (told.size < users.length)
 			told.add(await a.next());
 		stop();
-		/* A heartbeat and two missed, the sweep's second, and some for the machine. */
+		/* A heartbeat, two missed ones, a second until the sweep, and a reserve for a busy machine. */
 		assert(performance.now() - begin < 7000, `${performance.now() - begin} ms`);
 		assert.deepEqual([...told].sort(), users.map(user => left(user, 'r')));
 		await a.none();
 		await a.close();
 	});
-	return until('they are forgotten', () => server.counters(),
+	return until('the server forgets them', () => server.counters(),
 		({ connections, blocks }) => connections === 0 && blocks === 0);
 }
 
 if (process.argv[2] === 'far') {
 	await far();
 } else {
-	test('those who were only listening', t => cutCable(t, () => () => {}));
+	test('a cut cable ends the sessions of idle peers', t => cutCable(t, () => () => {}));
 
-	test('those who were being sent packets', async t => {
+	test('a cut cable ends the sessions of peers that receive packets', async t => {
 		const counters = await cutCable(t, a => {
 			const timer = setInterval(() => a.send(packet('broadcast', 'a', 'r', 'x')), 20);
 			return () => clearInterval(timer);

@@ -1,4 +1,4 @@
-/* Keys and certificates, made by openssl in a directory that lasts as long as the process. */
+/* Keys and certificates that openssl makes, in a directory that is removed when the process exits. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 let directory;
 
-/* The path of a file of this name there. */
+/* The path of a file in that directory. */
 export function inDirectory(name) {
 	if (directory === undefined) {
 		directory = mkdtempSync(path.join(tmpdir(), 'videre-tls-'));
@@ -18,7 +18,7 @@ export function inDirectory(name) {
 	return path.join(directory, name);
 }
 
-/* What openssl prints; it must succeed. */
+/* Runs openssl, which must succeed.  Returns its output. */
 export async function openssl(...args) {
 	const { stdout } = await execute('openssl', args);
 	return stdout;
@@ -26,7 +26,7 @@ export async function openssl(...args) {
 
 const ec = curve => ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`];
 
-/* How openssl is asked for a key of each kind. */
+/* The options of openssl for each kind of key. */
 const kinds = {
 	'RSA 2048': ['-newkey', 'rsa:2048'],
 	'RSA 4096': ['-newkey', 'rsa:4096'],
@@ -49,8 +49,8 @@ async function make(kind, name, names) {
 }
 
 /*
- * A self-signed certificate and its key: the files `cert` and `key`, and the text that a client
- * trusts, `ca`.  The same for the same name.  `names` is its subjectAltName.
+ * A self-signed certificate and its key: the files `cert` and `key`, and `ca`, the PEM text that a client
+ * trusts.  Each name is made once.  `names` is the subjectAltName.
  */
 export function pair(kind, name = kind, names = NAMES) {
 	if (!pairs.has(name))
@@ -58,7 +58,7 @@ export function pair(kind, name = kind, names = NAMES) {
 	return pairs.get(name);
 }
 
-/* The same for a certificate that another signed, which the file holds too; `ca` is a third's. */
+/* A certificate, the intermediate one that signed it (PEM in `texts`), and the root that signed that (`ca`). */
 export async function chain(kind, name) {
 	const root = await pair(kind, `${name} root`);
 	const base = name.replace(/\W+/g, '-');

@@ -1,4 +1,4 @@
-/* How Chromium is started for tests: with a camera of its own, and alone in the world. */
+/* The options of Chromium in tests: a fake camera, and no network but loopback. */
 export const browserOptions = {
 	executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
 	args: [
@@ -12,12 +12,12 @@ export const browserOptions = {
 		'--autoplay-policy=no-user-gesture-required',
 		'--use-fake-device-for-media-stream',
 		'--use-fake-ui-for-media-stream',
-		/* Nobody but itself has signed the certificate that videre -k makes. */
+		/* The certificates of videre -k are self-signed. */
 		'--ignore-certificate-errors',
-		/* Candidates bear plain addresses, the loopback's among them: no network is needed ... */
+		/* Candidates have plain addresses, also of loopback, so that calls need no network. */
 		'--disable-features=WebRtcHideLocalIpsWithMdns',
 		'--allow-loopback-in-peer-connection',
-		/* ... and none is asked: every name fails at once. */
+		/* No DNS: every name fails immediately. */
 		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 	],
 };

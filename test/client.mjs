@@ -1,6 +1,6 @@
 /*
- * Clients: `open` for the ordinary ones, on the npm package ws; `Raw` for those whose
- * every byte matters.
+ * Clients: `open` makes WebSockets of the npm package ws; `Raw` is a connection that sends and reads
+ * single bytes.
  */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
@@ -9,7 +9,7 @@ import tls from 'node:tls';
 import { WebSocket } from 'ws';
 import { bounded } from './server.mjs';
 
-/* The packets, in the very text that the server makes of them. */
+/* Packets, byte for byte as the server writes them. */
 export const packet = (event, user, room, payload) =>
 	JSON.stringify({ Header: { Event: event, UserId: user, RoomId: room }, Payload: payload });
 export const joined = (user, room, initiator) => packet('connect', user, room, String(initiator));
@@ -23,7 +23,7 @@ export const refused = (reason, user = '', room = '') => packet('error', user, r
 
 let rounds = 0;
 
-/* A stream to the server; `tcp` is what is below it, itself if the server has no TLS. */
+/* A stream to the server.  Its `tcp` is the TCP socket: below TLS, or the stream itself. */
 export function dial({ host, port, tls: pair }, options = {}) {
 	const tcp = net.connect({ host: host.replace(/[[\]]/g, ''), port, noDelay: true, ...options });
 	if (pair === undefined)
@@ -33,7 +33,7 @@ export function dial({ host, port, tls: pair }, options = {}) {
 	return Object.assign(socket, { tcp });
 }
 
-/* The URL of a path there, and what ws needs to go there. */
+/* The URL of a path of the server, and the options of ws for it. */
 export const url = ({ host, port, tls: pair }, path, scheme = 'ws') =>
 	`${scheme}${pair ? 's' : ''}://${host}:${port}${path}`;
 export const dialing = server => ({
@@ -83,7 +83,7 @@ export class Inbox {
 				const found = poll() ?? false;
 				if (found !== false)
 					return found;
-				assert(!this.isOver, `no ${what}, but the end: ${this.#end?.code} ${this.#end?.reason}`);
+				assert(!this.isOver, `closed before the ${what}: ${this.#end?.code} ${this.#end?.reason}`);
 				await once(this.#events, 'change');
 			}
 		};
@@ -129,7 +129,7 @@ class Client extends Inbox {
 			this.receive(data.toString());
 		});
 		this.socket.on('close', (code, reason) => this.finish({ code, reason: reason.toString() }));
-		this.socket.on('error', () => {}); /* the close that follows tells it */
+		this.socket.on('error', () => {}); /* a close follows */
 	}
 
 	send(message) {
@@ -162,7 +162,7 @@ export async function open(server, { path = `${server.prefix}/websocket`, ...opt
 	return client;
 }
 
-/* Puts a client for each user into the room, in this order; all they get is read. */
+/* Opens a client for each user and joins the room in this order.  What they receive is read. */
 export async function gather(server, room, ...users) {
 	const clients = [];
 	for (const user of users) {
@@ -201,7 +201,7 @@ export async function overflow(sender, user, reader, left) {
 	await sender.gets(left);
 }
 
-/* None of them has been sent anything: those who act first, those who might be told after. */
+/* None of these clients has received anything.  Name those that acted first, then the others. */
 export async function silence(...clients) {
 	for (const client of clients)
 		await client.none();
@@ -210,8 +210,8 @@ export async function silence(...clients) {
 export const OPCODE = { more: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
 /*
- * A client's frame header (RFC 6455 section 5.2).  `form` is the length's number of bits,
- * 7, 16 or 64, else the shortest that holds it.
+ * A client's frame header (RFC 6455 section 5.2).  `form` is the number of bits of the length: 7, 16 or
+ * 64; default: the shortest form.
  */
 export function frameHeader(opcode, length, options = {}) {
 	const { fin = true, rsv = 0, mask = Buffer.from('m4sk'), form } = options;
@@ -242,10 +242,10 @@ export function closeFrame(code, reason = '', options) {
 /* The header field that names the client of a proxy, or several hops. */
 export const forwarded = hops => ({ 'X-Forwarded-For': hops });
 
-export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; /* the RFC's own, ... */
-export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='; /* ... and its answer */
+export const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='; /* the example of RFC 6455 section 1.3 */
+export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='; /* its Sec-WebSocket-Accept */
 
-/* A request's text; a header of value undefined is left out, a list comes repeatedly. */
+/* The head of a request.  A field with the value undefined is left out, a list repeats the field. */
 export function request(target, { method = 'GET', version = '1.1', ...headers } = {}) {
 	const lines = Object.entries({ Host: 'localhost', ...headers })
 		.flatMap(([name, value]) => [value].flat().map(one => [name, one]))
@@ -276,7 +276,7 @@ export class Raw {
 		return raw;
 	}
 
-	/* With the opening handshake done, and `more` sent in the same segment. */
+	/* Completes the opening handshake; `more` is sent with it in one segment. */
 	static async websocket(server, { path = `${server.prefix}/websocket`, more = '' } = {}) {
 		const raw = await Raw.connect(server);
 		raw.write(Buffer.concat([Buffer.from(handshake(path)), Buffer.from(more)]));
@@ -300,7 +300,7 @@ export class Raw {
 		this.#events.emit('change');
 	}
 
-	/* Waits until as many bytes are there as `enough` asks for, and takes them. */
+	/* Takes as many bytes as `enough` returns, when they have arrived. */
 	async #take(enough, what) {
 		const wait = async () => {
 			let length;
@@ -319,7 +319,7 @@ export class Raw {
 		this.socket.write(data);
 	}
 
-	/* Each byte in a segment of its own, as far as the kernel lets it. */
+	/* Sends each byte in a separate segment, unless the kernel joins them. */
 	async trickle(data) {
 		for (const byte of Buffer.from(data))
 			await new Promise(resolve => this.socket.write(Buffer.of(byte), resolve));
@@ -329,7 +329,7 @@ export class Raw {
 		return this.#take(() => length, `${length} bytes`);
 	}
 
-	/* Up to and with this text. */
+	/* Reads up to the end of this text. */
 	async through(text) {
 		const found = () => this.#bytes.indexOf(text);
 		const taken = await this.#take(() => found() < 0 ? -1 : found() + text.length,
@@ -337,7 +337,7 @@ export class Raw {
 		return taken.toString('latin1');
 	}
 
-	/* The end of what the server sends, before which nothing more may come. */
+	/* Waits for the end of the server's output; nothing may precede it. */
 	async ended() {
 		const wait = async () => {
 			while (!this.#ended)
@@ -347,7 +347,7 @@ export class Raw {
 		assert.equal(this.#bytes.toString(), '', 'bytes before the end');
 	}
 
-	/* The end of what the server sends, whatever comes before it. */
+	/* Discards all output of the server up to its end. */
 	async drained() {
 		this.#discards = true;
 		this.#bytes = Buffer.alloc(0);
@@ -355,8 +355,8 @@ export class Raw {
 	}
 
 	/*
-	 * An HTTP answer with its body as text, or its bytes; it has a length unless the status
-	 * forbids it, and is `bodiless` to HEAD.
+	 * Reads a response with a Content-Length or without a body.  `bytes`: the body as a Buffer, not as text.
+	 * `bodiless`: the response is to HEAD.
 	 */
 	async response({ bytes = false, bodiless = false } = {}) {
 		const [first, ...lines] = (await this.through('\r\n\r\n')).trimEnd().split('\r\n');
@@ -374,7 +374,7 @@ export class Raw {
 		return (await this.response()).status;
 	}
 
-	/* The next frame, which must be as a server's has to be. */
+	/* The next frame, which must be valid for a server. */
 	async frame() {
 		const [first, second] = await this.read(2);
 		assert.equal(first & 0x70, 0, 'reserved bits are zero');
@@ -405,7 +405,7 @@ export class Raw {
 		return { code, reason: payload.subarray(2).toString() };
 	}
 
-	/* Says goodbye to it as it should: the server closes with this code, then TCP. */
+	/* The closing handshake: the server closes with this code and, once answered, ends TCP. */
 	async fails(code) {
 		assert.equal((await this.close()).code, code);
 		this.write(closeFrame(code));
@@ -416,7 +416,7 @@ export class Raw {
 		this.write(frame(OPCODE.text, text, options));
 	}
 
-	/* No more will be sent. */
+	/* Sends FIN. */
 	end() {
 		this.socket.end();
 	}

@@ -1,4 +1,4 @@
-/* Run by limits.test.mjs in a network namespace, where loopback has an address besides its own. */
+/* Tests that limits.test.mjs runs in a network namespace, whose loopback has more addresses. */
 import assert from 'node:assert/strict';
 import { Raw, handshake, request } from './client.mjs';
 import { counted, serve, test } from './server.mjs';
@@ -48,10 +48,10 @@ test('an address past its share does not take the places of the others', async t
 	first.destroy();
 });
 
-test('a trusted proxy is not counted when it connects, but for whom it then speaks', async t => {
+test('a connection of a trusted proxy counts for the client that it names', async t => {
 	const server = await serve(t, { conf: { ...conf, TrustedProxies: ['192.0.2.1'] }, allow });
 	const raws = await Promise.all(Array.from({ length: 7 }, () => Raw.connect(server)));
-	/* Whom it names, if anybody: else it counts for itself, or for loopback not at all. */
+	/* Without a name it counts for the proxy; loopback is not counted. */
 	const clients = ['203.0.113.1', '203.0.113.1', '203.0.113.1', undefined, undefined, undefined, '127.0.0.1'];
 	const statuses = [];
 	for (const [i, raw] of raws.entries()) {

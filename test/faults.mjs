@@ -1,11 +1,11 @@
-/* Servers whose kernel is in trouble: see faults.c, whose `struct control` is written here. */
+/* Servers whose system calls fail: see faults.c, whose `struct control` is written here. */
 import { open as openFile } from 'node:fs/promises';
 import path from 'node:path';
 import { built, scratch, serve } from './server.mjs';
 
 const SIZE = 40; /* bytes of a struct control */
 
-/* `faults.set` says what is wrong from now on; nothing is at first. */
+/* Returns the server, and `set`, which sets the faults from now on; at first there are none. */
 export async function serveFaulty(t, { env = {}, ...options } = {}) {
 	const name = path.join(await scratch(t), 'control');
 	const file = await openFile(name, 'w');

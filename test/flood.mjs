@@ -1,6 +1,6 @@
 /*
- * Run by tls-hostile.test.mjs: a hundred clients at a time who shake hands, anew each time, for
- * as many seconds as it is told.
+ * A process of tls-hostile.test.mjs.  A hundred clients at a time connect, complete a TLS handshake and
+ * close, again and again for the number of seconds in the first message.
  */
 import { once } from 'node:events';
 import tls from 'node:tls';

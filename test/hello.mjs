@@ -83,7 +83,7 @@ const SIGNATURES = [0x0403, 0x0503, 0x0603, 0x0804, 0x0401];
 const OTHER_SIGNATURES = [0x0101, 0x0203, 0x0303, 0x0807, 0x080f, 0x08ff, 0x0a0a, 0];
 const PROTOCOLS = ['http/1.1', 'h2', 'http/1.0', 'h', '', 'http/1.1\0', 'x'.repeat(255), 'ftp'];
 
-/* The parts of a ClientHello that a server of this project accepts; `session` is resumed. */
+/* The parts of a ClientHello that the server accepts.  `session` is the session to resume. */
 export const valid = (random, session) => ({
 	version: 0x0303,
 	random: random.bytes(32),
@@ -98,10 +98,10 @@ export const valid = (random, session) => ({
 		[EXTENSION.alpn, contents.alpn('http/1.1')],
 		[EXTENSION.renegotiation, contents.renegotiation()],
 	],
-	lies: {}, /* what is to be added to a length */
+	lies: {}, /* errors of lengths, by name */
 	type: 1,
 	record: { type: RECORD.handshake, version: 0x0301 },
-	cuts: [], /* where a record ends within the message */
+	cuts: [], /* offsets at which a record ends within the message */
 	tail: Buffer.alloc(0), /* bytes after it, in its last record */
 });
 
@@ -119,7 +119,7 @@ export function message(hello) {
 	return Buffer.concat([Buffer.of(hello.type), vector(body, 3, lies.message), hello.tail]);
 }
 
-/* The same in records. */
+/* The handshake message in records. */
 export function records(hello) {
 	const bytes = message(hello), parts = [];
 	const ends = hello.cuts.map(cut => cut % bytes.length).sort((a, b) => a - b);
@@ -157,7 +157,7 @@ const lie = (random, hello, where) => {
 
 const anyExtension = random => random.pick([...Object.values(EXTENSION), random.below(65536)]);
 
-/* What can be done to a ClientHello, by name. */
+/* Mutations of a ClientHello, by name. */
 const mutations = {
 	alpn: (random, hello) => put(hello, EXTENSION.alpn, protocols(random)),
 	foreign: (random, hello) => put(hello, EXTENSION.alpn, contents.alpn('h2')),
@@ -256,7 +256,7 @@ const mutations = {
 	},
 };
 
-/* A ClientHello to which up to four things were done, and their names. */
+/* The bytes of a ClientHello with up to four mutations, and the names of all changes. */
 export function mutated(random, session) {
 	const hello = valid(random, session);
 	const done = [];
@@ -280,7 +280,7 @@ export function mutated(random, session) {
 	return { bytes, done };
 }
 
-/* The ID and the suite of what node:tls has as a session. */
+/* The ID and the cipher suite of a session of node:tls. */
 export function sessionOf(der) {
 	/* SSL_SESSION is a SEQUENCE: version, TLS version, suite, ID, master secret, ... */
 	const at = der.findIndex((_, i) => der[i] === 4 && der[i + 1] === 2
@@ -307,7 +307,7 @@ function extensions(body) {
 	return found;
 }
 
-/* What a server has answered: `kind`, with an alert's number or what a ServerHello says. */
+/* Reads the server's records: `kind`, with the alert's number or the contents of the ServerHello. */
 function readAnswer(list) {
 	if (list.length === 0)
 		return { kind: 'close' };
@@ -318,7 +318,7 @@ function readAnswer(list) {
 	}
 	const types = list.map(record => record[0]);
 	const resumed = types.includes(RECORD.change);
-	/* A ServerHello is a single record, but for the smallest ones. */
+	/* The messages up to ChangeCipherSpec, in one record or more. */
 	const end = resumed ? types.indexOf(RECORD.change) : types.length;
 	let bytes = Buffer.concat(list.slice(0, end)
 		.filter(record => record[0] === RECORD.handshake).map(record => record.subarray(5)));
@@ -343,7 +343,7 @@ function readAnswer(list) {
 	};
 }
 
-/* Sends a client's first bytes and no more; the records that come until the server closes. */
+/* Sends the first bytes of a client and then FIN.  Returns what the server sends until it closes. */
 export async function answer(server, bytes, pieces = [bytes]) {
 	const tcp = net.connect({ host: server.host, port: server.port, noDelay: true, allowHalfOpen: true });
 	const got = [];

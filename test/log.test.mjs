@@ -1,6 +1,7 @@
-/* The log of a running server: links, rates, slow storage, and the writer process. */
+/* The log of a running server: lines, levels, files, links, rates, slow storage, and the writer process. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import {
 	access, chmod, chown, lstat, mkdir, readFile, readdir, readlink, rename, rm, stat, symlink,
 	writeFile,
@@ -8,12 +9,170 @@ import {
 import path from 'node:path';
 import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
-import { Raw, gather, packet, request } from './client.mjs';
+import { Raw, gather, handshake, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
 import {
-	bounded, built, fileHas, reopened, run, scratch, serve, start, test, until,
+	bounded, built, fileHas, freePort, reopened, run, scratch, serve, start, test, until,
 } from './server.mjs';
 import { inClear } from './tls.mjs';
+
+describe('the log', () => {
+	const LINE = new RegExp('^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z ' +
+		'(error|warn|info|debug|trace) (-|\\S+:\\d+) [ -~]+$');
+	const lines = async file => (await readFile(file, 'utf8')).trimEnd().split('\n');
+
+	/* A server with its log in a file, which is whole when the server has stopped. */
+	async function logged(t, conf = {}) {
+		const log = path.join(await scratch(t), 'log', 'debug.log');
+		return { server: await serve(t, { conf: { Log: log, ...conf } }), log };
+	}
+
+	/* Some life. */
+	async function visit(server) {
+		const [a, b] = await gather(server, 'the room', 'the user', 'another');
+		a.send(packet('broadcast', 'the user', 'the room', 'the body'));
+		await b.next();
+		a.send(packet('broadcast', 'nobody', 'the room', 'the body'));
+		await a.next();
+		await a.close();
+		await b.close();
+	}
+
+	test('has a line an event: time, level, address; its directory is made', async t => {
+		const { server, log } = await logged(t);
+		await visit(server);
+		await server.stop();
+		const all = await lines(log);
+		all.forEach(line => assert.match(line, LINE));
+		assert(all.some(line => / debug 127\.0\.0\.1:\d+ /.test(line)));
+		assert(all.some(line => /: user "the user", room ~[0-9a-f]{8}$/.test(line)));
+		const now = Date.now();
+		all.forEach(line => assert(Math.abs(now - Date.parse(line.split(' ')[0])) < 60_000, line));
+	});
+
+	test('is added to', async t => {
+		const dir = await scratch(t);
+		const log = path.join(dir, 'debug.log');
+		await writeFile(log, 'what was there\n');
+		await (await start({ conf: { Log: log } })).stop();
+		await (await start({ conf: { Log: log } })).stop();
+		const all = await lines(log);
+		assert.equal(all[0], 'what was there');
+		assert.equal(all.filter(line => line.includes('listening')).length, 2);
+	});
+
+	test('is opened anew on SIGHUP', async t => {
+		const { server, log } = await logged(t);
+		await rename(log, `${log}.old`);
+		server.signal('SIGHUP');
+		await server.lines.match(/ info - log reopened/);
+		await visit(server);
+		await server.stop();
+		const [old, fresh] = [await readFile(`${log}.old`, 'utf8'), await readFile(log, 'utf8')];
+		assert.match(old, /listening/);
+		assert.doesNotMatch(old, /the user/);
+		assert.match(fresh, /the user/);
+	});
+
+	test('moves aside at LogSize', async t => {
+		const { server, log } = await logged(t, { LogSize: 4000 });
+		for (let i = 0; i < 10; i++)
+			await visit(server);
+		await server.stop();
+		for (const file of [log, `${log}.1`]) {
+			(await lines(file)).forEach(line => assert.match(line, LINE));
+			assert((await stat(file)).size <= 4000 + 16384, file);
+		}
+		assert(!existsSync(`${log}.2`));
+	});
+
+	test('never moves with a LogSize of 0', async t => {
+		const { server, log } = await logged(t, { LogSize: 0 });
+		for (let i = 0; i < 10; i++)
+			await visit(server);
+		await server.stop();
+		assert(!existsSync(`${log}.1`));
+	});
+
+	for (const [file, pattern] of [
+		['test.json/debug.log', / warn - .*test\.json\/debug\.log.*: Not a directory$/],
+		['/dev/full', / warn - .*\/dev\/full.*: No space left on device$/],
+	]) {
+		test(`that cannot be written, ${file}, is said once and stops nothing`, async t => {
+			const server = await serve(t, { conf: { Log: file, LogSize: 0 }, expect: [pattern] });
+			for (let i = 0; i < 3; i++)
+				await visit(server);
+			assert.equal(server.lines.all.filter(line => pattern.test(line)).length, 1);
+		});
+	}
+
+	test('has no packet bodies below trace', async t => {
+		for (const LogLevel of ['debug', 'trace']) {
+			const { server, log } = await logged(t, { LogLevel });
+			await visit(server);
+			await server.stop();
+			const text = await readFile(log, 'utf8');
+			assert.equal(text.includes('the body'), LogLevel === 'trace');
+			assert.doesNotMatch(server.stderr, /the body/);
+		}
+	});
+
+	test('has nothing below its level, and stderr nothing below info', async t => {
+		const { server, log } = await logged(t, { LogLevel: 'info' });
+		await visit(server);
+		await server.stop();
+		assert.doesNotMatch(await readFile(log, 'utf8'), / (debug|trace) /);
+		const loud = await logged(t, { LogLevel: 'trace' });
+		await visit(loud.server);
+		await loud.server.stop();
+		const text = await readFile(loud.log, 'utf8');
+		for (const level of ['info', 'debug', 'trace'])
+			assert(text.includes(` ${level} `), level);
+	});
+
+	test('is silent about a good start at level error', async t => {
+		const conf = { Port: await freePort(), LogLevel: 'error' };
+		const server = await serve(t, { conf, silent: true });
+		await until('it listens', () => Raw.connect(server).catch(() => null), Boolean);
+		await (await open(server)).none();
+		await server.stop();
+		assert.equal(server.stderr, '');
+	});
+
+	test('may be stderr', async t => {
+		const conf = { Log: '-', LogLevel: 'debug' };
+		const server = await serve(t, { conf, expect: [/ debug /] });
+		await visit(server);
+		server.lines.all.forEach(line => assert.match(line, LINE));
+		assert(!existsSync(path.join(server.dir, '-')));
+	});
+
+	test('has what strangers send escaped and cut', async t => {
+		const { server, log } = await logged(t, { LogLevel: 'trace' });
+		const forged = '\n2026-01-01T00:00:00.000Z error - forged\r\x1b[2J\x7f\0é\u202e';
+		const long = 'y'.repeat(60_000);
+		const id = 'x'.repeat(128);
+		const texts = [packet('connect', forged, forged), packet('connect', id, id),
+			packet(forged, 'a', 'r'), packet(long, 'a', 'r'), packet('broadcast', 'a', 'r', long),
+			forged, long];
+		const client = await open(server);
+		for (const text of texts) {
+			client.send(text);
+			await client.next();
+		}
+		const raw = await Raw.connect(server);
+		const Origin = forged.replace(/[\r\n\0]/g, ' ');
+		raw.write(request(`/${'y'.repeat(7000)}é%0a`, { Origin }));
+		await raw.response();
+		await client.close(4000, 'forged\n'.repeat(10));
+		await server.stop();
+		for (const line of await lines(log)) {
+			assert.match(line, LINE);
+			assert(line.length < 1024, `${line.length} bytes`);
+			assert(!line.includes('y'.repeat(500)), line.slice(0, 100));
+		}
+	});
+});
 
 /* Root starts the server with User nobody, and nobody owns the log directory. */
 describe("links in the log's directory", () => {

@@ -1,6 +1,6 @@
 /*
- * What the server must do, said once more and in another way: messages go in, and out
- * comes what every session is told, to the byte.  Nothing here knows of time or sockets.
+ * A second implementation of the signaller: messages go in, and the exact text for each session comes
+ * out.  It knows nothing of time or sockets.
  */
 import { inspect } from 'node:util';
 import { joined, left, refused } from './client.mjs';
@@ -16,8 +16,8 @@ const REASON = 40; /* bytes of an unknown Event that its error repeats, at most 
  */
 
 /*
- * Of a literal, a number and an escape any beginning will do, so that the cursor stands at the
- * first byte that is wrong.
+ * Any beginning of a literal, a number or an escape matches, so that the cursor stops at the first
+ * invalid byte.
  */
 const SPACE = /[ \t\r\n]*/y;
 const LITERAL = /t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?/y;
@@ -29,19 +29,19 @@ const ESCAPE = /\\(u[\da-fA-F]{0,3})?/y;
 class Refusal extends Error {}
 
 /*
- * Finds out what stands where in a JSON text.  A value is its place, and if it is an object
- * its members, as far as they were read, in their order.
+ * Parses a JSON text.  A value is its start and end and, for an object, the members that were read, in
+ * order.
  */
 class Reader {
 	#at = 0;
 	#depth = 0;
-	#commas = []; /* where those stand that are too many */
+	#commas = []; /* offsets of extra commas */
 
 	constructor(text) {
 		this.text = text;
 	}
 
-	/* The text with those commas blanked. */
+	/* The text with the extra commas blanked. */
 	get clean() {
 		const units = this.text.split('');
 		for (const comma of this.#commas)
@@ -49,7 +49,7 @@ class Reader {
 		return units.join('');
 	}
 
-	/* All of the text, into `top`; why that cannot be, if it cannot. */
+	/* Reads the whole text into `top`.  Returns an error text, or undefined. */
 	read() {
 		try {
 			this.#over(SPACE);
@@ -72,7 +72,7 @@ class Reader {
 		return this.text[this.#at];
 	}
 
-	/* Goes over what the pattern matches here, and returns it. */
+	/* Skips what the pattern matches here, and returns it. */
 	#over(pattern) {
 		pattern.lastIndex = this.#at;
 		const [matched] = pattern.exec(this.text) ?? [''];
@@ -145,10 +145,10 @@ class Reader {
 
 const bytes = text => Buffer.byteLength(text);
 
-/* The value of an object's last member of that name. */
+/* The value of an object's last member with this name. */
 const last = (object, key) => object?.members?.findLast(([name]) => name === key)?.[1];
 
-/* As many characters as have no more than these bytes. */
+/* The first characters of a text, of at most so many bytes. */
 function cut(text, most) {
 	let start = '';
 	for (const character of text) {
@@ -159,7 +159,7 @@ function cut(text, most) {
 	return start;
 }
 
-/* A message as a packet; ids that cannot be read are empty. */
+/* A message as a packet.  Invalid ids are empty. */
 class Packet {
 	#top;
 	#header;
@@ -195,7 +195,7 @@ class Packet {
 		return id;
 	}
 
-	/* Why it is refused, if it is; the first reason of these. */
+	/* Why the packet is rejected: the first of these reasons, or undefined. */
 	#why(user, room) {
 		if (this.#fault !== undefined)
 			return this.#fault;
@@ -218,7 +218,7 @@ class Packet {
 			return `unknown Event "${cut(this.#raw(event).slice(1, -1), REASON)}"`;
 	}
 
-	/* Its text with this string as the Payload. */
+	/* The packet's text with this string as Payload. */
 	withPayload(string) {
 		const value = JSON.stringify(string);
 		const payload = last(this.#top, 'Payload');
@@ -235,7 +235,7 @@ class Packet {
 
 export class Model {
 	#mostPeers;
-	#rooms = new Map(); /* by RoomId: peers in order of joining, and who is the initiator */
+	#rooms = new Map(); /* by RoomId: peers in order of joining, and the initiator */
 	#peers = new Map(); /* by session: its user and room, if it is in one */
 	#told = [];
 
@@ -243,8 +243,8 @@ export class Model {
 		this.#mostPeers = mostPeers;
 	}
 
-	/* A session sends a message: pairs of a session and what it is told, in order. */
-	hear(session, message) {
+	/* A session sends a message.  Returns the texts that sessions receive: [session, text], in order. */
+	receive(session, message) {
 		const packet = new Packet(message);
 		if (packet.wrong !== undefined)
 			this.#refuse(session, packet, packet.wrong);
@@ -253,13 +253,13 @@ export class Model {
 		return this.#told.splice(0);
 	}
 
-	/* A session ends. */
+	/* A session ends.  Returns the same. */
 	end(session) {
 		this.#leave(session);
 		return this.#told.splice(0);
 	}
 
-	/* Where a session is, as { user, room }; undefined in no room. */
+	/* The { user, room } of a session; undefined if it is in no room. */
 	place(session) {
 		return this.#peers.get(session);
 	}
@@ -268,7 +268,7 @@ export class Model {
 		return this.#in(room).peers.map(peer => this.#peers.get(peer).user);
 	}
 
-	/* The rooms with their peers, for people; a star is for the initiator. */
+	/* The rooms and their peers as a readable text, with a star after the initiator. */
 	toString() {
 		const name = room => peer =>
 			`${inspect(this.#peers.get(peer).user)} ${peer.name}${room.initiator === peer ? '*' : ''}`;
@@ -333,7 +333,7 @@ export class Model {
 		this.#tell([session], refused(reason, user, room));
 	}
 
-	/* An empty room has no past; in one that lost its initiator the oldest peer becomes it. */
+	/* The first peer is the initiator.  In a room without initiator the oldest peer becomes it. */
 	#join(session, user, id) {
 		const room = this.#in(id);
 		const [oldest] = room.peers;

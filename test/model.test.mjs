@@ -260,7 +260,7 @@ class Run {
 			const text = this.#author.message(this.#model.place(session));
 			const binary = session.kind === 'plain' && this.#chance.percent(10);
 			this.#record(session, `sends${binary ? ' (binary)' : ''} ${shown(text, 300)}`);
-			told.push(...this.#model.hear(session, text));
+			told.push(...this.#model.receive(session, text));
 			session.client.send(binary ? Buffer.from(text) : text);
 		}
 		await this.#compare(session, told);
@@ -310,7 +310,7 @@ class Run {
 		if (!isReplaced) {
 			const ping = packet('ping', `ping ${++this.#pings}`, this.#chance.of(ROOMS), '{}');
 			client.send(ping);
-			expected.push(...this.#model.hear(session, ping).map(([, text]) => text));
+			expected.push(...this.#model.receive(session, ping).map(([, text]) => text));
 		}
 		for (const [i, text] of expected.entries()) {
 			const got = await (text === REPLACED ? this.#close(client) : client.next())

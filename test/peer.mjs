@@ -1,4 +1,4 @@
-/* npm's sockjs-client, new and old, in Node: the face of a client of client.mjs. */
+/* Clients that are npm's sockjs-client in Node, in a new and an old version. */
 import assert from 'node:assert/strict';
 import SockJS10 from 'sockjs-client-1.0';
 import SockJS16 from 'sockjs-client';
@@ -7,9 +7,9 @@ import { bounded } from './server.mjs';
 
 export const versions = { '1.6.1': SockJS16, '1.0.3': SockJS10 };
 export const transports = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
-export const PATIENCE = 20_000; /* milliseconds for a transport to open */
+export const PATIENCE = 20_000; /* milliseconds, for a transport to open */
 
-/* Of old, only the time that the first request took told how long a transport may take. */
+/* sockjs-client derives the limit of a transport from the time of its first request; tests are slower. */
 for (const [version, { prototype }] of Object.entries(versions)) {
 	assert.equal(versions[version].version, version);
 	assert.equal(typeof prototype.countRTO, 'function');

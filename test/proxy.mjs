@@ -1,4 +1,4 @@
-/* Runs a proxy with a recipe of proxy/, as it stands there but for what a test has to change. */
+/* Runs a proxy with a configuration of proxy/, in which only ports, paths and users are replaced. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
@@ -13,13 +13,13 @@ import { Lines, bounded, freePort, run, scratch, until } from './server.mjs';
 import { visit as visitByHand } from './sockjs.mjs';
 import './trusting.mjs';
 
-/* In Node, sockjs-client hears of an answer's end alone, and not as browsers do that it is cut short. */
+/* In Node sockjs-client notices only the event `end` of a response; browsers also report a response cut short. */
 subscribe('http.client.response.finish', ({ response }) =>
 	response.once('close', () => response.complete || response.emit('end')));
 
 const execute = promisify(execFile);
 
-/* The recipe with each of some pairs of texts replaced, which it must have. */
+/* A configuration with pairs of texts replaced.  It must contain the first text of each. */
 async function adapt(name, changes) {
 	let text = await readFile(new URL(`../proxy/${name}`, import.meta.url), 'utf8');
 	for (const [from, to] of changes) {
@@ -35,13 +35,13 @@ const listens = port => new Promise(resolve => {
 	socket.on('connect', () => socket.destroy());
 });
 
-/* What is there for a server is here for a proxy: tests connect to it as to any. */
+/* Has the members of a server that clients need. */
 class Proxy {
 	host = '127.0.0.1';
 	prefix = '/echo';
 	clients = new Set();
 
-	/* Puts another configuration in place; takes it if it has started. */
+	/* Writes the configuration file, which the proxy reads when it starts or reloads. */
 	async configure(changes = []) {
 		await writeFile(this.file, await adapt(this.name, [...this.own, ...changes]));
 	}
@@ -59,7 +59,7 @@ class Proxy {
 		]);
 	}
 
-	/* The master starts new workers; the old ones go on for whoever is connected. */
+	/* The master starts new workers; the old ones keep their connections. */
 	async reload(changes) {
 		const from = this.lines.all.length;
 		await this.configure(changes);
@@ -67,7 +67,7 @@ class Proxy {
 		await this.lines.match(/Loading success/, from);
 	}
 
-	/* What HAProxy answers to a command; on a busy machine it may close before it reads one. */
+	/* The response of HAProxy to a command.  On a busy machine it may close before it reads one. */
 	async command(text, tries = 5) {
 		const answer = [];
 		try {
@@ -99,7 +99,7 @@ async function prepare(t, name, certificate, key) {
 	return Object.assign(new Proxy(), { name, dir, port, tls: { ca }, file: path.join(dir, name) });
 }
 
-/* Without what needs root, and at places of the test's own. */
+/* Removes what needs root, and replaces port and directories. */
 const unprivileged = (dir, port) => [
 	['\tchroot /var/lib/haproxy\n\tuser haproxy\n\tgroup haproxy\n', ''],
 	['bind :::443 v4v6 ', `bind 127.0.0.1:${port} `],
@@ -109,18 +109,18 @@ const unprivileged = (dir, port) => [
 
 const HAPROXY = '/usr/sbin/haproxy';
 
-/* HAProxy for the length of one test, a master process with its workers as Debian has it. */
+/* HAProxy for one test, with a master process and workers as in Debian. */
 export async function haproxy(t, name, changes) {
 	const proxy = await prepare(t, name, 'cert.pem', 'cert.pem.key');
 	proxy.own = unprivileged(proxy.dir, proxy.port);
 	await proxy.configure(changes);
-	await execute(HAPROXY, ['-c', '-dW', '-f', proxy.file]); /* without a warning */
+	await execute(HAPROXY, ['-c', '-dW', '-f', proxy.file]); /* a warning is an error */
 	await proxy.start(HAPROXY, ['-W', '-f', proxy.file]);
 	t.after(() => proxy.stop());
 	return proxy;
 }
 
-/* nginx, with what Debian's nginx.conf has around the files of conf.d. */
+/* nginx for one test, with the main configuration that Debian has around conf.d. */
 export async function nginx(t, name, changes) {
 	const proxy = await prepare(t, name, 'cert.pem', 'key.pem');
 	const { dir, port } = proxy;
@@ -141,10 +141,10 @@ export async function nginx(t, name, changes) {
 	return proxy;
 }
 
-/* Whatever sockjs-client has in Node, and what it has only in pages; plain is no SockJS. */
+/* The transports of sockjs-client in Node, jsonp from sockjs.mjs, and plain, a WebSocket without SockJS. */
 export const transports = ['plain', 'websocket', 'xhr-streaming', 'eventsource', 'xhr-polling', 'jsonp'];
 
-/* A client by one of those. */
+/* A client over one of these. */
 export function visit(server, transport) {
 	switch (transport) {
 	case 'plain': return open(server);

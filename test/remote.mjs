@@ -1,7 +1,11 @@
 /*
- * A server that runs elsewhere, for tests to go to instead of starting one: VIDERE_AT=HOST:PORT,
- * with the certificate in the file VIDERE_CA if it serves TLS, and what its configuration has in
- * VIDERE_CONF, as JSON.  Tests that need another one, or more than to be its clients, are skipped.
+ * A server that already runs elsewhere, which tests use instead of starting one.
+ *
+ *     VIDERE_AT    HOST:PORT
+ *     VIDERE_CA    file with its certificate, if it serves TLS
+ *     VIDERE_CONF  its configuration, as JSON
+ *
+ * Tests that need another configuration, its counters or signals are skipped.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
@@ -11,7 +15,7 @@ import { Impossible, until } from './server.mjs';
 
 const { VIDERE_AT, VIDERE_CA, VIDERE_CONF = '{}' } = process.env;
 
-/* The rooms that more than one test goes to. */
+/* The rooms that more than one test uses. */
 const call = JSON.parse(await readFile(new URL('call.json', import.meta.url), 'utf8'));
 const rooms = ['r', 's', call.room];
 
@@ -28,8 +32,8 @@ class Remote {
 	}
 
 	/*
-	 * The next test finds nobody of this one.  Rooms are not asked for by ping, which has a rate
-	 * where the tests are no loopback; nor do tests follow each other faster than that allows.
+	 * Waits until the rooms are empty for the next test.  It joins them, because pings of other rooms
+	 * have a rate limit for addresses other than loopback.  The pause keeps the tests below that limit.
 	 */
 	async leave() {
 		for (const client of this.clients)

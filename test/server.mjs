@@ -1,6 +1,6 @@
 /*
- * Runs the server under test and watches it: it must end with status 0 when it is told
- * to, and must not have written anything to stderr that the test did not expect.
+ * Runs the server under test.  It must exit with status 0 on SIGTERM, and must not write unexpected
+ * lines to stderr.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -17,29 +17,29 @@ import { pair } from './certificate.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/* A path that the environment may name, else one within the tree. */
+/* A path that an environment variable may set; default: one within the tree. */
 export const built = (name, otherwise) => path.resolve(root, process.env[name] ?? otherwise);
 
 export const videre = built('VIDERE', 'build/san/videre');
 
-/* A library that every server is to be started with, unless a test gives it another. */
+/* The library that every server preloads, unless a test chooses another. */
 const preload = process.env.VIDERE_PRELOAD
 	&& { LD_PRELOAD: path.resolve(root, process.env.VIDERE_PRELOAD) };
 
-/* Do the tests speak TLS that are not about it? */
+/* True if tests that are not about TLS use it too. */
 export const overTLS = process.env.VIDERE_TLS === '1';
 
-/* How much longer than usual everything may take: emulated devices are slow. */
+/* A factor for all time limits: emulated devices are slow. */
 const patience = Number(process.env.VIDERE_PATIENCE ?? 1);
 const LIMIT = 15_000 * patience; /* milliseconds */
 
-/* What a test asks of a server that runs elsewhere and cannot do it. */
+/* Thrown when a test needs something that a server elsewhere cannot do. */
 export class Impossible extends Error {}
 
-/* Has each test a server of its own, so that some may run side by side? */
+/* True if each test starts its own server, so that tests may run concurrently. */
 export const apart = process.env.VIDERE_AT === undefined;
 
-/* A test with a limit, so that the run ends whatever the server does. */
+/* A test with a time limit. */
 export const test = (name, body) => nodeTest(name, { timeout: 60_000 * patience }, async t => {
 	try {
 		await body(t);
@@ -50,7 +50,7 @@ export const test = (name, body) => nodeTest(name, { timeout: 60_000 * patience 
 	}
 });
 
-/* What is waited for must come; the limit only keeps a broken run from hanging. */
+/* Waits for a promise.  The time limit only ends broken runs. */
 export async function bounded(promise, what, ms = LIMIT) {
 	const error = new Error(`waited in vain for ${what}`);
 	const stop = new AbortController();
@@ -63,14 +63,14 @@ export async function bounded(promise, what, ms = LIMIT) {
 	}
 }
 
-/* A directory of the test's own, gone after it. */
+/* A directory that is removed after the test. */
 export async function scratch(t) {
 	const dir = await mkdtemp(path.join(tmpdir(), 'videre-'));
 	t.after(() => rm(dir, { recursive: true, force: true }));
 	return dir;
 }
 
-/* A port that was free a moment ago, and is none of those that the kernel gives to connections. */
+/* A port that is free at the moment, outside of the range that the kernel uses for connections. */
 export async function freePort() {
 	for (;;) {
 		const listener = net.createServer().listen(randomInt(20000, 30000), '127.0.0.1');
@@ -86,7 +86,7 @@ export async function freePort() {
 	}
 }
 
-/* Asks again, and not too fast, until the answer is good. */
+/* Calls `ask` until `good` accepts its answer, for at least five seconds. */
 export async function until(what, ask, good) {
 	let answer;
 	for (let i = 0; i < 1000; i++) {
@@ -186,7 +186,7 @@ function launch({ binary = videre, args = [], env = {}, cwd, shell }) {
 	return child;
 }
 
-/* Runs the server to its end, for what it says about options and configurations. */
+/* Runs the server until it exits.  Returns its status and output. */
 export async function run(args, options = {}) {
 	const child = launch({ ...options, args });
 	const out = new Lines(child.stdout), err = new Lines(child.stderr);
@@ -198,11 +198,11 @@ export async function run(args, options = {}) {
 	}
 }
 
-/* Any address that the server says it listens on, as [, host, port]. */
+/* The log line of a listener, as [, host, port]. */
 export const LISTENING = / info - listening on (.*):(\d+)$/;
 
 class Server {
-	clients = new Set(); /* whatever is connected, to be destroyed at the end */
+	clients = new Set(); /* connected clients, which are destroyed at the end */
 	#stopped;
 
 	constructor(child, dir, expect, allow) {
@@ -227,7 +227,7 @@ class Server {
 		this.child.kill(name);
 	}
 
-	/* What SIGUSR1 makes it log, as an object of numbers. */
+	/* The counters that SIGUSR1 logs, as an object of numbers. */
 	async counters() {
 		const from = this.lines.all.length;
 		this.signal('SIGUSR1');
@@ -236,7 +236,7 @@ class Server {
 			.map(([name, value]) => [name, Number(value)]));
 	}
 
-	/* Ends it, and fails if it did not end well or had said anything unexpected. */
+	/* Ends the server.  Fails unless it exits with status 0 and has logged only expected lines. */
 	stop(signal = 'SIGTERM') {
 		return this.#stopped ??= this.#stop(signal);
 	}
@@ -266,13 +266,15 @@ class Server {
 }
 
 /*
- * Starts a server; what `conf` leaves out is on loopback, at any free port and without a
- * log file.  `conf: null` gives it no configuration at all.  `expect` are patterns of the
- * lines above level info that the test provokes; each of them must come; those of `allow`
- * may.  `shell` is a
- * command to run before it in the same process, like `ulimit -n 20`.  A `silent` one does not
- * tell that it listens, and has its port from `conf`.  With a pair of certificate.mjs as `tls`
- * it serves TLS, as all that have a configuration do with VIDERE_TLS=1 in the environment.
+ * Starts a server.  Options:
+ *   conf    its configuration; default: loopback, any free port, no log file.  null: no file
+ *   expect  patterns of lines above level info; each must be logged
+ *   allow   patterns of lines above level info that may be logged
+ *   shell   a command that the same process runs first, such as `ulimit -n 20`
+ *   silent  the server does not log that it listens; its port is conf.Port
+ *   tls     a pair of certificate.mjs to serve TLS with; VIDERE_TLS=1 sets one for each server
+ *           with a configuration
+ *   args, binary, env  of the process
  */
 export async function start(options = {}) {
 	const { conf = {}, expect = [], allow = [], silent = false } = options;

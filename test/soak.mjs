@@ -1,7 +1,7 @@
 /*
- * One server under everything at once, for as many minutes as MINUTES says (`make soak`): peers
- * over each transport talk all the time and must notice nothing, while others do what chance
- * says of all that is slow, broken, rude or too much.  Memory, tables and descriptors stay flat.
+ * One server under all kinds of clients at once, for MINUTES minutes (`make soak`).  Two peers over each
+ * transport exchange packets all the time and must not be disturbed, while other clients misbehave at
+ * random.  Memory, tables and descriptors must not grow.
  */
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
@@ -17,18 +17,18 @@ import { fresh, meet, transports } from './sockjs.mjs';
 const MINUTES = Number(process.env.MINUTES ?? 10);
 const SAMPLES = 20;
 const ROWDIES = 30; /* at the same time */
-const SETTLED = 5; /* samples, after which memory has seen everything */
+const SETTLED = 5; /* samples, after which memory must not grow */
 
 const conf = { MaxConnections: 1000, MaxPacket: 8192, MaxPeers: 8, Heartbeat: 3, HandshakeTimeout: 3 };
 const allow = [/ warn \S+ closed: output buffer full, the client is not reading$/, / warn - refused connections: /];
 
 /*
- * The innocent: two peers in a room of their own, over one transport.
+ * The innocent: two peers alone in a room, over one transport.
  */
 
 /*
- * Milliseconds that a packet of theirs may take.  A turn has 5; but the rowdies stop the server for
- * up to a second, several in a row, and all clients share this process.
+ * Milliseconds that one of their packets may take.  A turn has 5, but the rowdies stop the server for up
+ * to a second, several times in a row, and all clients share this process.
  */
 const LATE = 5000;
 let worst = 0;
@@ -52,13 +52,13 @@ async function talk([a, b], room, until) {
 }
 
 /*
- * The rowdies: each comes, misbehaves in one way, and has gone when the promise is settled.
+ * The rowdies: each connects, misbehaves in one way, and is gone when its promise settles.
  */
 
 const websocket = server => Raw.websocket(server);
 const joinText = () => packet('connect', `user ${randomInt(20)}`, `room ${randomInt(5)}`, '{}');
 
-/* Until the server ends it, or patience does. */
+/* Waits until the server closes the connection, at most nine seconds. */
 const outlast = raw => Promise.race([raw.drained(), sleep(9000)]).catch(() => {});
 
 const rowdies = {
@@ -180,7 +180,7 @@ async function misbehave(server, until, done) {
 		try {
 			await rowdies[name](server);
 		} catch {
-			/* It was thrown out: that is its own affair. */
+			/* The server may have closed its connection. */
 		}
 		done[name] = (done[name] ?? 0) + 1;
 	}
@@ -211,7 +211,7 @@ test(`${MINUTES} minutes of everything at once`, { timeout: (MINUTES + 2) * 60_0
 			samples.push(await sample(server));
 		}
 	};
-	/* One that notices anything ends the run. */
+	/* A failure of an innocent peer ends the run. */
 	await Promise.race([watch(), ...innocent]);
 	over.abort();
 	const rounds = await Promise.all(innocent);

@@ -1,6 +1,6 @@
 /*
- * SockJS over raw sockets: single requests with their answers, receivers whose every chunk
- * is checked, and sessions over any transport with the face of a client of client.mjs.
+ * SockJS over raw sockets: single requests and their responses, receivers that check each chunk, and
+ * sessions over each transport, with the methods of the clients of client.mjs.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -23,18 +23,15 @@ export const serveEcho = (t, heartbeat) => serve(t, {
 /* Another service of the same server. */
 export const under = (server, prefix) => Object.assign(Object.create(server), { prefix });
 
-/* Tests that run beside each other in one process start many servers. */
+/* Tests that run concurrently start many servers in one process. */
 process.setMaxListeners(0);
 
 let sessions = 0;
 
-/* The path of a session that nobody has used, below the prefix. */
+/* The path of an unused session, below the prefix. */
 export const fresh = () => `/000/session_${++sessions}`;
 
-/*
- * Text as SockJS quotes it: as JSON does, and certain code units escaped besides, of
- * surrogate pairs both halves.
- */
+/* A string as SockJS quotes it: JSON, with certain code units escaped, among them all surrogates. */
 export const quote = text => JSON.stringify(text).replace(
 	/[\u200c-\u200f\u2028-\u202f\u2060-\u206f\ufff0-\uffff\ud800-\udfff]/g,
 	unit => `\\u${unit.charCodeAt(0).toString(16)}`);
@@ -43,7 +40,7 @@ export const quote = text => JSON.stringify(text).replace(
 export const batch = (...messages) => `a[${messages.map(quote).join(',')}]`;
 
 /*
- * Requests and answers
+ * Requests and responses
  */
 
 /* A request with its body, if it has one. */
@@ -53,7 +50,7 @@ export function message(target, { method = 'GET', body, ...headers } = {}) {
 	return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body ?? '')]);
 }
 
-/* The head of an answer, whose headers come once each. */
+/* Reads the head of a response, in which each field occurs once. */
 export async function head(raw) {
 	const [first, ...lines] = (await raw.through('\r\n\r\n')).slice(0, -4).split('\r\n');
 	const [, status] = /^HTTP\/1\.1 (\d{3}) \S/.exec(first) ?? assert.fail(first);
@@ -66,7 +63,7 @@ export async function head(raw) {
 	return { status: Number(status), headers };
 }
 
-/* The bytes of the next chunk; none are the last one's. */
+/* Reads the next chunk; the last one is empty. */
 export async function chunk(raw) {
 	const line = await raw.through('\r\n');
 	assert.match(line, /^[0-9A-Fa-f]+\r\n$/);
@@ -75,7 +72,7 @@ export async function chunk(raw) {
 	return data.toString();
 }
 
-/* All that comes until the server closes. */
+/* Reads until the server closes. */
 async function remainder(raw) {
 	const bytes = [];
 	for (let byte; (byte = await raw.read(1).catch(() => undefined)); )
@@ -84,7 +81,7 @@ async function remainder(raw) {
 	return Buffer.concat(bytes).toString();
 }
 
-/* The body of an answer that is no stream: its end must be known. */
+/* Reads the body of a response, whose end must be defined. */
 async function content(raw, { status, headers }, method) {
 	if (method === 'HEAD' || [100, 101, 204, 304].includes(status))
 		return '';
@@ -107,7 +104,7 @@ export async function answer(raw, method = 'GET') {
 	return { ...start, body: await content(raw, start, method) };
 }
 
-/* A request on this connection, and its answer. */
+/* Sends a request on this connection, and reads the response. */
 export async function exchange(raw, target, options = {}) {
 	raw.write(message(target, options));
 	return answer(raw, options.method);
@@ -116,7 +113,7 @@ export async function exchange(raw, target, options = {}) {
 export const post = (raw, target, body, headers) =>
 	exchange(raw, target, { method: 'POST', body, ...headers });
 
-/* The same on a connection of its own. */
+/* The same on a new connection. */
 export async function ask(server, target, options) {
 	const raw = await Raw.connect(server);
 	try {
@@ -127,14 +124,14 @@ export async function ask(server, target, options) {
 	}
 }
 
-/* Hands messages to a session, which takes them. */
+/* Sends messages to a session, which must accept them. */
 export async function send(server, session, ...messages) {
 	const { status, body } = await ask(server, `${server.prefix}${session}/xhr_send`,
 		{ method: 'POST', body: JSON.stringify(messages) });
 	assert.deepEqual({ status, body }, { status: 204, body: '' });
 }
 
-/* Is it there?  Asks without changing anything. */
+/* True if the session exists.  Changes nothing. */
 export async function exists(server, session) {
 	const { status } = await ask(server, `${server.prefix}${session}/xhr_send`,
 		{ method: 'POST', body: '[]' });
@@ -142,7 +139,7 @@ export async function exists(server, session) {
 	return status === 204;
 }
 
-/* A request for each kind of answer: the path below the prefix, S for that of a session. */
+/* A request for each kind of response: the path below the prefix, with S for a session's path. */
 export const requests = {
 	greeting: ['', {}],
 	'404': ['/nowhere', {}],
@@ -187,10 +184,7 @@ const HTMLFILE = `<!doctype html>
 
 const script = 'application/javascript; charset=UTF-8';
 
-/*
- * How each transport receives: the request, what a stream begins with, and what becomes of
- * a frame.
- */
+/* How each transport receives: the request, the beginning of a stream, and the wrapping of a frame. */
 export const receivers = {
 	xhr: { method: 'POST', path: '/xhr', type: script, wrap: frame => `${frame}\n` },
 	jsonp: {
@@ -229,7 +223,7 @@ export const kinds = Object.keys(receivers);
 export const streams = kinds.filter(kind => 'begins' in receivers[kind]);
 export const polls = kinds.filter(kind => !streams.includes(kind));
 
-/* The frame in what a transport makes of it. */
+/* Takes off what a transport wraps around a frame. */
 function unwrap(kind, text) {
 	const quoted = /\((".*")\);\r?\n/;
 	switch (kind) {
@@ -240,11 +234,11 @@ function unwrap(kind, text) {
 	}
 }
 
-/* A request for frames. */
+/* A request that receives frames. */
 export class Receiver {
-	#ends; /* it has: a poll with its frame, a stream with its last chunk */
+	#ends; /* true after the frame of a poll, or the last chunk of a stream */
 
-	/* Sent, and seen by the server when this returns. */
+	/* Returns when the server has read the request. */
 	static async attach(server, session, kind, { raw, prefix = server.prefix, ...headers } = {}) {
 		const receiver = new Receiver(raw ?? await Raw.connect(server), kind);
 		const { method, path } = receivers[kind];
@@ -253,7 +247,7 @@ export class Receiver {
 			receiver.raw.write(text);
 			await receiver.#begin();
 		} else {
-			/* Of a poll nothing is heard until it ends: the answer to the request before it tells. */
+			/* A poll has no response until it ends, so a request before it shows that it was read. */
 			receiver.raw.write(Buffer.concat([message('/nowhere'), text]));
 			assert.equal((await answer(receiver.raw)).status, 404);
 		}
@@ -278,7 +272,7 @@ export class Receiver {
 		receivers[this.kind].begins(await chunk(this.raw));
 	}
 
-	/* The next frame, which has a chunk or a body for itself; undefined at the stream's end. */
+	/* The next frame, alone in its chunk or body; undefined at the end of a stream. */
 	async frame() {
 		assert(!this.#ends, 'a frame is expected of an answer that has ended');
 		let text;
@@ -304,14 +298,14 @@ export class Receiver {
 			assert.equal(await this.frame(), frame);
 	}
 
-	/* The answer is at its end. */
+	/* The response must be complete. */
 	async ends() {
 		if (this.streams)
 			assert.equal(await this.frame(), undefined);
 		assert(this.#ends, 'the answer goes on');
 	}
 
-	/* The next one, on the same connection. */
+	/* The next receiver, on the same connection. */
 	again(server, session, kind = this.kind) {
 		return Receiver.attach(server, session, kind, { raw: this.raw });
 	}
@@ -321,7 +315,7 @@ export class Receiver {
 	}
 }
 
-/* Ways in which a client goes. */
+/* The ways in which a client can close its connection. */
 export const cuts = {
 	'a FIN': raw => raw.destroy(),
 	'a reset': raw => raw.reset(),
@@ -331,7 +325,7 @@ export const cuts = {
 	},
 };
 
-/* What one request for frames brings. */
+/* Receives the first frame of one request. */
 export async function take(server, session, kind = 'xhr') {
 	const receiver = await Receiver.attach(server, session, kind);
 	const frame = await receiver.frame();
@@ -340,7 +334,7 @@ export async function take(server, session, kind = 'xhr') {
 	return { frame, receiver };
 }
 
-/* Opens a session and leaves it without a receiver: an ended poll. */
+/* Opens a session by a poll, which ends and leaves the session without a receiver. */
 export async function begin(server, session = fresh()) {
 	const { frame } = await take(server, session);
 	assert.equal(frame, 'o');
@@ -422,7 +416,7 @@ class HttpSession extends Session {
 		}
 	}
 
-	/* One request at a time, with all that has gathered meanwhile, as a browser does it. */
+	/* Sends one request at a time with all queued messages, as sockjs-client does. */
 	async #transmit() {
 		if (this.#sending?.socket.readableEnded ?? true)
 			this.#sending = await Raw.connect(this.server);
@@ -448,12 +442,12 @@ class HttpSession extends Session {
 			.finally(() => this.#busy = false);
 	}
 
-	/* The server knows of the present receiver. */
+	/* Waits until the server has read the present receive request. */
 	async attached() {
 		await this.#attaching;
 	}
 
-	/* Does not come back when the present poll has ended. */
+	/* Sends no further poll after the present one. */
 	leave() {
 		this.#left = true;
 	}
@@ -471,7 +465,7 @@ class HttpSession extends Session {
 		this.#receiving?.reset();
 	}
 
-	/* No more is read of what comes. */
+	/* Stops reading. */
 	pause() {
 		this.#receiving.socket.pause();
 	}
@@ -510,7 +504,7 @@ class SocketSession extends Session {
 	}
 }
 
-/* All that a peer may come over; plain is a WebSocket without SockJS. */
+/* All transports of a peer; plain is a WebSocket without SockJS. */
 export const transports = [...kinds, 'websocket', 'plain'];
 
 export async function visit(server, kind) {
@@ -525,7 +519,7 @@ export async function visit(server, kind) {
  * The signaller
  */
 
-/* Puts peers, as pairs of user and transport, into the room; all that they get is read. */
+/* Opens peers, pairs of user and transport, and joins the room.  What they receive is read. */
 export async function meet(server, room, ...pairs) {
 	const peers = [];
 	for (const [user, kind] of pairs) {
@@ -538,7 +532,7 @@ export async function meet(server, room, ...pairs) {
 	return peers;
 }
 
-/* A session in a room, left without a receiver: an ended poll has brought the join. */
+/* A session in a room.  The poll that received the join has ended, so it has no receiver. */
 export async function join(server, room, user, witness) {
 	const session = await begin(server);
 	await send(server, session, packet('connect', user, room, '{}'));

@@ -1,4 +1,4 @@
-/* Over TLS, for clients that cannot be told whom to trust: they trust everybody. */
+/* Imported for clients that have no setting for trusted certificates: they accept any. */
 import https from 'node:https';
 
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -1,6 +1,6 @@
 /*
- * Boards, emulated from the kernel up: Debian's kernel, an initramfs of busybox and the server as
- * a device would have them, a disk that keeps its certificate, and a serial console.
+ * Emulated boards: Debian's kernel, an initramfs with busybox and the server as on a device, a disk with
+ * the certificate, and a serial console.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -17,8 +17,8 @@ const execute = promisify(execFile);
 const toolchain = fileURLToPath(new URL('../../toolchain', import.meta.url));
 
 /*
- * `target` is whose binary runs there, `kernel` the architecture of kernel and busybox.  The
- * malta board starts without knowing the time, as routers do.
+ * `target` is the build target of the server, `kernel` the architecture of kernel and busybox.  The clock
+ * of the malta board starts at 1970, as in routers without a battery.
  */
 export const boards = {
 	malta: {
@@ -41,13 +41,13 @@ export const boards = {
 	},
 };
 
-/* ext4 asks for its checksums by another name, so that its dependencies do not tell. */
+/* ext4's dependencies do not name the module of its checksums, crc32c_generic. */
 const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4'];
 
 const DIRECTORY = 0o040755, PROGRAM = 0o100755, FILE = 0o100644, LINK = 0o120777;
 const CONSOLE = 0o020600;
 
-/* A cpio archive as the kernel reads it (format newc), of [name, mode, contents]. */
+/* A cpio archive (format newc, as the kernel reads it) of [name, mode, contents]. */
 function archive(entries) {
 	const pad = bytes => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
 	const all = [...entries, ['TRAILER!!!', 0, '']].map(([name, mode, contents], i) => {
@@ -60,13 +60,13 @@ function archive(entries) {
 	return Buffer.concat(all.flat());
 }
 
-/* The modules of these names, each after those that it depends on, as [name, contents]. */
+/* These modules as [name, contents], each after the modules that it depends on. */
 async function modules(directory, names) {
 	const files = (await readdir(directory, { recursive: true })).filter(file => /\.ko$/.test(file));
 	const paths = new Map(files.map(file => [path.basename(file, '.ko').replaceAll('-', '_'), file]));
 	const loaded = new Map();
 	const load = async name => {
-		if (loaded.has(name) || !paths.has(name)) /* what is no file is in the kernel */
+		if (loaded.has(name) || !paths.has(name)) /* a module without a file is part of the kernel */
 			return;
 		const contents = await readFile(path.join(directory, paths.get(name)));
 		const [, list] = /\0depends=([^\0]*)\0/.exec(contents.toString('latin1'));
@@ -95,7 +95,7 @@ mount -t ext4 /dev/vda /data
 dmesg -n 1
 `;
 
-/* The console carries out line by line what it is told, and says how that went. */
+/* The console executes its input line by line, and prints each status. */
 const consoleLoop = `stty -echo
 echo the console listens
 while read -r line; do
@@ -104,14 +104,14 @@ while read -r line; do
 done
 `;
 
-/* Services are started again when they end; the console is one. */
+/* init restarts services when they end, the console too. */
 const inittab = services => `::sysinit:/etc/start
 ::respawn:/sbin/syslogd -n -O /var/log/messages
 ${services.map(name => `::respawn:/usr/sbin/videre -c /etc/${name}.json\n`).join('')}\
 ::respawn:/bin/sh /etc/console
 `;
 
-/* The first port; each service has the next one. */
+/* The port of the first service; the others have the following ones. */
 const PORT = 1111;
 
 async function initramfs(board, services, dir) {
@@ -144,7 +144,7 @@ async function initramfs(board, services, dir) {
 	]);
 }
 
-/* Ports of loopback that are free, for now. */
+/* Ports of loopback that are free at the moment. */
 async function freePorts(count) {
 	const servers = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
 	await Promise.all(servers.map(server => once(server, 'listening')));
@@ -163,13 +163,13 @@ class Board {
 		Object.assign(this, { board, dir, ports, names });
 	}
 
-	/* Switches it on; it is up when its services listen. */
+	/* Starts the emulator.  Returns when all services listen. */
 	async boot() {
 		const { board, dir } = this;
 		const boot = path.join(toolchain, 'kernel', board.kernel, 'boot');
 		const kernel = (await readdir(boot)).find(name => name.startsWith('vmlinuz'));
 		const forwards = this.ports.map((port, i) => `,hostfwd=tcp:127.0.0.1:${port}-:${PORT + i}`);
-		/* It must not outlive the test, however that ends. */
+		/* It ends with the test, also if that is killed. */
 		this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...board.emulator,
 			'-accel', 'tcg', '-m', '128', '-no-reboot',
 			'-nographic', '-vga', 'none', '-monitor', 'none', '-serial', 'stdio',
@@ -179,16 +179,16 @@ class Board {
 			'-device', `${board.network},netdev=net,romfile=`,
 			'-drive', `file=${path.join(dir, 'disk')},format=raw,if=none,id=disk`,
 			'-device', 'virtio-blk-pci,drive=disk'], { stdio: ['pipe', 'pipe', 'pipe'] });
-		this.#child.stdin.on('error', () => {}); /* it is off */
+		this.#child.stdin.on('error', () => {}); /* the emulator has ended */
 		this.ended = once(this.#child, 'close');
-		this.ended.catch(() => {}); /* the console's end tells it */
+		this.ended.catch(() => {}); /* the end of the console reports it */
 		this.console = new Lines(this.#child.stdout);
 		this.errors = new Lines(this.#child.stderr);
 		await this.says(/the console listens/, 0, BOOT);
 		await this.listening();
 	}
 
-	/* All services listen: the kernel says so, as what they say may come too early for syslogd. */
+	/* Waits until the kernel lists all listeners: the log lines of the services may be too early for syslogd. */
 	async listening() {
 		for (const i of this.names.keys()) {
 			const socket = `:${(PORT + i).toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
@@ -196,19 +196,19 @@ class Board {
 		}
 	}
 
-	/* The process that serves by this name. */
+	/* The process of a service. */
 	async pid(name) {
 		const found = await this.shell(`grep -l /etc/${name}.json /proc/[0-9]*/cmdline`);
 		return Number(/\/proc\/(\d+)\/cmdline/.exec(found)[1]);
 	}
 
-	/* Cuts the power. */
+	/* Kills the emulator, as a power cut would. */
 	async cut() {
 		this.#child?.kill('SIGKILL');
 		await bounded(this.ended, 'the end of the emulator');
 	}
 
-	/* The first match on the console from line number `from`, or all that is there instead. */
+	/* The first match on the console from line `from`.  An error has the whole console. */
 	async says(pattern, from, ms) {
 		return this.console.match(pattern, from, ms).catch(error => {
 			const all = [...this.errors.all, ...this.console.all];
@@ -216,7 +216,7 @@ class Board {
 		});
 	}
 
-	/* What a command prints on the console, and whatever else comes there meanwhile. */
+	/* Runs a command, which must succeed.  Returns the console's lines of that time. */
 	async shell(command) {
 		const from = this.console.all.length;
 		this.#child.stdin.write(`${command}\n`);
@@ -226,7 +226,7 @@ class Board {
 		return lines.join('\n');
 	}
 
-	/* How clients of server.mjs and client.mjs reach a service. */
+	/* A service in the form that client.mjs connects to. */
 	service(name, tls) {
 		const port = this.ports[this.names.indexOf(name)];
 		return { host: '127.0.0.1', port, prefix: '/echo', tls, clients: new Set() };
@@ -234,8 +234,8 @@ class Board {
 }
 
 /*
- * A board that is off, with an empty disk.  `services` are the configurations of its servers, so
- * far as they differ from TLS and syslog and the defaults.
+ * A board that is not started, with an empty disk.  `services` has the configurations of its servers, on
+ * top of TLS, syslog and the defaults.
  */
 export async function assemble(name, services, dir) {
 	const board = boards[name], names = Object.keys(services);

@@ -1,4 +1,4 @@
-/* What `make device-test` has built, and how each of it is run here. */
+/* The binaries that `make device-test` builds, and the emulators that run them. */
 import { execFile, execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,21 +8,21 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/* Where an emulator puts what it emulates, so that the memory of both can be told apart. */
+/* Where an emulator maps the program's memory, which separates it from the emulator's own. */
 export const GUEST = 0x200000000000n;
 
-/* As device.mk has them: name, prefix of the tools, and the processors to run it on. */
+/* The targets of device.mk: name, prefix of the tools, and processors to test on. */
 export const targets = execFileSync('make', ['--silent', '--no-print-directory', 'list-targets'],
 	{ cwd: root, encoding: 'utf8' }).trim().split('\n').map(line => {
 	const [name, tools, ...processors] = line.split(' ');
 	return { name, tools, processors };
 });
 
-/* A target's binary, as it is packed or with its symbols. */
+/* A target's binary, stripped as in the package, or with symbols. */
 export const binaryOf = ({ name }, { tls = true, symbols = false } = {}) => path.join(root,
 	`build/device${tls ? '' : '-notls'}/${name}/videre${symbols ? '' : '.stripped'}`);
 
-/* A program in that directory that is this binary on this processor. */
+/* Writes a program that runs the binary on an emulated processor.  Returns its path. */
 export async function emulate(directory, binary, processor) {
 	if (processor === 'native')
 		return binary;
@@ -35,11 +35,11 @@ export async function emulate(directory, binary, processor) {
 }
 
 /*
- * Runs the tests of a file of the directory above, those whose names match `only`: none may fail.
- * The names of those that passed, and of those that were skipped.
+ * Runs the tests of a file of test/ whose names match `only`; none may fail.  Returns the names of those
+ * that passed and of those that were skipped.
  */
 export async function runTests(file, only, variables) {
-	const { NODE_TEST_CONTEXT, ...env } = process.env; /* a run of its own */
+	const { NODE_TEST_CONTEXT, ...env } = process.env; /* not a subtest of this run */
 	const child = execute(process.execPath, ['--test-reporter=tap', `--test-name-pattern=${only}`,
 		path.join(root, 'test', file)], {
 		timeout: 600_000, killSignal: 'SIGKILL', maxBuffer: 1 << 26, cwd: path.join(root, 'test'),
