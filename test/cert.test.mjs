@@ -1,4 +1,4 @@
-/* Certificates and keys as OpenSSL writes them, loaded; and those of cert_make, judged. */
+/* cert.c loads certificates and keys that OpenSSL makes; OpenSSL and Node check those of selfsign_make. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { execFile, execFileSync } from 'node:child_process';
@@ -20,7 +20,7 @@ const openssl = (...args) => execFileSync('openssl', args, { cwd: dir, stdio: ['
 const put = (name, ...parts) => writeFile(at(name), Buffer.concat(parts.map(part => Buffer.from(part))));
 const get = name => readFile(at(name));
 
-/* What the tool says about pairs of files; nothing may come on stderr, such as sanitizers'. */
+/* The output of cert_tool for pairs of files.  Its stderr must be empty. */
 async function loadAll(pairs, cwd = dir) {
 	const { stdout, stderr } = await execute(tool, ['load', ...pairs.flat()], { cwd });
 	assert.equal(stderr, '');
@@ -36,7 +36,7 @@ async function good(pair, kind, ...certs) {
 	assert.equal(await load(...pair), [kind, ...hashes].join(' '));
 }
 
-/* It does not, and that file is blamed. */
+/* The pair does not load, and the error names this file. */
 async function bad(pair, file, why) {
 	const said = await load(...pair);
 	assert(said.startsWith(`error ${file}: `), said);
@@ -176,12 +176,12 @@ describe('loading', () => {
 		await bad(['p256.pem', 'secret'], 'secret', /Permission denied/);
 	});
 
-	test('swapped files are told', async () => {
+	test('swapped files are reported', async () => {
 		await bad(['p256.key', 'p256.pem'], 'p256.key', /swapped/);
 		await bad(['p256.pem', 'p256.pem'], 'p256.pem', /swapped/);
 	});
 
-	test('a key of another certificate is told', async () => {
+	test('a key of another certificate is reported', async () => {
 		for (const [cert, key] of [['p256', 'other'], ['p256', 'p384'], ['p256', 'rsa2048'],
 			['rsa2048', 'p256'], ['rsa2048', 'otherrsa'], ['rsa2048', 'rsa4096'], ['rsa4096', 'rsa2048']])
 			await bad([`${cert}.pem`, `${key}.key`], `${key}.key`,
@@ -308,7 +308,7 @@ async function made(t, names, options) {
 const altNames = x509 => x509.subjectAltName.split(', ').sort();
 
 describe('making', () => {
-	test('says the fingerprint, and loads', async t => {
+	test('prints the fingerprint, and the files load', async t => {
 		const { cwd, said, x509 } = await made(t, ['example.org']);
 		assert.match(said, /^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/);
 		assert.equal(said, x509.fingerprint256);
@@ -344,7 +344,7 @@ describe('making', () => {
 		assert.throws(() => verify('-verify_ip', '192.0.2.2'));
 	});
 
-	test('Node trusts it when told to', async t => {
+	test('Node trusts it as a CA', async t => {
 		const { pem, key } = await made(t, ['localhost', '127.0.0.1', '::1']);
 		const server = tls.createServer({ cert: pem, key }, socket => socket.end('hello'));
 		server.on('tlsClientError', () => {});

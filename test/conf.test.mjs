@@ -8,7 +8,7 @@ import { Raw, handshake, open } from './client.mjs';
 import { LISTENING, freePort, run, scratch, serve, start, test } from './server.mjs';
 
 describe('options', () => {
-	test('-h tells them all', async () => {
+	test('-h lists all options', async () => {
 		const { code, stdout, stderr } = await run(['-h']);
 		assert.equal(code, 0);
 		assert.equal(stderr, '');
@@ -16,7 +16,7 @@ describe('options', () => {
 			assert(stdout.includes(option), option);
 	});
 
-	test('-V tells the version', async () => {
+	test('-V prints the version', async () => {
 		const { code, stdout } = await run(['-V']);
 		assert.equal(code, 0);
 		assert.match(stdout, /^videre \d+\.\d+\.\d+\S*$/);
@@ -58,7 +58,7 @@ describe('options', () => {
 	});
 
 	/* The only server of all tests that listens beyond loopback, because that is a default. */
-	test('without any file the defaults hold, and it says so', async t => {
+	test('without a file the defaults apply, and a log line says so', async t => {
 		const server = await serve(t, { conf: null, args: ['-p', '0'] });
 		await server.lines.match(/ info - .*defaults/);
 		const sockets = server.lines.all.map(line => LISTENING.exec(line)).filter(Boolean);
@@ -73,7 +73,7 @@ describe('options', () => {
 });
 
 describe('the configuration', () => {
-	/* What -n says of it. */
+	/* Runs -n on this text. */
 	async function check(t, text) {
 		const cwd = await scratch(t);
 		await writeFile(path.join(cwd, 'test.json'), text);
@@ -86,7 +86,7 @@ describe('the configuration', () => {
 		assert.equal(stderr, '');
 	}
 
-	/* Says FILE:LINE: and all of these words, in one line. */
+	/* The error is one line: FILE:LINE: and all of these words. */
 	async function rejected(t, text, line, ...words) {
 		const { code, stderr } = await check(t, text);
 		assert.equal(code, 1, text);
@@ -176,7 +176,7 @@ describe('the configuration', () => {
 			JSON.stringify(Array(17).fill('::1'))], 'at most 16 addresses or networks');
 	});
 
-	test('a key that nobody knows is an error, in any case of letters', async t => {
+	test('an unknown key is an error; keys are case-sensitive', async t => {
 		for (const key of ['Prot', 'port', 'PORT', '', 'Port ', 'Loglevel', '__proto__', '\\u0000',
 			'x'.repeat(1000)])
 			await rejected(t, member(key, '1'), 3, 'unknown key', 'MaxConnections');
@@ -244,7 +244,7 @@ describe('the configuration', () => {
 		await (await open(server)).none();
 	});
 
-	test('the most memory that it can take is told at the start, and follows from it', async t => {
+	test('the worst case of memory is logged at the start, and follows from the configuration', async t => {
 		const told = async conf => {
 			const server = await serve(t, { conf });
 			const [, amount] = await server.lines.match(/ info - memory: at most (\d+) KiB/);
@@ -262,7 +262,7 @@ describe('User', () => {
 	/* The leak checker cannot look into a process that has changed its user. */
 	const env = { ASAN_OPTIONS: 'detect_leaks=0' };
 
-	test('is who it runs as', async t => {
+	test('is the user that the server runs as', async t => {
 		if (!root)
 			return t.skip('needs root');
 		const server = await serve(t, { conf: { User: 'nobody' }, env });
@@ -275,7 +275,7 @@ describe('User', () => {
 		assert.match(status, new RegExp(`^Groups:\\t${gid}\\s*$`, 'm'));
 	});
 
-	test('owns the log and may open it anew', async t => {
+	test('owns the log and may open it again', async t => {
 		if (!root)
 			return t.skip('needs root');
 		const dir = await scratch(t);
@@ -290,7 +290,7 @@ describe('User', () => {
 		assert.match(await readFile(log, 'utf8'), /stopped/);
 	});
 
-	test('that is nobody known is an error before anything is opened', async t => {
+	test('that is unknown is an error before anything is opened', async t => {
 		const cwd = await scratch(t);
 		await writeFile(path.join(cwd, 'conf.json'),
 			'{"Host":"127.0.0.1","Port":0,"Log":"log/debug.log","User":"nobody knows me"}');

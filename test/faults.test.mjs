@@ -1,4 +1,4 @@
-/* What the kernel or an operator does to the server, beside a call that must not notice. */
+/* Failing system calls, clocks, signals and restarts, during a call that must not be disturbed. */
 import assert from 'node:assert/strict';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
@@ -55,7 +55,7 @@ test('memory that cannot be given back is used again', async t => {
 
 const logging = { Log: 'log/videre.log', LogLevel: 'debug' };
 
-/* Something that goes to the log. */
+/* Writes lines to the log. */
 async function visit(server) {
 	const raw = await Raw.connect(server);
 	raw.write(request('/nowhere'));
@@ -64,7 +64,7 @@ async function visit(server) {
 }
 
 for (const [name, error] of Object.entries({ ENOSPC, EIO })) {
-	test(`a log that cannot be written for ${name} is said once, and goes on after it`, async t => {
+	test(`a log that cannot be written for ${name} is reported once, and continues after it`, async t => {
 		const expect = [/ warn - Log log\/videre\.log cannot be written: /];
 		const { server, set } = await serveFaulty(t, { conf: logging, expect });
 		const log = path.join(server.dir, 'log/videre.log');
@@ -118,7 +118,7 @@ test("the log's directory may vanish, and is made again", async t => {
 	});
 });
 
-test('a full log whose directory has vanished begins anew there', async t => {
+test('a full log whose directory was removed begins again there', async t => {
 	const server = await serve(t, { conf: { ...logging, LogSize: 2000 } });
 	const log = path.join(server.dir, 'log/videre.log');
 	await beside(t, server, async () => {
@@ -146,10 +146,10 @@ test('a clock that jumps by years ends nothing', async t => {
 });
 
 /*
- * A heartbeat tells that a sweep has been, so that nothing else wakes the server for a second.
- * Those who wait are many: in the turn behind that of the signal only the busy one is asked.
+ * A heartbeat shows that a sweep has run, so nothing else wakes the server for a second.  Many clients wait:
+ * in the turn after the signal only the busy one has input.
  */
-test('SIGTERM in the midst of a turn is heard before anybody else', async t => {
+test('SIGTERM within a turn is handled before further input', async t => {
 	const conf = { Heartbeat: 2, Sandbox: false }; /* which would not let it signal itself */
 	const { server, set } = await serveFaulty(t, { conf });
 	const raws = [];
@@ -176,7 +176,7 @@ const state = async pid => (await readFile(`/proc/${pid}/stat`, 'utf8')).split('
  * its clock before it looks at its sockets.
  */
 for (const signals of [[], ['SIGUSR1']]) {
-	test(`a minute in SIGSTOP ends nothing${signals.length ? ', with a signal behind it' : ''}`, async t => {
+	test(`a minute in SIGSTOP ends nothing${signals.length ? ', also with a signal after it' : ''}`, async t => {
 		const { server, set } = await serveFaulty(t, { conf: { Heartbeat: 2 } });
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const polled = await begin(server);
@@ -231,7 +231,7 @@ test('a session whose time runs out while its poll waits to be read stays', asyn
 	raw.destroy();
 });
 
-test('kill -9 and a new start at the same port: the rooms are there for those who come back', async t => {
+test('after kill -9 and a start at the same port, returning clients meet in their rooms', async t => {
 	let server = await start();
 	t.after(() => server.stop());
 	const { port } = server;

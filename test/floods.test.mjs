@@ -1,4 +1,4 @@
-/* Floods of everything that a client can send, beside a call that must not notice. */
+/* Floods of everything that a client can send, during a call that must not be disturbed. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { beside } from './bystanders.mjs';
@@ -36,7 +36,7 @@ flood('connections', async server => {
 }, () => ({ conf: { MaxConnections: MOST }, allow: [/ warn - refused connections: \d+$/] }));
 
 /* So many that not all are polled each time, while the call keeps the server busy. */
-flood('clients who are silent, and then not', async (server, { rounds }) => {
+flood('clients that are silent, then send', async (server, { rounds }) => {
 	const clients = await crowd(300, () => open(server));
 	for (let i = 0; i < 3; i++) {
 		await rounds(30); /* long enough for them to have been silent */
@@ -158,7 +158,7 @@ flood('pipelined requests', server => crowd(10, async () => {
 }));
 
 /* As many as there may be, again and again under other names: the rest is refused. */
-flood('SockJS sessions that nobody returns to', async (server, call) => {
+flood('SockJS sessions that no client returns to', async (server, call) => {
 	const statuses = [];
 	for (let i = 0; i < 10; i++)
 		statuses.push(...await crowd(50, async () =>

@@ -1,4 +1,4 @@
-/* What must not be noticed by anybody else, each beside two peers who talk meanwhile. */
+/* Attacks over plain HTTP and WebSocket, which must not disturb two other peers. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { bystanders } from './bystanders.mjs';
@@ -174,7 +174,7 @@ const visits = [
 	},
 ];
 
-hostile('a thousand who come and go', async (server, talk) => {
+hostile('a thousand clients that connect and leave', async (server, talk) => {
 	for (let i = 0; i < 1000; i += 10) {
 		await Promise.all(Array.from({ length: 10 }, (_, k) =>
 			visits[(i + k) % visits.length](server, i + k)));

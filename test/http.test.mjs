@@ -40,7 +40,7 @@ describe('a connection', () => {
 		await goesOn(raw);
 	});
 
-	test('ends if the client says so', async t => {
+	test('ends if the client requests it', async t => {
 		const server = await serve(t);
 		for (const value of ['close', 'Close', 'keep-alive, close']) {
 			const raw = await Raw.connect(server);
@@ -75,7 +75,7 @@ describe('a connection', () => {
 		await raw.ended();
 	});
 
-	test('of HTTP/1.0 that asks for it is kept, or told that it is not', async t => {
+	test('of HTTP/1.0 that requests keep-alive is kept, or the response denies it', async t => {
 		const raw = await dial(t);
 		raw.write(request(NOWHERE, { version: '1.0', Connection: 'Keep-Alive' }));
 		const { status, headers } = await raw.response();
@@ -183,7 +183,7 @@ describe('a body', () => {
 		await goesOn(raw);
 	});
 
-	test('with an expectation that nobody knows is refused', async t => {
+	test('with an unknown expectation is refused', async t => {
 		const raw = await dial(t);
 		raw.write(post({ 'Content-Length': '5', Expect: 'miracles' }));
 		assert.equal(await raw.status(), 417);
@@ -329,7 +329,7 @@ describe('a head', () => {
 describe('time', { concurrency: true }, () => {
 	const slow = { HandshakeTimeout: 1, Heartbeat: 60 };
 
-	test('runs out for a client that says nothing', async t => {
+	test('runs out for a silent client', async t => {
 		await (await dial(t, slow)).ended();
 	});
 
@@ -344,7 +344,7 @@ describe('time', { concurrency: true }, () => {
 		await raw.ended();
 	});
 
-	test('does not run out for who has shaken hands', async t => {
+	test('does not run out after a handshake', async t => {
 		const server = await serve(t, { conf: slow });
 		const raw = await Raw.websocket(server);
 		const witness = await Raw.connect(server); /* later than raw, and cut for its time */

@@ -1,4 +1,4 @@
-/* `make install` and `make uninstall`, as whoever packs it runs them. */
+/* `make install` and `make uninstall`, as packagers run them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/* What is past a limit is refused or closed, and nobody else notices. */
+/* Clients beyond a limit are refused or closed, and other clients are not disturbed. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ test('more than MaxConnections are refused at once with 503, the others not dist
 	assert.equal(await third.status(), 101);
 });
 
-test('a place is free again when somebody has left', async t => {
+test('a place is free again after a client has left', async t => {
 	const server = await serve(t, { conf: { MaxConnections: 2 }, allow: refusals });
 	const [a, b] = await gather(server, 'r', 'a', 'b');
 	for (let i = 0; i < 5; i++) {
@@ -59,7 +59,7 @@ test('a place is free again when somebody has left', async t => {
 	await a.gets(joined('c', 'r', false));
 });
 
-test('those who do not leave when they are refused keep no place', async t => {
+test('refused clients that do not close take no place', async t => {
 	const server = await serve(t, { conf: { MaxConnections: 2 }, allow: refusals });
 	const clients = await gather(server, 'r', 'a', 'b');
 	const stubborn = [];

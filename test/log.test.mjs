@@ -27,7 +27,7 @@ describe('the log', () => {
 		return { server: await serve(t, { conf: { Log: log, ...conf } }), log };
 	}
 
-	/* Some life. */
+	/* Creates log lines of two peers. */
 	async function visit(server) {
 		const [a, b] = await gather(server, 'the room', 'the user', 'another');
 		a.send(packet('broadcast', 'the user', 'the room', 'the body'));
@@ -61,7 +61,7 @@ describe('the log', () => {
 		assert.equal(all.filter(line => line.includes('listening')).length, 2);
 	});
 
-	test('is opened anew on SIGHUP', async t => {
+	test('is opened again on SIGHUP', async t => {
 		const { server, log } = await logged(t);
 		await rename(log, `${log}.old`);
 		server.signal('SIGHUP');
@@ -98,7 +98,7 @@ describe('the log', () => {
 		['test.json/debug.log', / warn - .*test\.json\/debug\.log.*: Not a directory$/],
 		['/dev/full', / warn - .*\/dev\/full.*: No space left on device$/],
 	]) {
-		test(`that cannot be written, ${file}, is said once and stops nothing`, async t => {
+		test(`that cannot be written, ${file}, is reported once and stops nothing`, async t => {
 			const server = await serve(t, { conf: { Log: file, LogSize: 0 }, expect: [pattern] });
 			for (let i = 0; i < 3; i++)
 				await visit(server);

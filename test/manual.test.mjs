@@ -1,4 +1,4 @@
-/* The manual page says what README and the program say. */
+/* The manual page agrees with README and the program. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -46,12 +46,12 @@ describe('the manual page', () => {
 		return list.split(', ');
 	};
 
-	test('has nothing that mandoc would have otherwise', async () => {
+	test('passes mandoc -Tlint', async () => {
 		const { stdout } = await execute('mandoc', ['-Tlint', '-Wall', file('videre.8')]);
 		assert.equal(stdout, '');
 	});
 
-	test('has every option that -h tells, and no other', async () => {
+	test('has the options of -h, and no other', async () => {
 		const { stdout } = await run(['-h']);
 		const options = stdout.match(/^ {2}-\w( [A-Z]+)?/gm).map(option => option.trim().toLowerCase());
 		const told = entries('DESCRIPTION').map(([tag]) => tag).filter(tag => /^-/.test(tag));
@@ -59,7 +59,7 @@ describe('the manual page', () => {
 			options.sort());
 	});
 
-	test('has every key that there is, and README has, with one default', async t => {
+	test('has the keys of the program and of README, with the same defaults', async t => {
 		const keys = await keysOf(t);
 		const described = entries('CONFIGURATION')
 			.flatMap(([tag]) => /^(\w+) \((.*)\)$/.exec(tag)?.slice(1, 3).join(' ') ?? []);
@@ -71,7 +71,7 @@ describe('the manual page', () => {
 		assert.deepEqual(described, tabled);
 	});
 
-	test('has the range of every key, and README has', async t => {
+	test('has the range of every key, as README has', async t => {
 		const described = Object.fromEntries(entries('CONFIGURATION')
 			.map(([tag, said]) => [tag.split(' ')[0], said]));
 		const tabled = Object.fromEntries(rows('key').flatMap(([names, , ...said]) =>

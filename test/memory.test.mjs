@@ -1,6 +1,6 @@
 /*
- * Nothing is allocated once the server has started: a mix of everything that clients and
- * signals can make it do, under a library that would tell.
+ * The server allocates nothing after its start: clients and signals make it do everything, under a library
+ * that reports allocations (noalloc.c).
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';

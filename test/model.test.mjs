@@ -1,6 +1,6 @@
 /*
- * The server beside a model of it: sessions over all transports do what chance says, and
- * whatever any of them is told must be what the model says, byte for byte and in order.
+ * The server compared with a model (model.mjs): sessions over all transports act at random, and each must
+ * receive exactly what the model says, byte for byte and in order.
  * MODEL_SEED repeats a run, MODEL_OPERATIONS makes it longer or shorter.
  */
 import assert from 'node:assert/strict';

@@ -1,4 +1,4 @@
-/* What is told to those who watch: /health, /metrics and what moves them, and who may ask. */
+/* /health and /metrics: their contents, what changes them, and which addresses may request them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { copyFile } from 'node:fs/promises';
@@ -269,7 +269,7 @@ counts('SockJS with too many messages', async server => {
 	return sum(connection, response(101), session, carried('sockjs-websocket'), { 'websocket_closes_total{1000}': 1 });
 });
 
-counts('a user who comes again', async (server, watch) => {
+counts('a user that joins again', async (server, watch) => {
 	const [older] = await gather(server, 'r', 'a');
 	const newer = await open(server);
 	await watch.mark();
@@ -673,7 +673,7 @@ describe('Monitor', () => {
 		await may(await serve(t, { conf: { Host: '::1' } }), true);
 	});
 
-	test('lets in whom it names and nobody else', async t => {
+	test('admits the addresses that it lists, and no other', async t => {
 		const server = await serve(t, { conf: { Monitor: ['127.0.0.1', 'fd00::/8'] } });
 		await may(server, true, {}, ONE);
 		await may(server, false, {}, TWO);
@@ -704,7 +704,7 @@ describe('Monitor', () => {
 			assert.equal((await exchange(raw, '/metrics', forwarded(hops))).status, status);
 	});
 
-	test('does not let in whom a proxy speaks for that nobody trusts', async t => {
+	test('does not admit a client that an untrusted proxy names', async t => {
 		const server = await serve(t);
 		for (const hops of [OUTSIDE, `127.0.0.1, ${OUTSIDE}`, ['127.0.0.1', OUTSIDE]])
 			await may(server, false, forwarded(hops));

@@ -1,6 +1,6 @@
 /*
- * The names of rooms and of SockJS sessions are all that it takes to come in: the log holds them at
- * level trace only, and nobody can try out many of them.
+ * The names of rooms and of SockJS sessions are secrets, because they suffice to join.  The log contains them
+ * at level trace only, and a rate limit keeps clients from guessing them.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

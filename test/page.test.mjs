@@ -1,6 +1,6 @@
 /*
- * The page at /: how it is served, and in Chromium what becomes of it.  A picture of it, which the
- * README shows, goes to the file that SCREENSHOT names.
+ * The page at /: how it is served, and how it behaves in Chromium.  SCREENSHOT names a file for the picture
+ * that the README shows.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/* Clients behind proxies: who is trusted says for whom it speaks, and that one is counted and logged. */
+/* TrustedProxies: the client that a trusted proxy forwards for is counted and logged. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -123,7 +123,7 @@ for (const [what, target, status] of [['a wanted', () => `/echo${fresh()}/xhr_se
 		}
 	});
 
-test('what a client says of itself is not believed', async t => {
+test('a forwarded address from the client itself is ignored', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
 	await upgraded(server, A);
 	for (const hops of [`198.51.100.1, ${A}`, `10.0.0.1, ${A}`, `x, ${A}`, ['198.51.100.2', A],
@@ -145,7 +145,7 @@ test('a chain of trusted proxies is followed to its client', async t => {
 	await refused(server, `${B}, y, 10.3.3.3, 10.4.4.4`);
 });
 
-test('a proxy that is not trusted speaks for nobody', async t => {
+test('an untrusted proxy cannot name a client', async t => {
 	for (const TrustedProxies of [[], ['127.0.0.2', '::1', '10.0.0.0/8']]) {
 		const server = await behind(t, { TrustedProxies, MaxPerAddress: 1, Log: 'log', LogLevel: 'debug' });
 		for (let i = 0; i < 3; i++)
@@ -168,7 +168,7 @@ test('loopback is excepted where it is the client, and only there', async t => {
 	await refused(server, A);
 });
 
-test('a handshake that fails counts for nobody', async t => {
+test('a failed handshake is not counted', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
 	const raw = await Raw.connect(server);
 	for (let i = 0; i < 3; i++) {

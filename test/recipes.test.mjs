@@ -1,4 +1,4 @@
-/* One server behind HAProxy and behind nginx, with the recipes that README names, over every transport. */
+/* One server behind HAProxy and nginx, with the configurations of proxy/, over every transport. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -141,7 +141,7 @@ for (const [version, make] of Object.entries(incomplete)) {
 
 for (const name of Object.keys(proxies)) {
 	describe(name, { concurrency: 6 }, () => {
-		test('carries calls over every transport, and tells at once who has gone', async t => {
+		test('carries calls over every transport, and a peer that leaves is reported immediately', async t => {
 			const { server, proxy } = await behind(t, name);
 			for (const transport of transports) {
 				const { caller, callee } = await call(proxy, transport, transport);
@@ -161,7 +161,7 @@ for (const name of Object.keys(proxies)) {
 			}
 		});
 
-		test('keeps who is silent for as long as heartbeats come', async t => {
+		test('keeps silent peers while heartbeats arrive', async t => {
 			/* The recipe's times for a heartbeat of 1 second, which may come a second later, instead of 25. */
 			const unused = name === 'nginx.conf' ? 'keepalive_timeout' : 'http-keep-alive';
 			const changes = [[' 40s', ' 3s'], [`${unused} 30s`, `${unused} 1500ms`]];
@@ -175,7 +175,7 @@ for (const name of Object.keys(proxies)) {
 			}));
 		});
 
-		test('says who the client is, whatever that says itself', async t => {
+		test('names the client, whatever the client claims', async t => {
 			const A = '203.0.113.1';
 			const { server, proxy } = await behind(t, name,
 				{ conf: { MaxPerAddress: 2 }, allow: [/ warn - refused connections: \d+$/] });

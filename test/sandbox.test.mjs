@@ -1,6 +1,6 @@
 /*
- * Confined to few system calls, the server does everything that it does, and nothing else.
- * A sanitized build is not confined, so this is about the one that is shipped.
+ * The sandbox: the server works with its few system calls, and all others fail.  Builds with sanitizers have
+ * no sandbox, so these tests run the build that is shipped.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';

@@ -1,4 +1,4 @@
-/* Where the server's random numbers come from. */
+/* The server's random numbers: their sources, and the wait for the kernel's generator. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { once } from 'node:events';

@@ -1,7 +1,6 @@
 /*
- * Input beyond a connection's share of a turn: it is handled later, whole and in order, and what
- * need not be received yet is not.  That a turn keeps its budget is the server's fuzz target's to
- * see, which has a clock of its own; `make attacks` measures it.
+ * Input beyond a connection's share of a turn is handled later, completely and in order, and is not
+ * received before that.  test/fuzz/server_fuzz.c checks the budget of a turn; `make attacks` measures it.
  */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';

@@ -1,4 +1,4 @@
-/* What the events do, whom they are told to and in what order. */
+/* The events of packets: what they do, which peers receive them, and in what order. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {

@@ -5,7 +5,7 @@ import { Raw, gather, open, packet } from './client.mjs';
 import { bounded, serve, test, until } from './server.mjs';
 
 describe('signals', { concurrency: true }, () => {
-	/* A server with clients that never answer anything. */
+	/* A server with clients that never respond. */
 	async function stubborn(t) {
 		const server = await serve(t);
 		const sockets = [await Raw.websocket(server), await Raw.websocket(server)];
@@ -16,7 +16,7 @@ describe('signals', { concurrency: true }, () => {
 	}
 
 	for (const signal of ['SIGTERM', 'SIGINT']) {
-		test(`${signal} closes every session with 1001 and says nothing else`, async t => {
+		test(`${signal} closes every session with 1001 and sends nothing else`, async t => {
 			const server = await serve(t);
 			const clients = await gather(server, 'r', 'a', 'b', 'c');
 			server.signal(signal);
@@ -29,7 +29,7 @@ describe('signals', { concurrency: true }, () => {
 		});
 	}
 
-	test('SIGTERM ends it within a second whatever clients do, a second one at once', async t => {
+	test('SIGTERM ends the server within a second whatever clients do, a second SIGTERM immediately', async t => {
 		const lasts = async server => {
 			const begin = performance.now();
 			server.signal('SIGTERM');
@@ -65,7 +65,7 @@ describe('signals', { concurrency: true }, () => {
 		assert.equal((await b.closed()).code, 1001);
 	});
 
-	test('SIGUSR1 tells what there is', async t => {
+	test('SIGUSR1 logs the counters', async t => {
 		const server = await serve(t);
 		const nothing = await server.counters();
 		for (const name of ['connections', 'sessions', 'rooms', 'peers', 'blocks'])

@@ -1,4 +1,4 @@
-/* Slow and stuck clients by the hundred, beside a call that must not notice. */
+/* Hundreds of slow and stuck clients, during a call that must not be disturbed. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -119,7 +119,7 @@ test('hundreds of connections half closed are ended', async t => {
 	await emptied(server);
 });
 
-test('fifty who never read while their room floods are closed, the others miss nothing', async t => {
+test('fifty peers that never read are closed while their room floods, and the others miss nothing', async t => {
 	const expect = [/ warn \S+ closed: output buffer full, the client is not reading/];
 	const server = await serve(t, { conf: { MaxPeers: 60 }, expect });
 	await beside(t, server, async () => {
@@ -154,7 +154,7 @@ test('fifty who never read while their room floods are closed, the others miss n
 });
 
 /* The server's end of a cable, and a call whose one peer is at the other: see cable.mjs. */
-test('a peer behind a cut cable is missed, and its room is told', async t => {
+test('a peer behind a cut cable is closed, and its room is notified', async t => {
 	const inside = 'ip link set lo up && exec "$0" --test cable.mjs';
 	const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', inside, process.execPath], {
 		cwd: fileURLToPath(new URL('.', import.meta.url)),

@@ -175,7 +175,7 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 		await Promise.all(peers.map(peer => peer.closed()));
 	});
 
-	test('when a client closes with a code of its own, its room is told', async t => {
+	test('when a client closes with its own code, its room is notified', async t => {
 		const room = t.name;
 		const [watcher] = await gather(server, room, 'watcher');
 		for (const kind of clients) {

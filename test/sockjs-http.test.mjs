@@ -1,4 +1,4 @@
-/* What SockJS is as HTTP: URLs, headers, and the pages that are no session. */
+/* SockJS's use of HTTP: URLs, header fields, and the pages without a session. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -435,7 +435,7 @@ describe('the iframe page (section 5)', () => {
 		});
 	}
 
-	test('is not sent again to who has it', async t => {
+	test('is not sent again to a client that has it', async t => {
 		const server = await serveEcho(t);
 		const { headers: { etag } } = await ask(server, '/echo/iframe.html');
 		const raw = await Raw.connect(server);
@@ -472,7 +472,7 @@ describe('info (section 6)', () => {
 		return JSON.parse(body);
 	};
 
-	test('tells what the service can', async t => {
+	test('describes the service', async t => {
 		const echo = await serveEcho(t), videre = await serve(t);
 		for (const [server, prefix, websocket, cookie] of [
 			[echo, '/echo', true, false],

@@ -1,4 +1,4 @@
-/* What is too much, for a session or of them, and what is left behind: nothing. */
+/* The limits of sessions over HTTP, and that nothing remains of sessions that are gone. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {
@@ -30,7 +30,7 @@ describe('what waits is bounded', () => {
 		return assert.fail(`${user} is still there`);
 	}
 
-	test('for a session without a receiver: it ends, and the room is told', async t => {
+	test('for a session without a receiver: it ends, and the room is notified', async t => {
 		const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -83,7 +83,7 @@ describe('what waits is bounded', () => {
 	});
 
 	for (const kind of streams) {
-		test(`for a receiver by ${kind} that does not read: it ends, the others hear all`, async t => {
+		test(`for a receiver by ${kind} that does not read: it ends, the others receive everything`, async t => {
 			const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 			const [witness, reader] = await meet(server, 'r', ['witness', 'plain'], ['reader', 'xhr']);
 			const session = await begin(server);
@@ -111,7 +111,7 @@ describe('a message above MaxPacket through a sender over HTTP', () => {
 		'jsonp_send in a form': ['/jsonp_send', { body: `d=${encodeURIComponent(json)}`, ...FORM }],
 	};
 	for (const [name, [path, options, body = '']] of Object.entries(ways)) {
-		test(`${name} gets 413, its receiver c[1009,...], its room is told once`, async t => {
+		test(`${name} gets 413, its receiver c[1009,...], its room is notified once`, async t => {
 			const server = await serve(t);
 			const [witness] = await meet(server, 'r', ['witness', 'plain']);
 			for (const kind of kinds) {
@@ -134,7 +134,7 @@ describe('a message above MaxPacket through a sender over HTTP', () => {
 		});
 	}
 
-	test('is refused before it comes, if its length tells', async t => {
+	test('is refused before it arrives, if its Content-Length is too large', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		for (const length of ['100000000', '18446744073709551615'.slice(1)]) {

@@ -1,7 +1,6 @@
 /*
- * The echo service beside the same services on npm's sockjs, the server whose behaviour
- * SockJS's clients are used to: whatever is asked, both answer alike, apart from `free` and
- * `differences`.
+ * The services of test/echo.c compared with the same services on npm's sockjs, the reference server.  Both
+ * respond alike to every request, except for `free` and `differences`.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -219,7 +218,7 @@ describe('as sockjs-node answers', () => {
 					? { stream, ...wanted } : wanted))));
 	});
 
-	test('a query that nobody asked for', async t => {
+	test('an unexpected query', async t => {
 		/* The greeting with one is a row of `differences`. */
 		const [, ...others] = endpoints;
 		await alike(await serveBoth(t), [

@@ -307,7 +307,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		await witness.none();
 	});
 
-	test('begins anew with each receiver', async t => {
+	test('begins again with each receiver', async t => {
 		const { server, witness, session } = await stay(t, 'xhr', { Heartbeat: 1 });
 		const first = performance.now();
 		let last;
@@ -319,7 +319,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		assert(performance.now() - last > DELAY - 100, 'not too early');
 	});
 
-	test('is not held up by who only sends', async t => {
+	test('is not delayed by a client that only sends', async t => {
 		const { server, witness, session } = await stay(t);
 		const from = performance.now();
 		await eventually('the session to go', () => exists(server, session), there => !there);

@@ -156,7 +156,7 @@ describe('TLS: other clients do not notice', { concurrency: 4 }, () => {
 		raw.destroy();
 	});
 
-	hostile('those who only begin a handshake', async (server, talk) => {
+	hostile('clients that only begin a handshake', async (server, talk) => {
 		const begun = [];
 		for (let i = 0; i < 30; i++) {
 			const raw = await spoiling(server, 0, (tcp, record) =>
@@ -168,7 +168,7 @@ describe('TLS: other clients do not notice', { concurrency: 4 }, () => {
 			i % 2 ? raw.wire.tcp.resetAndDestroy() : raw.wire.tcp.destroy();
 	});
 
-	hostile('those who come, shake hands and go', async (server, talk) => {
+	hostile('clients that complete a handshake and leave', async (server, talk) => {
 		for (let i = 0; i < 200; i += 10) {
 			await Promise.all(Array.from({ length: 10 }, async (_, k) => {
 				const socket = await shake(server);

@@ -1,4 +1,4 @@
-/* What is packed for a device, and how others build it. */
+/* The packages for devices, and builds with other SDKs, Buildroot, OpenWrt and Docker. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -63,7 +63,7 @@ async function sdk(directory) {
 	return prefix;
 }
 
-test('any SDK will do, with BearSSL\'s source beside it', async t => {
+test('any SDK builds it, with BearSSL\'s source', async t => {
 	const there = await copy(t);
 	const bearssl = path.join(there, 'bearssl');
 	await cp(path.join(root, 'toolchain/source/bearssl'), bearssl, { recursive: true });

@@ -1,4 +1,4 @@
-/* The binary of each target, on each processor that it has to run on, under its emulator. */
+/* The binary of each target, in an emulator of each processor that it supports. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

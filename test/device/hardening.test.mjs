@@ -1,4 +1,4 @@
-/* What makes a defect harder to use, as it stands in the built files. */
+/* The protections against exploits in the built files. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

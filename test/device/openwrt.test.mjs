@@ -1,4 +1,4 @@
-/* OpenWrt's init script and its configuration, run by busybox where OpenWrt's functions stand. */
+/* OpenWrt's init script and configuration, run by busybox with stand-ins for OpenWrt's functions. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -72,7 +72,7 @@ const configuration = options => `config videre 'main'\n${Object.entries(options
 
 const { cert, key } = await pair('P-256');
 
-/* Of each key, what its option says and what is to come of it. */
+/* Each key: the value of its option, and the value that the server must get. */
 const values = {
 	Port: ['8080', 8080],
 	TLS: ['1', true],
@@ -175,7 +175,7 @@ const STARTED = 'set\nopen_instance\n' +
 	`set_param command ${videre} -c ./var/etc/videre.json\nset_param file ./var/etc/videre.json\n` +
 	'set_param respawn 3600 5 0\nclose_instance\n';
 
-test('procd starts it, again whenever it ends, and anew when its configuration is another', async t => {
+test('procd starts it, restarts it when it ends, and when its configuration changes', async t => {
 	assert.equal((await call(t, 'start', all)).procd, STARTED);
 });
 

@@ -1,7 +1,6 @@
 /*
- * What each target costs, as the table of the README has it, which must not go stale: sizes of the
- * packed binary, and the resident memory of the server, which under an emulator is that of the
- * pages that are the emulated program's.
+ * The README's table of the size of each target must be up to date: the packed binary, and the resident
+ * memory of the server.  In an emulator that is the memory of the emulated program.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

@@ -1,4 +1,4 @@
-/* The unit for systemd, as far as it can be judged where systemd does not run. */
+/* The unit for systemd, checked without a running systemd. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
