@@ -32,8 +32,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
 # All source files but videre.c, which is the program on top of them.
-FILES = text json http ws memory entropy rate addresses rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
-UNITS = text json http ws memory rate addresses rooms packet log conf cert guard sockjs_frame session_table signaller share
+FILES = text json http ws memory entropy rate addresses rooms packet logfile lograte log conf socket sandbox pollset client $(TLS_FILES) conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
+UNITS = text json http ws memory rate addresses rooms packet log conf cert guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
@@ -55,7 +55,11 @@ $(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The test implements the sessions.
-$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller packet rooms rate json text memory log lograte logfile))
+$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller report packet rooms rate json text memory log lograte logfile))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
+
+# The test implements the log and the clock.
+$(B)/report_test: $(addprefix $(B)/,$(addsuffix .o,test/report_test report text))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
 
 # The test implements the connections and the clock.

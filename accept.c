@@ -2,8 +2,10 @@
 
 #include "client.h"
 #include "conn.h"
+#include "http.h"
 #include "log.h"
 #include "pollset.h"
+#include "report.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -31,7 +33,7 @@ static struct {
 	struct addresses addresses;
 	uint32_t answered;	  /* connections that are being answered with 503 */
 	uint32_t evict_looked_at; /* the connection that evict_one looked at last */
-	uint64_t refused_logged;  /* refusals that have been logged */
+	struct address_key proxy; /* accept_note_proxy: the last such address */
 	uint64_t shortage_logged; /* millisecond of the last log line; 0: never */
 	bool paused;
 } accepting;
@@ -79,9 +81,45 @@ accept_stop(void)
  * Admission
  */
 
+/* True if accept_note_proxy has noted this connection's address. */
+static bool
+is_proxy(uint32_t conn)
+{
+	const struct address_key key = client_address_key(conn),
+				 *proxy = &accepting.proxy;
+
+	return key.length > 0 && key.length == proxy->length &&
+	       memcmp(key.bytes, proxy->bytes, key.length) == 0;
+}
+
+void
+accept_note_proxy(uint32_t conn, struct span fields)
+{
+	struct socket_address forwarded = *client_address(conn);
+	uint32_t entry = accepting.admissions[conn].counted;
+
+	if (client_has_proxy(conn) || entry == 0 ||
+	    accepting.addresses.counts[entry].count <
+		accepting.limits.per_address - accepting.limits.per_address / 2)
+		return;
+	if (!http_forwarded(fields, client_trusts, &forwarded) ||
+	    memcmp(forwarded.bytes, client_address(conn)->bytes, forwarded.length) != 0)
+		accepting.proxy = client_address_key(conn);
+}
+
+void
+accept_report(uint32_t conn, enum accept_refusal why)
+{
+	report(why == ACCEPT_FULL ? REPORT_FULL
+	       : is_proxy(conn)	  ? REPORT_PROXY
+				  : REPORT_PER_ADDRESS,
+	       client_name(conn), (struct span){ 0 });
+}
+
 static void
 count_refusal(uint32_t conn, enum accept_refusal why)
 {
+	accept_report(conn, why);
 	accepting.counters.refused[why]++;
 	log_line(LEVEL_DEBUG, client_name(conn),
 		 why == ACCEPT_FULL
@@ -229,6 +267,7 @@ accept_one(int listener)
 		admit(fd, &peer);
 	} else if (fd >= 0) {
 		accepting.counters.refused[ACCEPT_FULL]++;
+		report(REPORT_FULL, (struct span){ 0 }, (struct span){ 0 });
 		close(fd);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		   errno == ENOMEM) {
@@ -254,27 +293,9 @@ accept_ready(int listener)
 			return;
 }
 
-static void
-log_refusals(void)
-{
-	uint64_t refused = accepting.counters.refused[ACCEPT_FULL] +
-			   accepting.counters.refused[ACCEPT_PER_ADDRESS];
-	struct text *t;
-
-	if (refused == accepting.refused_logged)
-		return;
-	if ((t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
-		text_string(t, "refused connections: ");
-		text_number(t, refused - accepting.refused_logged);
-		log_end();
-	}
-	accepting.refused_logged = refused;
-}
-
 void
 accept_second(void)
 {
 	if (accepting.paused)
 		pause_accepting(false);
-	log_refusals();
 }

@@ -6,6 +6,7 @@
 #define ACCEPT_H
 
 #include "memory.h"
+#include "text.h"
 
 struct accept_limits {
 	uint32_t connections; /* maximum number of accepted connections */
@@ -44,6 +45,16 @@ enum accept_refusal {
 	ACCEPT_REFUSALS
 };
 
+/* Reports that a connection or session of a connection's client is refused (report.h). */
+void accept_report(uint32_t conn, enum accept_refusal why);
+
+/*
+ * Called with the header fields of each request.  If the connection's address has half of
+ * `per_address` connections, and sends X-Forwarded-For without being a trusted proxy,
+ * accept_report then names TrustedProxies for it.
+ */
+void accept_note_proxy(uint32_t conn, struct span fields);
+
 struct accept_counters {
 	uint64_t accepted, refused[ACCEPT_REFUSALS];
 	uint64_t shortages; /* pauses for lack of descriptors or memory */
@@ -61,7 +72,7 @@ void accept_ready(int listener);
 void accept_closed(uint32_t conn);
 /* True while accepting is paused for a shortage, at most until accept_second. */
 bool accept_paused(void);
-/* Called once a second: resumes accepting, and logs refusals. */
+/* Called once a second: resumes accepting. */
 void accept_second(void);
 
 #endif

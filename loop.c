@@ -4,6 +4,7 @@
 #include "client.h"
 #include "log.h"
 #include "pollset.h"
+#include "report.h"
 #include "share.h"
 #include "tls.h"
 
@@ -79,6 +80,7 @@ sweep(void)
 	accept_second();
 	bool more = loop.handler->second();
 	more |= tls_sweep();
+	more |= report_second();
 	more |= log_pending();
 	loop.sweeps_idle = block_sweep() || more;
 }

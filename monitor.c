@@ -5,6 +5,7 @@
 #include "client.h"
 #include "log.h"
 #include "loop.h"
+#include "report.h"
 #include "signaller.h"
 #include "tls.h"
 
@@ -15,7 +16,8 @@
 
 static struct {
 	const struct socket_network *monitors; /* networks that may read the metrics */
-	time_t started;			       /* second, monotonic */
+	struct monitor_limits limits;
+	time_t started; /* second, monotonic */
 } monitor;
 
 static time_t
@@ -34,6 +36,12 @@ monitor_start(const struct socket_network *monitors)
 	monitor.started = monotonic();
 }
 
+void
+monitor_set_limits(const struct monitor_limits *limits)
+{
+	monitor.limits = *limits;
+}
+
 /*
  * Metrics
  */
@@ -44,6 +52,7 @@ struct gauges {
 	uint64_t uptime; /* seconds */
 	uint64_t connections, sessions, over_http, rooms, peers, blocks;
 	uint64_t memory; /* bytes; 0 if unknown */
+	struct monitor_limits limits;
 };
 
 enum owner {
@@ -62,6 +71,7 @@ enum owner {
 enum label {
 	NONE, /* the family has one sample */
 	VERSION,
+	LIMIT,
 	REFUSAL,
 	DROP,
 	STATUS,
@@ -78,6 +88,8 @@ enum label {
 static const char labels[] =
     "\0\0"
     "version\0" VIDERE_VERSION "\0"
+    /* struct monitor_limits */
+    "of\0connections per_address sessions peers packet_bytes head_bytes\0"
     /* enum accept_refusal and enum session_refusal */
     "cause\0full address\0"
     /* enum conn_drop */
@@ -104,6 +116,8 @@ static const char labels[] =
 #define FAMILIES(X) \
 	X("build_info", "Always 1; the label is the version that is running.", \
 	  VERSION, GAUGES, gauges, one) \
+	X("limit", "Maximum number or size; peers: in a room.", \
+	  LIMIT, GAUGES, gauges, limits) \
 	X("connections", "Open connections, without those being refused or closed.", \
 	  NONE, GAUGES, gauges, connections) \
 	X("sessions", "Sessions over any transport, including those that are closing.", \
@@ -257,6 +271,7 @@ take_snapshot(struct snapshot *s)
 		.peers = signaller_rooms()->present,
 		.blocks = block_taken(),
 		.memory = resident_memory(),
+		.limits = monitor.limits,
 	};
 	s->owners[GAUGES] = &s->gauges;
 	s->owners[ACCEPT] = accept_count();
@@ -378,6 +393,18 @@ host_allowed(const struct socket_address *client, struct span host)
 	return span_is_nocase(name, "localhost") || tls_names_host(name);
 }
 
+/* Reports a request for an address that `monitors` lacks. */
+static void
+report_address(uint32_t conn, const struct socket_address *address)
+{
+	char data[64];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_address(&t, address->bytes, address->length);
+	report(REPORT_MONITOR, client_name(conn), (struct span){ data, t.length });
+}
+
 /*
  * A proxy that TrustedProxies does not list counts as the client.  Its forwarding header
  * fields show that it is a proxy: the client that they name must be allowed too.
@@ -387,11 +414,20 @@ client_allowed(uint32_t conn, const struct http_request *r)
 {
 	const struct socket_address *client = client_address(conn);
 	struct socket_address forwarded = *client;
+	bool known = http_forwarded(r->fields, client_trusts, &forwarded);
 
-	return http_forwarded(r->fields, client_trusts, &forwarded) &&
-	       socket_in_networks(client, monitor.monitors) &&
-	       socket_in_networks(&forwarded, monitor.monitors) &&
-	       host_allowed(client, r->host);
+	if (!socket_in_networks(client, monitor.monitors))
+		report_address(conn, client);
+	else if (!known)
+		report(REPORT_MONITOR, client_name(conn),
+		       (struct span){ "X-Forwarded-For", 15 });
+	else if (!socket_in_networks(&forwarded, monitor.monitors))
+		report_address(conn, &forwarded);
+	else if (!host_allowed(client, r->host))
+		report(REPORT_MONITOR_HOST, client_name(conn), r->host);
+	else
+		return true;
+	return false;
 }
 
 bool
@@ -434,8 +470,8 @@ monitor_log(void)
 		return;
 	take_snapshot(&s);
 	text_string(t, "counters:");
-	/* The first family, build_info, never changes. */
-	for (size_t i = 1; i < s.families; i++) {
+	/* The first two families, build_info and limit, never change. */
+	for (size_t i = 2; i < s.families; i++) {
 		struct span name = string_at(texts, 2 * i);
 		uint64_t sum = 0;
 		for (size_t k = 0; k < families[i].count; k++)

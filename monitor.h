@@ -18,6 +18,14 @@
  */
 void monitor_start(const struct socket_network *monitors);
 
+/* The limits that the metrics name, in the order of the label. */
+struct monitor_limits {
+	uint64_t connections, per_address, sessions, peers, packet_bytes, head_bytes;
+};
+
+/* Sets the limits for the metrics.  They must be set before the first request. */
+void monitor_set_limits(const struct monitor_limits *);
+
 /*
  * Answers a request for one of the two paths from one of the networks.  The Host of a
  * request from loopback must be an address, localhost, a name of the certificate, or

@@ -1,5 +1,6 @@
 #include "session_table.h"
 
+#include "accept.h"
 #include "client.h"
 #include "addresses.h"
 
@@ -85,10 +86,12 @@ count_http(uint32_t conn, uint32_t *entry)
 {
 	if (table.counters.over_http >= table.connections) {
 		table.counters.refused[SESSION_FULL]++;
+		accept_report(conn, ACCEPT_FULL);
 		return false;
 	}
 	if (!addresses_add(&table.addresses, client_address_key(conn), entry)) {
 		table.counters.refused[SESSION_PER_ADDRESS]++;
+		accept_report(conn, ACCEPT_PER_ADDRESS);
 		return false;
 	}
 	table.counters.over_http++;

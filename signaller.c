@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "rate.h"
+#include "report.h"
 
 #include <string.h>
 
@@ -154,10 +155,24 @@ is_sender(uint32_t session, const struct packet *p)
 	       span_same(room_user(&signaller.rooms, session), p->user);
 }
 
+/* A room's name is secret: the report has its hash. */
+static void
+report_full(uint32_t session, struct span room)
+{
+	char data[16];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_hashed(&t, signaller.rooms.key, room);
+	report(REPORT_ROOM_FULL, session_peer(session), (struct span){ data, t.length });
+}
+
 /* Closes the previous session of a user, as MQTT does for a client id. */
 static void
-replace_session(uint32_t previous)
+replace_session(uint32_t previous, uint32_t session)
 {
+	report(REPORT_REPLACED, session_peer(session),
+	       room_user(&signaller.rooms, previous));
 	log_peer("peer replaced", previous);
 	leave_room(previous);
 	session_close(previous, WS_REPLACED, "replaced");
@@ -207,13 +222,14 @@ handle_connect(uint32_t session, const struct packet *p)
 		bool inside = room != 0 && signaller.rooms.peers[session].room == room;
 		if (room != 0 && previous == 0 && !inside &&
 		    signaller.rooms.rooms[room].count >= signaller.limits.peers) {
+			report_full(session, p->room);
 			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
 		if (signaller.rooms.peers[session].room != 0)
 			leave_room(session);
 		if (previous != 0)
-			replace_session(previous);
+			replace_session(previous, session);
 		join_room(session, p);
 	}
 	room = signaller.rooms.peers[session].room;

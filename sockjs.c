@@ -3,6 +3,7 @@
 #include "client.h"
 #include "log.h"
 #include "receiver.h"
+#include "report.h"
 
 #include <string.h>
 #include <time.h>
@@ -605,9 +606,10 @@ request(uint32_t conn, const struct http_request *r, struct span body, bool agai
 	x.service = find_service(r->path, &rest);
 	if (!again)
 		log_request(conn, r, rest);
-	if (!origin_allowed(r->origin))
+	if (!origin_allowed(r->origin)) {
+		report(REPORT_ORIGIN, client_name(conn), r->origin);
 		answer_text(conn, 403, "Origin not allowed");
-	else if (x.service != NULL)
+	} else if (x.service != NULL)
 		serve(&x, rest);
 	else
 		answer_unmatched(conn, r);

@@ -539,6 +539,14 @@ map_memory(void)
 	}
 	if (conf.tls)
 		tls_start(&certs[0], seed);
+	monitor_set_limits(&(struct monitor_limits){
+	    .connections = conf.max_connections,
+	    .per_address = conf.max_per_address,
+	    .sessions = signaller.sessions,
+	    .peers = conf.max_peers,
+	    .packet_bytes = conf.max_packet,
+	    .head_bytes = HTTP_HEAD_SIZE,
+	});
 }
 
 /* A certificate that does not load ends the program: there is no plain-text fallback. */

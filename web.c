@@ -3,6 +3,7 @@
 #include "accept.h"
 #include "client.h"
 #include "log.h"
+#include "report.h"
 #include "share.h"
 
 #include <string.h>
@@ -372,6 +373,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	struct socket_address *client = client_reset_address(conn);
 	if (client != NULL)
 		http_forwarded(r.fields, client_trusts, client);
+	accept_note_proxy(conn, r.fields);
 	/* A proxy forwards a body as it arrives, so its client can occupy the connection:
 	 * the connection counts for the client until the body is complete. */
 	if (has_body && !accept_claim(conn)) {
@@ -391,6 +393,13 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	conn_deadline(conn, web.request_timeout);
 	if (r.expect)
 		conn_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+}
+
+static void
+refuse_large_head(uint32_t conn)
+{
+	report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
+	web_refuse(conn, 431);
 }
 
 /*
@@ -419,7 +428,7 @@ read_head(uint32_t conn, struct input *in)
 		web_refuse(conn, 400);
 	else if (head > HTTP_HEAD_SIZE ||
 		 (head == HTTP_MORE && in->length > HTTP_HEAD_SIZE))
-		web_refuse(conn, 431);
+		refuse_large_head(conn);
 	else if (head == HTTP_MORE)
 		return false;
 	else

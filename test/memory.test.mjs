@@ -92,7 +92,6 @@ test('nothing is allocated after the start', async t => {
 			Heartbeat: 1,
 		},
 		expect: [/^noalloc: armed$/],
-		allow: [/ warn - refused connections: \d+$/],
 	});
 	const idle = await open(server);
 	for (const mix of [packets, frames, requests, logs, packets])

@@ -51,7 +51,6 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 			binary: await wrapped(t, `strace -D -o ${calls}`), tls,
 			conf: { Log: log, LogLevel: 'debug', LogSize: 20_000, MaxConnections: 20 },
 			expect: [/ warn - Log .* cannot be moved aside: Is a directory/],
-			allow: [/ warn - refused connections: \d+$/], /* once a second */
 		});
 		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
 		assert.match((await ask(server, '/metrics')).body, /^videre_resident_memory_bytes /m);

@@ -198,6 +198,12 @@ export async function run(args, options = {}) {
 	}
 }
 
+/*
+ * A report of refusals (report.c), which any test may provoke, as [, text, count, client,
+ * value].
+ */
+export const REPORT = / warn - ((?:refused|closed with 4001): .*): (\d+) in the last minute(?:, such as (\S+)(?: with "(.*)"(?:\.\.\.)?)?)?$/;
+
 /* The log line of a listener, as [, host, port]. */
 export const LISTENING = / info - listening on (.*):(\d+)$/;
 
@@ -209,7 +215,7 @@ class Server {
 		this.child = child;
 		this.dir = dir;
 		this.expected = expect;
-		this.allowed = [...expect, ...allow, /^\S+Z info \S+ /];
+		this.allowed = [...expect, ...allow, REPORT, /^\S+Z info \S+ /];
 		this.lines = new Lines(child.stderr);
 		this.exited = once(child, 'close');
 		this.exited.catch(() => {});
@@ -269,7 +275,7 @@ class Server {
  * Starts a server.  Options:
  *   conf    its configuration; default: loopback, any free port, no log file.  null: no file
  *   expect  patterns of lines above level info; each must be logged
- *   allow   patterns of lines above level info that may be logged
+ *   allow   patterns of lines above level info that may be logged; reports of refusals always may
  *   shell   a command that the same process runs first, such as `ulimit -n 20`
  *   silent  the server does not log that it listens; its port is conf.Port
  *   tls     a pair of certificate.mjs to serve TLS with; VIDERE_TLS=1 sets one for each server

@@ -1,6 +1,7 @@
 /* The states, numbers and counters of sessions. */
 #include "session_table.h"
 #include "client.h"
+#include "log.h"
 #include "unit.h"
 
 #include <sys/mman.h>
@@ -42,6 +43,7 @@ place(void **state)
 						      .key = { 1, 2 } };
 	struct memory *m = allocate(sizeof *m);
 
+	log_open("", LEVEL_ERROR, 0);
 	*m = (struct memory){ 0 };
 	*state = m;
 	for (unsigned pass = 0; pass < 2; pass++) {

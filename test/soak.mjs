@@ -20,7 +20,7 @@ const ROWDIES = 30; /* at the same time */
 const SETTLED = 5; /* samples, after which memory must not grow */
 
 const conf = { MaxConnections: 1000, MaxPacket: 8192, MaxPeers: 8, Heartbeat: 3, HandshakeTimeout: 3 };
-const allow = [/ warn \S+ closed: output buffer full, the client is not reading$/, / warn - refused connections: /];
+const allow = [/ warn \S+ closed: output buffer full, the client is not reading$/];
 
 /*
  * The innocent: two peers alone in a room, over one transport.

@@ -315,7 +315,6 @@ describe('TLS: memory', () => {
 				Log: 'log/debug.log', LogLevel: 'trace', LogSize: 2000, MaxConnections: 20, Heartbeat: 1,
 			},
 			expect: [/^noalloc: armed$/, / (warn|error) - .*(cert|key)\.pem/],
-			allow: [/ warn - refused connections: \d+$/],
 		});
 		const hup = async () => {
 			const from = server.lines.all.length;
