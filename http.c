@@ -45,6 +45,14 @@ is_alphanumeric(char c)
 	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
+int
+http_hex_digit(char c)
+{
+	return c >= '0' && c <= '9'			? c - '0'
+	       : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+							: -1;
+}
+
 /* RFC 9110 section 5.6.2. */
 static bool
 is_token(char c)
@@ -59,6 +67,13 @@ all_token(struct span s)
 		if (!is_token(s.data[i]))
 			return false;
 	return s.length > 0;
+}
+
+/* HTAB, SP, VCHAR and obs-text, as in field values (RFC 9110 section 5.5). */
+static bool
+is_text(char c)
+{
+	return (unsigned char)c >= ' ' ? c != 0x7f : c == '\t';
 }
 
 struct span
@@ -109,28 +124,78 @@ starts(struct span s, const char *prefix)
 }
 
 /*
- * Accepts the characters of a host with an optional port (RFC 3986 section 3.2).  "@" is
- * not among them, so user information is rejected.
+ * Splits "HOST", "HOST:PORT", "[HOST]" or "[HOST]:PORT".  The host of several colons
+ * without brackets is the text before the first one.  Returns false if a bracket is not
+ * closed, or not followed by the end or a colon.
  */
 static bool
-valid_host(struct span host)
+split_host(struct span text, struct span *host, struct span *port)
 {
-	for (size_t i = 0; i < host.length; i++) {
-		char c = host.data[i];
-		if (c == '\0' ||
-		    !(is_alphanumeric(c) || strchr("-._~!$&'()*+;=%:[]", c) != NULL))
-			return false;
+	bool in_brackets = text.length > 0 && *text.data == '[';
+
+	*port = text;
+	if (!in_brackets) {
+		*host = http_take(port, ':');
+		return true;
 	}
-	return true;
+	http_take(port, '[');
+	*host = http_take(port, ']');
+	return port->data[-1] == ']' && http_take(port, ':').length == 0;
 }
 
-/* Accepts the origin, absolute and asterisk forms (section 3.2). */
+/* The port may be empty (RFC 3986 section 3.2.3). */
+static bool
+valid_port(struct span port)
+{
+	uint64_t number;
+
+	return port.length == 0 || text_to_number(port, UINT16_MAX, &number);
+}
+
+/* reg-name or IPv4address (RFC 3986 section 3.2.2).  A comma would be a list. */
+static bool
+valid_name(struct span name)
+{
+	for (size_t i = 0; i < name.length; i++) {
+		char c = name.data[i];
+		if (is_alphanumeric(c) ||
+		    (c != '\0' && strchr("-._~!$&'()*+;=", c) != NULL))
+			continue;
+		if (c != '%' || name.length - i < 3 ||
+		    http_hex_digit(name.data[i + 1]) < 0 ||
+		    http_hex_digit(name.data[i + 2]) < 0)
+			return false;
+		i += 2;
+	}
+	return name.length > 0;
+}
+
+/* Accepts a host with an optional port (RFC 3986 section 3.2), without user information,
+ * or an empty text. */
+static bool
+valid_host(struct span text)
+{
+	struct socket_address address;
+	struct span host, port;
+
+	if (text.length == 0)
+		return true;
+	if (!split_host(text, &host, &port) || !valid_port(port))
+		return false;
+	if (*text.data != '[')
+		return valid_name(host);
+	return memchr(host.data, ':', host.length) != NULL &&
+	       socket_read_address(host, &address);
+}
+
+/* Accepts the origin, absolute and asterisk forms (section 3.2), of characters that a URI
+ * may have (RFC 3986 appendix A). */
 static bool
 parse_target(struct span target, struct http_request *r)
 {
 	for (size_t i = 0; i < target.length; i++) {
 		unsigned char c = (unsigned char)target.data[i];
-		if (c <= 0x20 || c == 0x7f || c == '#')
+		if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\^`{|}", c) != NULL)
 			return false;
 	}
 	if (starts(target, "http://") || starts(target, "https://")) {
@@ -160,21 +225,24 @@ parse_target(struct span target, struct http_request *r)
 	return true;
 }
 
-static enum http_method
-find_method(struct span name)
+/* Returns false for a method that is not known (RFC 9110 section 15.6.2). */
+static bool
+find_method(struct span name, enum http_method *method)
 {
 	static const struct {
 		const char *name;
 		enum http_method method;
-	} methods[] = { { "GET", HTTP_GET },
-			{ "HEAD", HTTP_HEAD },
-			{ "POST", HTTP_POST },
-			{ "OPTIONS", HTTP_OPTIONS } };
+	} methods[] = { { "GET", HTTP_GET },	 { "HEAD", HTTP_HEAD },
+			{ "POST", HTTP_POST },	 { "OPTIONS", HTTP_OPTIONS },
+			{ "PUT", HTTP_OTHER },	 { "DELETE", HTTP_OTHER },
+			{ "PATCH", HTTP_OTHER }, { "TRACE", HTTP_OTHER } };
 
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-		if (span_is(name, methods[i].name))
-			return methods[i].method;
-	return HTTP_OTHER;
+		if (span_is(name, methods[i].name)) {
+			*method = methods[i].method;
+			return true;
+		}
+	return false;
 }
 
 static unsigned
@@ -183,7 +251,6 @@ parse_line(struct span line, struct http_request *r)
 	struct span method = http_take(&line, ' ');
 	struct span target = http_take(&line, ' ');
 
-	r->method = find_method(method);
 	if (!all_token(method) || line.length != 8 ||
 	    memcmp(line.data, "HTTP/", 5) != 0 || line.data[5] < '0' ||
 	    line.data[5] > '9' || line.data[6] != '.' || line.data[7] < '0' ||
@@ -191,6 +258,8 @@ parse_line(struct span line, struct http_request *r)
 		return 400;
 	if (line.data[5] != '1')
 		return 505;
+	if (!find_method(method, &r->method))
+		return 501;
 	r->minor = line.data[7] != '0';
 	r->keep_alive = r->minor == 1;
 	return parse_target(target, r) ? 0 : 400;
@@ -200,7 +269,28 @@ parse_line(struct span line, struct http_request *r)
 struct seen {
 	unsigned hosts, lengths, encodings;
 	bool close, keep_alive;
+	bool unknown_coding;
 };
+
+/*
+ * The length of the body is unknown unless the last transfer coding is chunked, and only
+ * that one is (section 6.3).  Other codings are not implemented.
+ */
+static unsigned
+parse_codings(struct span list, struct http_request *r, struct seen *seen)
+{
+	unsigned chunked = 0;
+	bool last = false;
+
+	seen->encodings++;
+	r->chunked = true;
+	seen->unknown_coding |= !span_is_nocase(list, "chunked");
+	while (list.length > 0) {
+		last = span_is_nocase(http_trim(http_take(&list, ',')), "chunked");
+		chunked += last;
+	}
+	return last && chunked == 1 ? 0 : 400;
+}
 
 static unsigned
 parse_field(struct span name, struct span value, struct http_request *r,
@@ -221,9 +311,7 @@ parse_field(struct span name, struct span value, struct http_request *r,
 		seen->lengths++;
 		return text_to_number(value, INT64_MAX, &r->length) ? 0 : 400;
 	} else if (span_is_nocase(name, "Transfer-Encoding")) {
-		seen->encodings++;
-		r->chunked = span_is_nocase(value, "chunked");
-		return r->chunked ? 0 : 501;
+		return parse_codings(value, r, seen);
 	} else if (span_is_nocase(name, "Expect")) {
 		r->expect = span_is_nocase(value, "100-continue");
 		return r->expect ? 0 : 417;
@@ -253,11 +341,9 @@ parse_field(struct span name, struct span value, struct http_request *r,
 static bool
 valid_value(struct span value)
 {
-	for (size_t i = 0; i < value.length; i++) {
-		unsigned char c = (unsigned char)value.data[i];
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
+	for (size_t i = 0; i < value.length; i++)
+		if (!is_text(value.data[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -288,6 +374,8 @@ parse_fields(struct span rest, struct http_request *r)
 	    (seen.encodings > 0 && seen.lengths > 0) ||
 	    (seen.encodings > 0 && r->minor == 0))
 		return 400;
+	if (seen.unknown_coding)
+		return 501;
 	if (r->target_host.data != NULL)
 		r->host = r->target_host;
 	r->keep_alive = !seen.close && (r->keep_alive || seen.keep_alive);
@@ -313,23 +401,17 @@ http_parse(const char *head, size_t length, struct http_request *r)
 bool
 http_read_address(struct span hop, struct socket_address *address)
 {
-	uint64_t number;
+	struct span host, port;
 
 	if (hop.length > 1 && *hop.data == '"' && hop.data[hop.length - 1] == '"')
 		hop = (struct span){ hop.data + 1, hop.length - 2 };
-	struct span port = hop, host = http_take(&port, ':');
-	if (host.length > 0 && *host.data == '[') {
-		port = hop;
-		http_take(&port, '[');
-		host = http_take(&port, ']');
-		if (port.data[-1] != ']' || http_take(&port, ':').length > 0)
-			return false;
-	} else if (memchr(port.data, ':', port.length) != NULL) {
+	if (!split_host(hop, &host, &port))
+		return false;
+	if (memchr(port.data, ':', port.length) != NULL) {
 		host = hop;
 		port.length = 0;
 	}
-	return (port.length == 0 || text_to_number(port, UINT16_MAX, &number)) &&
-	       socket_read_address(host, address);
+	return valid_port(port) && socket_read_address(host, address);
 }
 
 /*
@@ -370,70 +452,94 @@ http_forwarded(struct span fields, bool (*trusted)(const struct socket_address *
 
 enum chunk_state {
 	CHUNK_SIZE,
-	CHUNK_SIZE_SPACE, /* before an extension */
-	CHUNK_EXTENSION,
-	CHUNK_SIZE_END, /* at the LF of the size line */
+	CHUNK_SIZE_SPACE,      /* before the semicolon of an extension */
+	CHUNK_EXTENSION,       /* before its name */
+	CHUNK_EXTENSION_NAME,  /* inside it */
+	CHUNK_EXTENSION_SPACE, /* after it: before an equals sign or a semicolon */
+	CHUNK_VALUE,	       /* before the value of an extension */
+	CHUNK_VALUE_TOKEN,
+	CHUNK_VALUE_QUOTED,
+	CHUNK_VALUE_ESCAPED, /* after the backslash of a quoted-pair */
+	CHUNK_VALUE_END,     /* after a quoted value */
+	CHUNK_SIZE_END,	     /* at the LF of the size line */
 	CHUNK_DATA,
 	CHUNK_DATA_CR,
 	CHUNK_DATA_LF,
-	CHUNK_TRAILER,	    /* at the start of a line */
-	CHUNK_TRAILER_LINE, /* inside a line */
+	CHUNK_TRAILER,	     /* at the start of a line */
+	CHUNK_TRAILER_NAME,  /* inside the name of a field */
+	CHUNK_TRAILER_VALUE, /* after its colon */
 	CHUNK_TRAILER_LF,
 	CHUNK_LAST_LF
 };
 
+/*
+ * Processes one byte of a chunk's extensions (section 7.1.1, RFC 9110 section 5.6.4) or
+ * the first one after its size.  Returns the next state, or -1.
+ */
 static int
-hex_digit(char c)
+extension_byte(enum chunk_state state, char c)
 {
-	return c >= '0' && c <= '9'			? c - '0'
-	       : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-							: -1;
+	bool space = c == ' ' || c == '\t';
+
+	switch (state) {
+	case CHUNK_EXTENSION:
+	case CHUNK_VALUE:
+		if (c == '"' && state == CHUNK_VALUE)
+			return CHUNK_VALUE_QUOTED;
+		return space ? (int)state : is_token(c) ? (int)state + 1 : -1;
+	case CHUNK_EXTENSION_NAME:
+	case CHUNK_EXTENSION_SPACE:
+		if (c == '=')
+			return CHUNK_VALUE;
+		if (space)
+			return CHUNK_EXTENSION_SPACE;
+		break;
+	case CHUNK_VALUE_QUOTED:
+		return c == '"'	    ? CHUNK_VALUE_END
+		       : c == '\\'  ? CHUNK_VALUE_ESCAPED
+		       : is_text(c) ? CHUNK_VALUE_QUOTED
+				    : -1;
+	case CHUNK_VALUE_ESCAPED: return is_text(c) ? CHUNK_VALUE_QUOTED : -1;
+	default: break;
+	}
+	if (is_token(c) && (state == CHUNK_EXTENSION_NAME || state == CHUNK_VALUE_TOKEN))
+		return (int)state;
+	if (c == '\r' && state != CHUNK_SIZE_SPACE && state != CHUNK_EXTENSION_SPACE)
+		return CHUNK_SIZE_END;
+	return space ? CHUNK_SIZE_SPACE : c == ';' ? CHUNK_EXTENSION : -1;
 }
 
 /* Processes one byte that is not content.  Returns the next state, or -1. */
 static int
 chunk_byte(struct http_chunked *h, char c)
 {
-	int digit = hex_digit(c);
+	enum chunk_state state = (enum chunk_state)h->state;
+	int digit = http_hex_digit(c);
 
-	switch ((enum chunk_state)h->state) {
+	switch (state) {
 	case CHUNK_SIZE:
 		if (digit >= 0 && h->digits < 15) {
 			h->left = h->left << 4 | (unsigned)digit;
 			h->digits++;
 			return CHUNK_SIZE;
 		}
-		if (h->digits == 0 || digit >= 0)
-			return -1;
-		/* fall through */
-	case CHUNK_SIZE_SPACE:
-		if (c == '\r' && h->state == CHUNK_SIZE)
-			return CHUNK_SIZE_END;
-		return c == ';'		       ? CHUNK_EXTENSION
-		       : c == ' ' || c == '\t' ? CHUNK_SIZE_SPACE
-					       : -1;
-	case CHUNK_EXTENSION:
-		return c == '\r'		? CHUNK_SIZE_END
-		       : c == '\n' || c == '\0' ? -1
-						: CHUNK_EXTENSION;
+		return h->digits == 0 || digit >= 0 ? -1 : extension_byte(state, c);
 	case CHUNK_SIZE_END:
 		h->digits = 0;
 		return c != '\n' ? -1 : h->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
 	case CHUNK_DATA_CR: return c == '\r' ? CHUNK_DATA_LF : -1;
 	case CHUNK_DATA_LF: return c == '\n' ? CHUNK_SIZE : -1;
 	case CHUNK_TRAILER:
-		return c == '\r'		? CHUNK_LAST_LF
-		       : c == '\n' || c == '\0' ? -1
-						: CHUNK_TRAILER_LINE;
-	case CHUNK_TRAILER_LINE:
-		return c == '\r'		? CHUNK_TRAILER_LF
-		       : c == '\n' || c == '\0' ? -1
-						: CHUNK_TRAILER_LINE;
+		return c == '\r' ? CHUNK_LAST_LF : is_token(c) ? CHUNK_TRAILER_NAME : -1;
+	case CHUNK_TRAILER_NAME:
+		return c == ':' ? CHUNK_TRAILER_VALUE : is_token(c) ? (int)state : -1;
+	case CHUNK_TRAILER_VALUE:
+		return c == '\r' ? CHUNK_TRAILER_LF : is_text(c) ? (int)state : -1;
 	case CHUNK_TRAILER_LF: return c == '\n' ? CHUNK_TRAILER : -1;
 	case CHUNK_LAST_LF: return c == '\n' ? CHUNK_SIZE : -1;
-	case CHUNK_DATA: break;
+	case CHUNK_DATA: return -1;
+	default: return extension_byte(state, c);
 	}
-	return -1;
 }
 
 long
@@ -470,95 +576,6 @@ http_dechunk(struct http_chunked *h, char *data, size_t *length)
 	return HTTP_MORE;
 }
 
-size_t
-http_unescape(struct span s, char *out, bool plus)
-{
-	size_t length = 0;
-
-	for (size_t i = 0; i < s.length; i++) {
-		char c = s.data[i];
-		if (c == '%' && s.length - i > 2 && hex_digit(s.data[i + 1]) >= 0 &&
-		    hex_digit(s.data[i + 2]) >= 0) {
-			c = (char)(hex_digit(s.data[i + 1]) << 4 |
-				   hex_digit(s.data[i + 2]));
-			i += 2;
-		} else if (c == '+' && plus) {
-			c = ' ';
-		}
-		out[length++] = c;
-	}
-	return length;
-}
-
-/* Compares a parameter's name, after unescaping, with `name` (at most 16 bytes). */
-static bool
-is_named(struct span key, const char *name)
-{
-	char plain[3 * 16];
-
-	if (key.length > sizeof plain)
-		return false;
-	size_t length = http_unescape(key, plain, true);
-	return span_is((struct span){ plain, length }, name);
-}
-
-struct span
-http_parameter(struct span query, const char *name)
-{
-	struct span found = { 0 };
-
-	while (query.length > 0) {
-		struct span value = http_take(&query, '&'), key = http_take(&value, '=');
-		if (is_named(key, name))
-			found = value;
-	}
-	return found;
-}
-
-bool
-http_has_tag(struct span list, const char *tag)
-{
-	while (list.length > 0) {
-		struct span item = http_trim(http_take(&list, ','));
-		if (item.length > 2 && memcmp(item.data, "W/", 2) == 0) {
-			item.data += 2;
-			item.length -= 2;
-		}
-		if (span_is(item, tag) || span_is(item, "*"))
-			return true;
-	}
-	return false;
-}
-
-/* Returns true for the weight "q=0", with or without decimals: not acceptable. */
-static bool
-is_zero_weight(struct span weight)
-{
-	struct span value = weight, name = http_trim(http_take(&value, '='));
-	size_t zeros = 0;
-
-	value = http_trim(value);
-	while (zeros < value.length && strchr("0.", value.data[zeros]) != NULL)
-		zeros++;
-	return span_is_nocase(name, "q") && zeros > 0 && zeros == value.length;
-}
-
-bool
-http_accepts(struct span list, const char *coding)
-{
-	bool others = list.data == NULL;
-
-	while (list.length > 0) {
-		struct span weight = http_take(&list, ',');
-		struct span name = http_trim(http_take(&weight, ';'));
-		if (span_is_nocase(name, coding))
-			return !is_zero_weight(weight);
-		if (span_is(name, "*"))
-			others = !is_zero_weight(weight);
-	}
-	return others;
-}
-
 const char *
 http_reason(unsigned status)
 {
@@ -574,6 +591,7 @@ http_reason(unsigned status)
 	case 406: return "Not Acceptable";
 	case 408: return "Request Timeout";
 	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
 	case 417: return "Expectation Failed";
 	case 426: return "Upgrade Required";
 	case 431: return "Request Header Fields Too Large";

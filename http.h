@@ -114,6 +114,9 @@ struct span http_take(struct span *rest, char separator);
 /* Removes spaces and tabs at both ends. */
 struct span http_trim(struct span);
 
+/* Returns the value of a hexadecimal digit, or -1. */
+int http_hex_digit(char c);
+
 /*
  * Decodes percent-encoding (RFC 3986 section 2.1); with `plus`, "+" becomes a space.
  * Writes to `out`, which needs as many bytes as the text and may be its own buffer.
@@ -126,6 +129,13 @@ size_t http_unescape(struct span, char *out, bool plus);
  * the same name, the last one counts.  If there is none, the span's data is NULL.
  */
 struct span http_parameter(struct span query, const char *name);
+
+/*
+ * Returns the first value of a cookie that is valid and has at most `most` bytes, in the
+ * value of a Cookie field (RFC 6265 section 4.2.1).  If there is none, the span's data is
+ * NULL.
+ */
+struct span http_cookie(struct span cookies, const char *name, size_t most);
 
 /*
  * Returns true if an If-None-Match value matches an entity tag (RFC 9110 section 13.1.2).

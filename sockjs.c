@@ -75,39 +75,16 @@ put_cors(struct text *t, const struct http_request *r)
 	text_string(t, "Vary: Origin\r\n");
 }
 
-/*
- * Returns the JSESSIONID of the request's cookies.  Returns "dummy" if there is none, or
- * if its value is too long or no cookie-value of RFC 6265 section 4.1.1.
- */
-static struct span
-read_cookie(struct span cookies)
-{
-	enum { VALUE = 128 }; /* bytes, at most */
-
-	while (cookies.length > 0) {
-		struct span value = http_trim(http_take(&cookies, ';'));
-		struct span name = http_trim(http_take(&value, '='));
-		value = http_trim(value);
-		if (!span_is(name, "JSESSIONID") || value.length == 0 ||
-		    value.length > VALUE)
-			continue;
-		size_t i = 0;
-		while (i < value.length && value.data[i] > ' ' && value.data[i] < 0x7f &&
-		       strchr("\",;\\", value.data[i]) == NULL)
-			i++;
-		if (i == value.length)
-			return value;
-	}
-	return (struct span){ "dummy", 5 };
-}
-
 static void
 put_cookie(struct text *t, const struct exchange *x)
 {
+	enum { VALUE = 128 }; /* bytes, at most */
+
 	if (!x->service->cookie)
 		return;
+	struct span value = http_cookie(x->r->cookie, "JSESSIONID", VALUE);
 	text_string(t, "Set-Cookie: JSESSIONID=");
-	text_span(t, read_cookie(x->r->cookie));
+	text_span(t, value.data != NULL ? value : (struct span){ "dummy", 5 });
 	text_string(t, "; path=/\r\n");
 }
 
@@ -144,7 +121,12 @@ not_found(uint32_t conn)
 static void
 answer_unmatched(uint32_t conn, const struct http_request *r)
 {
-	if (sockjs.limits.unmatched == NULL || !sockjs.limits.unmatched(conn, r))
+	if (websocket_misplaced(conn, r, sockjs.services[0].prefix) ||
+	    (sockjs.limits.unmatched != NULL && sockjs.limits.unmatched(conn, r)))
+		return;
+	if (r->method == HTTP_OPTIONS)
+		web_not_allowed(conn, "GET, HEAD, POST");
+	else
 		not_found(conn);
 }
 
@@ -499,10 +481,10 @@ serve(struct exchange *x, struct span path)
 	if (root || (*sockjs.limits.script != '\0' && is_iframe(path))) {
 		if (method != HTTP_GET)
 			web_not_allowed(x->conn, "GET");
-		else if (root)
-			answer_text(x->conn, 200, "Welcome to SockJS!\n");
-		else
+		else if (!root)
 			answer_iframe(x);
+		else if (!websocket_misplaced(x->conn, x->r, x->service->prefix))
+			answer_text(x->conn, 200, "Welcome to SockJS!\n");
 	} else if (span_is(path, "/info")) {
 		if (method == HTTP_GET)
 			answer_info(x);

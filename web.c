@@ -41,6 +41,7 @@ struct channel {
 	bool is_idle;	     /* HEAD, after a request: the next one has not begun */
 	bool keep_alive;     /* another request may follow this one */
 	bool is_head;	     /* the method is HEAD: the answer has no body */
+	bool is_options;     /* the method is OPTIONS */
 	bool is_http_1_0;    /* a streamed answer is not chunked */
 	bool is_chunked;     /* the request's body is chunked */
 	bool skips_body;     /* the handler does not want the body */
@@ -68,8 +69,8 @@ static struct {
 	bool stopping;
 } web;
 
-const uint16_t web_statuses[] = { 101, 200, 204, 304, 400, 403, 404, 405, 406,
-				  408, 413, 417, 426, 431, 500, 501, 503, 505 };
+const uint16_t web_statuses[] = { 101, 200, 204, 304, 400, 403, 404, 405, 406, 408,
+				  413, 414, 417, 426, 431, 500, 501, 503, 505 };
 
 const struct web_counters *
 web_count(void)
@@ -171,10 +172,14 @@ put_head(struct text *t, unsigned status, const char *type, struct span fields)
 }
 
 static void
-put_connection(struct text *t, const struct channel *ch)
+put_connection(struct text *t, const struct channel *ch, unsigned status)
 {
-	text_string(t, ch->keep_alive ? "Connection: keep-alive\r\n"
-				      : "Connection: close\r\n");
+	text_string(t, "Connection: ");
+	if (status != 426)
+		text_string(t, ch->keep_alive ? "keep-alive" : "close");
+	else /* for the Upgrade field (RFC 9110 section 7.8) */
+		text_string(t, ch->keep_alive ? "upgrade" : "close, upgrade");
+	text_string(t, "\r\n");
 }
 
 void
@@ -194,7 +199,7 @@ web_answer(uint32_t conn, const struct web_answer *a)
 		text_number(&t, a->body.length);
 		text_string(&t, "\r\n");
 	}
-	put_connection(&t, ch);
+	put_connection(&t, ch, a->status);
 	text_string(&t, "\r\n");
 	if (conn_write(conn, t.data, t.length) && has_body && !ch->is_head)
 		conn_write(conn, a->body.data, a->body.length);
@@ -204,14 +209,15 @@ web_answer(uint32_t conn, const struct web_answer *a)
 void
 web_not_allowed(uint32_t conn, const char *methods)
 {
+	bool asked = web.channels[conn].is_options;
 	char data[64];
 	struct text fields;
 
 	text_init(&fields, data, sizeof data);
 	text_string(&fields, "Allow: ");
 	text_string(&fields, methods);
-	text_string(&fields, "\r\n");
-	web_answer(conn, &(struct web_answer){ .status = 405,
+	text_string(&fields, asked ? ", OPTIONS\r\n" : "\r\n");
+	web_answer(conn, &(struct web_answer){ .status = asked ? 204 : 405,
 					       .fields = { fields.data, fields.length },
 					       .body = { "", 0 } });
 }
@@ -226,7 +232,7 @@ web_stream(uint32_t conn, const char *type, struct span fields)
 	ch->keep_alive = ch->keep_alive && !ch->is_http_1_0;
 	text_init(&t, data, sizeof data);
 	put_head(&t, 200, type, fields);
-	put_connection(&t, ch);
+	put_connection(&t, ch, 200);
 	text_string(&t, ch->is_http_1_0 ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n");
 	conn_write(conn, t.data, t.length);
 }
@@ -365,6 +371,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 
 	web.counters.requests++;
 	ch->is_head = r.method == HTTP_HEAD;
+	ch->is_options = r.method == HTTP_OPTIONS;
 	if (status != 0) {
 		web_refuse(conn, status);
 		return;
@@ -395,11 +402,14 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 		conn_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 
+/* Refuses a head of more than HTTP_HEAD_SIZE bytes. */
 static void
-refuse_large_head(uint32_t conn)
+refuse_large_head(uint32_t conn, const char *head)
 {
+	bool line_ends = memchr(head, '\n', HTTP_HEAD_SIZE) != NULL;
+
 	report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
-	web_refuse(conn, 431);
+	web_refuse(conn, line_ends ? 431 : 414);
 }
 
 /*
@@ -428,7 +438,7 @@ read_head(uint32_t conn, struct input *in)
 		web_refuse(conn, 400);
 	else if (head > HTTP_HEAD_SIZE ||
 		 (head == HTTP_MORE && in->length > HTTP_HEAD_SIZE))
-		refuse_large_head(conn);
+		refuse_large_head(conn, in->data);
 	else if (head == HTTP_MORE)
 		return false;
 	else

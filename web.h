@@ -72,7 +72,7 @@ struct web_answer {
 
 /* Answers the request.  Does nothing if no request waits for an answer. */
 void web_answer(uint32_t conn, const struct web_answer *);
-/* Answers 405 with these allowed methods. */
+/* Answers 405 with these allowed methods; to an OPTIONS request 204 with them. */
 void web_not_allowed(uint32_t conn, const char *methods);
 /* Answers with a status and its reason phrase, and closes the connection. */
 void web_refuse(uint32_t conn, unsigned status);
@@ -95,7 +95,7 @@ void *web_upgrade(uint32_t conn);
 /* Returns the same bytes until the connection ends; NULL if it is not upgraded. */
 void *web_upgraded(uint32_t conn);
 
-enum { WEB_STATUSES = 18 };
+enum { WEB_STATUSES = 19 };
 
 /* The statuses that are counted, in the order of `answers`. */
 extern const uint16_t web_statuses[WEB_STATUSES];

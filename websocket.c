@@ -344,6 +344,26 @@ refuse_upgrade(uint32_t conn, unsigned status)
 }
 
 bool
+websocket_misplaced(uint32_t conn, const struct http_request *r, const char *prefix)
+{
+	char data[256];
+	struct text t;
+
+	if (r->method != HTTP_GET || !r->upgrade || !r->websocket)
+		return false;
+	text_init(&t, data, sizeof data);
+	text_string(&t, "WebSocket is at ");
+	text_string(&t, prefix);
+	text_string(&t, "/websocket\n");
+	web_answer(conn,
+		   &(struct web_answer){ .status = 400,
+					 .type = "text/plain; charset=UTF-8",
+					 .fields = { "", 0 },
+					 .body = { t.data, t.overflow ? 0 : t.length } });
+	return true;
+}
+
+bool
 websocket_upgrade(uint32_t conn, const struct http_request *r, bool binary, size_t most)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n"

@@ -44,6 +44,13 @@ extern const struct conn_handler websocket_conn_handler;
 bool websocket_upgrade(uint32_t conn, const struct http_request *, bool binary,
 		       size_t most);
 
+/*
+ * Answers an opening handshake at a URL without WebSocket with 400 and the path of the
+ * service that has this prefix.  Returns false, and does not answer, if the request is
+ * none.
+ */
+bool websocket_misplaced(uint32_t conn, const struct http_request *, const char *prefix);
+
 /* Sends a message.  Returns false if the connection is not a WebSocket, or is closing. */
 bool websocket_send(uint32_t conn, const char *data, size_t length, bool binary);
 

@@ -130,11 +130,52 @@ describe('a target', () => {
 
 	test('that is not there is 404, whatever the method', async t => {
 		const raw = await dial(t);
-		for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS', 'BREW'])
+		for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'TRACE'])
 			for (const target of [NOWHERE, '//', '/ech', '/echo/../echo/websocket', '*']) {
 				raw.write(request(target, { method }));
 				assert.equal(await raw.status(), 404, `${method} ${target}`);
 			}
+	});
+});
+
+describe('a method', () => {
+	test('that nobody knows is 501, and the connection closed', async t => {
+		const server = await serve(t);
+		for (const [method, target] of [['BREW', '/'], ['get', '/echo'], ['CONNECT', 'example.org:443'],
+			['CONNECT', '/'], ['PROPFIND', NOWHERE]]) {
+			const raw = await Raw.connect(server);
+			raw.write(request(target, { method }));
+			await ends(raw, 501);
+		}
+	});
+
+	/* Health checks of proxies: HAProxy's is the first one. */
+	test('OPTIONS is 204 with Allow anywhere', async t => {
+		for (const Page of [true, false]) {
+			const server = await serve(t, { conf: { Page } });
+			const old = await Raw.connect(server);
+			old.write('OPTIONS / HTTP/1.0\r\n\r\n');
+			await ends(old, 204);
+			const raw = await Raw.connect(server);
+			for (const target of ['*', '/', NOWHERE, '/echo', '/echo/websocket', '/echo/0/0/nothing', '/metrics',
+				'http://localhost/']) {
+				raw.write(request(target, { method: 'OPTIONS', 'Content-Length': '2' }) + 'ab');
+				const { status, headers, body } = await raw.response();
+				assert.deepEqual([status, body.length], [204, 0], target);
+				assert.match(headers.allow, /^GET(, HEAD)?(, POST)?, OPTIONS$/, target);
+				assert(!('content-length' in headers));
+			}
+			await goesOn(raw);
+		}
+	});
+
+	test('OPTIONS of CORS is answered as SockJS wants it', async t => {
+		const raw = await dial(t);
+		raw.write(request('/echo/info', { method: 'OPTIONS', Origin: 'https://any.example' }));
+		const { status, headers } = await raw.response();
+		assert.equal(status, 204);
+		assert.equal(headers['access-control-allow-methods'], 'OPTIONS, GET');
+		assert(!('allow' in headers));
 	});
 });
 
@@ -225,6 +266,18 @@ describe('what is ambiguous is refused, and the connection closed', () => {
 		'a first header that is folded': 'GET / HTTP/1.1\r\n Host: x\r\n\r\n',
 		'no Host': request('/', { Host: undefined }),
 		'two Hosts': request('/', { Host: ['x', 'y'] }),
+		'a Host of two ports': request('/', { Host: 'a:b:c' }),
+		'a Host that is half a bracket': request('/', { Host: '[' }),
+		'a Host whose port is no number': request('/', { Host: 'a:xyz' }),
+		'a Host with a percent sign alone': request('/', { Host: 'a%zz' }),
+		'a folded Transfer-Encoding': line('Transfer-Encoding: gzip,\r\n chunked'),
+		'a transfer coding after chunked': post({ 'Transfer-Encoding': 'chunked, gzip' }, '0\r\n\r\n'),
+		'a transfer coding that is not chunked': post({ 'Transfer-Encoding': 'gzip' }, 'hello'),
+		'chunked twice': post({ 'Transfer-Encoding': 'chunked, chunked' }, '0\r\n\r\n'),
+		'a target that is not ASCII': request('/\xe9'),
+		'a quotation mark in the target': request('/"'),
+		'a brace in the query': request('/?a={b}'),
+		'a backslash in the target': request('/\\'),
 		'two spaces in the request line': 'GET  / HTTP/1.1\r\nHost: x\r\n\r\n',
 		'a space behind the request line': 'GET / HTTP/1.1 \r\nHost: x\r\n\r\n',
 		'a tab in the request line': 'GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n',
@@ -264,6 +317,10 @@ describe('what is ambiguous is refused, and the connection closed', () => {
 		'a chunk length in C': chunked('0x5\r\nhello\r\n'),
 		'a chunk that is longer than it says': chunked('4\r\nhello\r\n0\r\n\r\n'),
 		'a chunk line that ends in a bare LF': chunked('5\nhello\r\n0\r\n\r\n'),
+		'a chunk extension without a name': chunked('5;\r\nhello\r\n0\r\n\r\n'),
+		'a chunk extension that is not closed': chunked('5;a="b\r\nhello\r\n0\r\n\r\n'),
+		'a trailer without a colon': chunked('0\r\nTrailer\r\n\r\n'),
+		'a trailer that is folded': chunked('0\r\nA: b\r\n c\r\n\r\n'),
 	};
 	for (const [name, text] of Object.entries(chunks)) {
 		test(name, async t => {
@@ -313,15 +370,18 @@ describe('a head', () => {
 		await ends(raw, 431);
 	});
 
-	for (const [name, text] of Object.entries({
-		'header that never ends': `GET / HTTP/1.1\r\nX: ${'x'.repeat(LIMIT)}`,
-		'target that never ends': `GET /${'x'.repeat(LIMIT)}`,
-		'series of headers that never ends': `GET / HTTP/1.1\r\n${'A: b\r\n'.repeat(LIMIT / 6)}`,
+	for (const [name, [status, text]] of Object.entries({
+		'header that never ends': [431, `GET / HTTP/1.1\r\nX: ${'x'.repeat(LIMIT)}`],
+		'target that never ends': [414, `GET /${'x'.repeat(LIMIT)}`],
+		'request line that ends too late': [414, `GET /${'x'.repeat(LIMIT - 5)} HTTP/1.1\r\n\r\n`],
+		'long target and more headers than fit':
+			[431, `GET /${'x'.repeat(LIMIT - 100)} HTTP/1.1\r\nX: ${'x'.repeat(100)}`],
+		'series of headers that never ends': [431, `GET / HTTP/1.1\r\n${'A: b\r\n'.repeat(LIMIT / 6)}`],
 	})) {
 		test(`with a ${name} is refused before its end`, async t => {
 			const raw = await dial(t);
 			raw.write(text);
-			await ends(raw, 431);
+			await ends(raw, status);
 		});
 	}
 });

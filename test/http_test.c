@@ -231,13 +231,15 @@ methods_are_compared_whole_and_with_case(void **state)
 		{ "POST / HTTP/1.1", HTTP_POST },
 		{ "OPTIONS / HTTP/1.1", HTTP_OPTIONS },
 		{ "HEAD / HTTP/1.1", HTTP_HEAD },
-		{ "head / HTTP/1.1", HTTP_OTHER },
-		{ "HEADS / HTTP/1.1", HTTP_OTHER },
 		{ "PUT / HTTP/1.1", HTTP_OTHER },
-		{ "get / HTTP/1.1", HTTP_OTHER },
-		{ "GETS / HTTP/1.1", HTTP_OTHER },
-		{ "GE / HTTP/1.1", HTTP_OTHER },
-		{ "M-SEARCH / HTTP/1.1", HTTP_OTHER },
+		{ "DELETE / HTTP/1.1", HTTP_OTHER },
+		{ "PATCH / HTTP/1.1", HTTP_OTHER },
+		{ "TRACE / HTTP/1.1", HTTP_OTHER },
+	};
+	static const char *const unknown[] = {
+		"head / HTTP/1.1",	  "HEADS / HTTP/1.1", "get / HTTP/1.1",
+		"GETS / HTTP/1.1",	  "GE / HTTP/1.1",    "M-SEARCH / HTTP/1.1",
+		"CONNECT h:443 HTTP/1.1", "BREW <> HTTP/1.0",
 	};
 
 	(void)state;
@@ -246,6 +248,8 @@ methods_are_compared_whole_and_with_case(void **state)
 		assert_int_equal(parse_hosted(cases[i].line, "", &r), 0);
 		assert_int_equal(r.method, cases[i].method);
 	}
+	for (size_t i = 0; i < COUNT(unknown); i++)
+		assert_line_status(unknown[i], 501);
 }
 
 static void
@@ -424,11 +428,12 @@ static void
 other_targets_are_rejected(void **state)
 {
 	static const char *const targets[] = {
-		"echo",	      "?a",	  "h:443",   "h",	   "http:/h/",
-		"http:h/",    "ftp://h/", "ws://h/", "httpx://h/", "http",
-		"/a#b",	      "/#",	  "#",	     "/?a#b",	   "http://h/#a",
-		"http://h#/", "/a\tb",	  "/\x7f",   "/\x01",	   "/a\x1f?b",
-		"/?\x1b",     "\\",	  "../",
+		"echo",	      "?a",	    "h:443",   "h",	      "http:/h/",
+		"http:h/",    "ftp://h/",   "ws://h/", "httpx://h/",  "http",
+		"/a#b",	      "/#",	    "#",       "/?a#b",	      "http://h/#a",
+		"http://h#/", "/a\tb",	    "/\x7f",   "/\x01",	      "/a\x1f?b",
+		"/?\x1b",     "\\",	    "../",     "http://:80/", "http://h:x/",
+		"http://[/",  "http://h%/",
 	};
 
 	(void)state;
@@ -436,6 +441,29 @@ other_targets_are_rejected(void **state)
 		char line[64];
 		snprintf(line, sizeof line, "GET %s HTTP/1.1", targets[i]);
 		assert_line_status(line, 400);
+	}
+}
+
+/* RFC 3986 appendix A. */
+static void
+a_target_has_only_characters_of_uris(void **state)
+{
+	static const char unreserved[] = "ABCXYZabcxyz0189-._~",
+			  reserved[] = ":/?[]@!$&'()*+,;=";
+
+	(void)state;
+	for (int byte = 1; byte < 0x100; byte++) {
+		char path[] = "GET /a_b HTTP/1.1", query[] = "GET /?a_b HTTP/1.1";
+		if (byte == '\r' || byte == '\n')
+			continue;
+		path[6] = query[7] = (char)byte;
+		bool letter = (byte >= '0' && byte <= '9') ||
+			      (byte >= 'A' && byte <= 'Z') ||
+			      (byte >= 'a' && byte <= 'z');
+		bool valid = letter || byte == '%' || strchr(unreserved, byte) != NULL ||
+			     strchr(reserved, byte) != NULL;
+		assert_line_status(path, valid ? 0 : 400);
+		assert_line_status(query, valid ? 0 : 400);
 	}
 }
 
@@ -559,14 +587,32 @@ assert_host_status(const char *host, unsigned status)
 static void
 a_host_is_a_name_or_address_with_an_optional_port(void **state)
 {
-	static const char *const valid[] = {
-		"example.org",	     "example.org:8443", "127.0.0.1:80", "[::1]",
-		"[2001:db8::1]:443", "a_b-c~d",		 "x%20y",	 "xn--nxasmq6b"
+	static const char *const valid[] = { "example.org",
+					     "example.org:8443",
+					     "127.0.0.1:80",
+					     "[::1]",
+					     "[2001:db8::1]:443",
+					     "a_b-c~d",
+					     "x%20y",
+					     "xn--nxasmq6b",
+					     "a:",
+					     "a:0",
+					     "a:65535",
+					     "[::1]:",
+					     "[::ffff:10.0.0.1]",
+					     "999.1",
+					     "%C3%a4.org:1",
+					     "!$&'()*+;=" };
+	static const char *const invalid[] = {
+		"a b",	     "a/b",	 "u@h",	    "a\tb",	 "a?b",	       "a\\b",
+		"\"a\"",     "<a>",	 "{a}",	    "a, b",	 "a,b",	       "h:80/",
+		"\xc3\xa4",  "http://h", "h h",	    "a:b:c",	 "[",	       "a:xyz",
+		"a%zz",	     ":80",	 ":",	    "a:-1",	 "a:65536",    "a:8 0",
+		"a%",	     "a%2",	 "a%g0",    "[]",	 "[::1",       "::1]",
+		"::1",	     "[::1]x",	 "[::1]]",  "[a]",	 "[10.0.0.1]", "[::g]",
+		"[::1%25e]", "a[::1]",	 "[::1]:x", "[::1]:1:1", "]",	       "a]",
+		"[[::1]]"
 	};
-	static const char *const invalid[] = { "a b",	   "a/b",      "u@h",	"a\tb",
-					       "a?b",	   "a\\b",     "\"a\"", "<a>",
-					       "{a}",	   "a, b",     "a,b",	"h:80/",
-					       "\xc3\xa4", "http://h", "h h" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(valid); i++)
@@ -851,8 +897,21 @@ chunked_is_the_only_transfer_coding(void **state)
 {
 	static const char *const valid[] = { "chunked", "Chunked", "CHUNKED",
 					     " \tchunked " };
-	static const char *const unknown[] = { "gzip", "gzip, chunked", "identity",
-					       "xchunked", "chunkedx" };
+	static const char *const unknown[] = { "gzip, chunked", "gzip,Chunked",
+					       "x;y=z , chunked", ",chunked" };
+	static const char *const unclear[] = {
+		"gzip",
+		"identity",
+		"xchunked",
+		"chunkedx",
+		"chunked, gzip",
+		"chunked, chunked",
+		"chunked;q=1",
+		"chunked, x, chunked",
+		"",
+		"gzip, chunked;x=y",
+		"gzip, \"chunked\"",
+	};
 	struct http_request r;
 	char fields[128];
 
@@ -866,7 +925,23 @@ chunked_is_the_only_transfer_coding(void **state)
 	for (size_t i = 0; i < COUNT(unknown); i++) {
 		snprintf(fields, sizeof fields, "Transfer-Encoding: %s\r\n", unknown[i]);
 		assert_fields_status(1, fields, 501);
+		assert_fields_status(0, fields, 400);
 	}
+	for (size_t i = 0; i < COUNT(unclear); i++) {
+		snprintf(fields, sizeof fields, "Transfer-Encoding: %s\r\n", unclear[i]);
+		assert_fields_status(1, fields, 400);
+	}
+}
+
+/* The whole list would be on several lines. */
+static void
+a_folded_transfer_coding_is_rejected(void **state)
+{
+	(void)state;
+	assert_fields_status(1, "Transfer-Encoding: gzip, chunked\r\n , x\r\n", 400);
+	assert_fields_status(1, "Transfer-Encoding: gzip,\r\n chunked\r\n", 400);
+	assert_fields_status(1, "Transfer-Encoding:\r\n chunked\r\n", 400);
+	assert_fields_status(1, "Transfer-Encoding: chunked\r\n\t\r\n", 400);
 }
 
 /* The status is 400 or 501.  Either way no bytes are read as a body. */
@@ -1005,6 +1080,10 @@ static const struct {
 	{ BYTES("5;a\r\nhello\r\n0;b=c\r\n\r\n"), "hello", 0 },
 	{ BYTES("5;a=\"b;c 5\"\r\nhello\r\n0\r\n\r\n"), "hello", 0 },
 	{ BYTES("5 ;a\r\nhello\r\n0\t;b\r\n\r\n"), "hello", 0 },
+	{ BYTES("5;a=b;c;d=\"e\"\r\nhello\r\n0; a = b ;\tc\r\n\r\n"), "hello", 0 },
+	{ BYTES("5;a=\"\" ;b\r\nhello\r\n0;a=\"\t\\\"\\\\\xc3\xa4\"\r\n\r\n"), "hello",
+	  0 },
+	{ BYTES("0\r\nX:\r\nY: \t\xc3\xa4\"\r\n\r\n"), "", 0 },
 	{ BYTES("4\r\n\r\n\r\n\r\n0\r\n\r\n"), "\r\n\r\n", 0 },
 	{ BYTES("5\r\n0\r\n\r\n\r\n0\r\n\r\n"), "0\r\n\r\n", 0 },
 	{ BYTES("1\r\na\r\n0\r\nX: y\r\n\r\n"), "a", 0 },
@@ -1093,6 +1172,33 @@ static const struct {
 	{ BYTES("5\nhello") },
 	{ BYTES("5\rhello") },
 	{ BYTES("5\r\r\nhello") },
+	{ BYTES("5;\r\nhello") },
+	{ BYTES("5;a;\r\nhello") },
+	{ BYTES("5;;a\r\nhello") },
+	{ BYTES("5;a \r\nhello") },
+	{ BYTES("5;a b\r\nhello") },
+	{ BYTES("5;=b\r\nhello") },
+	{ BYTES("5;a=\r\nhello") },
+	{ BYTES("5;a=;b\r\nhello") },
+	{ BYTES("5;a=b=c\r\nhello") },
+	{ BYTES("5;a=b c\r\nhello") },
+	{ BYTES("5;a=b\"c\"\r\nhello") },
+	{ BYTES("5;a=\"b\r\nhello") },
+	{ BYTES("5;a=\"b\"c\r\nhello") },
+	{ BYTES("5;a=\"b\"\"\r\nhello") },
+	{ BYTES("5;a=\"\\\x01\"\r\nhello") },
+	{ BYTES("5;a=\"\x7f\"\r\nhello") },
+	{ BYTES("5;\"a\"\r\nhello") },
+	{ BYTES("5;a/b\r\nhello") },
+	{ BYTES("5;\xc3\xa4\r\nhello") },
+	{ BYTES("0\r\nX\r\n\r\n") },
+	{ BYTES("0\r\n: x\r\n\r\n") },
+	{ BYTES("0\r\nX : y\r\n\r\n") },
+	{ BYTES("0\r\n X: y\r\n\r\n") },
+	{ BYTES("0\r\nX: y\r\n z\r\n\r\n") },
+	{ BYTES("0\r\nX: \x01\r\n\r\n") },
+	{ BYTES("0\r\nX: \x7f\r\n\r\n") },
+	{ BYTES("0\r\nX/: y\r\n\r\n") },
 	{ BYTES("5;a\nhello") },
 	{ BYTES("5;a\rb\r\nhello") },
 	{ BYTES("5;a\0\r\nhello") },
@@ -1615,6 +1721,7 @@ each_status_that_the_server_sends_has_a_reason(void **state)
 		{ 406, "Not Acceptable" },
 		{ 408, "Request Timeout" },
 		{ 413, "Content Too Large" },
+		{ 414, "URI Too Long" },
 		{ 417, "Expectation Failed" },
 		{ 426, "Upgrade Required" },
 		{ 431, "Request Header Fields Too Large" },
@@ -1782,6 +1889,7 @@ main(void)
 		cmocka_unit_test(the_absolute_form_must_have_a_host),
 		cmocka_unit_test(the_absolute_form_overrides_the_host_field),
 		cmocka_unit_test(other_targets_are_rejected),
+		cmocka_unit_test(a_target_has_only_characters_of_uris),
 		cmocka_unit_test(a_connection_persists_according_to_version_and_field),
 		cmocka_unit_test(upgrade_tokens_are_found_in_lists),
 		cmocka_unit_test(http_1_1_requires_exactly_one_host),
@@ -1802,6 +1910,7 @@ main(void)
 		cmocka_unit_test(a_content_length_with_chunks_is_rejected),
 		cmocka_unit_test(chunked_is_the_only_transfer_coding),
 		cmocka_unit_test(ambiguous_transfer_codings_are_rejected),
+		cmocka_unit_test(a_folded_transfer_coding_is_rejected),
 		cmocka_unit_test(repeated_chunked_is_rejected),
 		cmocka_unit_test(chunks_are_rejected_in_http_1_0),
 		cmocka_unit_test(the_only_expectation_is_continue),

@@ -122,10 +122,20 @@ describe('handshake', () => {
 			const { status, headers } = await answer(t, handshake(undefined, changes));
 			assert.equal(status, wanted);
 			assert.equal(headers['sec-websocket-version'], wanted === 426 ? '13' : undefined);
+			/* RFC 9110 section 7.8: a sender of Upgrade must send the option too. */
+			assert.equal(headers.upgrade, wanted === 426 ? 'websocket' : undefined);
+			if (wanted === 426)
+				assert.equal(headers.connection, 'upgrade');
 			if (wanted === 405)
 				assert.equal(headers.allow, 'GET');
 		});
 	}
+
+	test('of another version on a connection that closes says both', async t => {
+		const { status, headers } = await answer(t, handshake(undefined,
+			{ Connection: 'Upgrade, close', 'Sec-WebSocket-Version': '8' }));
+		assert.deepEqual([status, headers.connection, headers.upgrade], [426, 'close, upgrade', 'websocket']);
+	});
 
 	test('without a version is refused', async t => {
 		const changes = { 'Sec-WebSocket-Version': undefined };
@@ -144,13 +154,27 @@ describe('handshake', () => {
 			assert.equal((await raw.frame()).text, 'frame');
 	});
 
-	test('elsewhere finds nothing', async t => {
+	test('elsewhere is told where to go', async t => {
 		const raw = await Raw.connect(await serve(t));
-		const paths = ['//', '/websocket', '/echo/websockets', '/echoo/websocket', '/Echo/websocket',
+		const paths = ['/', '/echo', '/echo/', '/nowhere', '//', '/websocket', '/echo/websockets', '/echoo/websocket', '/Echo/websocket',
 			'/echo//websocket', '//echo/websocket', '/echo/./websocket', '/echo/%77ebsocket'];
 		for (const path of paths) {
 			raw.write(handshake(path));
-			assert.equal(await raw.status(), 404, path);
+			const { status, body } = await raw.response();
+			assert.deepEqual([path, status, body.toString()],
+				[path, 400, 'WebSocket is at /echo/websocket\n']);
+		}
+		const renamed = await Raw.connect(await serve(t, { conf: { Prefix: '/a/b', Page: false } }));
+		renamed.write(handshake('/echo/websocket'));
+		assert.equal((await renamed.response()).body.toString(), 'WebSocket is at /a/b/websocket\n');
+	});
+
+	test('at an endpoint of HTTP is an ordinary request', async t => {
+		const server = await serve(t);
+		for (const [path, wanted] of [['/echo/info', 200], ['/echo/0/0/xhr', 405]]) {
+			const raw = await Raw.connect(server);
+			raw.write(handshake(path));
+			assert.equal(await raw.status(), wanted);
 		}
 	});
 

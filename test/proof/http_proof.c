@@ -9,11 +9,10 @@
  * state http_dechunk reaches a valid state, stays within the bytes, and reports no more
  * bytes than it got.  This holds for bodies of any length.
  *
- * main: bodies of up to 6 of 9 letters and then any byte, also after three given
+ * main: bodies of up to 6 of 9 letters and then any byte, also after six given
  * beginnings up to 16 bytes in all, decoded as a whole and in two pieces of any size.
  *
- * Of a chunk extension and of a trailer only the end matters, so any byte except CR, LF
- * and NUL is accepted there.  A chunk size has at most 15 digits.
+ * A chunk size has at most 15 digits.
  */
 #include "http.c"
 #include "proof.h"
@@ -30,20 +29,125 @@ struct body {
 	size_t contents;
 };
 
-/* Any text of an extension or a trailer up to CR LF.  Returns 1, HTTP_MORE or HTTP_BAD.
- */
+/* CR LF.  Returns 1, HTTP_MORE or HTTP_BAD. */
 static long
 expect_line_end(struct body *b)
 {
+	for (size_t i = 0; i < 2; i++, b->at++) {
+		if (b->at == b->length)
+			return HTTP_MORE;
+		if (b->data[b->at] != "\r\n"[i])
+			return HTTP_BAD;
+	}
+	return 1;
+}
+
+static bool
+is_tchar(char c)
+{
+	if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+		return true;
+	for (size_t i = 0; i < 15; i++)
+		if (c == "!#$%&'*+-.^_`|~"[i])
+			return true;
+	return false;
+}
+
+/* HTAB / SP / VCHAR / obs-text. */
+static bool
+is_value(char c)
+{
+	return c == '\t' || (c >= ' ' && c < 0x7f) || (c & 0x80) != 0;
+}
+
+/* The byte at the cursor, if there is one. */
+static bool
+is_at(const struct body *b, char c)
+{
+	return b->at < b->length && b->data[b->at] == c;
+}
+
+static void
+skip_space(struct body *b)
+{
+	while (is_at(b, ' ') || is_at(b, '\t'))
+		b->at++;
+}
+
+/* 1*tchar, all of it: 1, or what it is instead. */
+static long
+expect_token(struct body *b)
+{
+	size_t start = b->at;
+
+	while (b->at < b->length && is_tchar(b->data[b->at]))
+		b->at++;
+	return b->at == b->length ? HTTP_MORE : b->at > start ? 1 : HTTP_BAD;
+}
+
+/* DQUOTE *( qdtext / quoted-pair ) DQUOTE. */
+static long
+expect_quoted(struct body *b)
+{
+	for (b->at++; b->at < b->length && b->data[b->at] != '"'; b->at++) {
+		if (b->data[b->at] == '\\' && ++b->at == b->length)
+			break;
+		if (!is_value(b->data[b->at]))
+			return HTTP_BAD;
+	}
+	if (b->at == b->length)
+		return HTTP_MORE;
+	b->at++;
+	return 1;
+}
+
+/* *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF */
+static long
+expect_extensions(struct body *b)
+{
 	while (b->at < b->length && b->data[b->at] != '\r') {
-		if (b->data[b->at] == '\n' || b->data[b->at] == '\0')
+		skip_space(b);
+		if (b->at == b->length)
+			return HTTP_MORE;
+		if (!is_at(b, ';'))
 			return HTTP_BAD;
 		b->at++;
+		skip_space(b);
+		long result = expect_token(b);
+		if (result != 1)
+			return result;
+		size_t end = b->at;
+		skip_space(b);
+		if (b->at == b->length)
+			return HTTP_MORE;
+		if (!is_at(b, '=')) {
+			b->at = end;
+			continue;
+		}
+		b->at++;
+		skip_space(b);
+		result = is_at(b, '"') ? expect_quoted(b) : expect_token(b);
+		if (result != 1)
+			return result;
 	}
-	if (b->length - b->at < 2)
-		return HTTP_MORE;
-	b->at += 2;
-	return b->data[b->at - 1] == '\n' ? 1 : HTTP_BAD;
+	return expect_line_end(b);
+}
+
+/* [ field-line ] CRLF, field-line = token ":" *( HTAB / SP / VCHAR / obs-text ) */
+static long
+expect_trailer(struct body *b)
+{
+	if (b->at < b->length && b->data[b->at] != '\r') {
+		long result = expect_token(b);
+		if (result != 1)
+			return result;
+		if (!is_at(b, ':'))
+			return HTTP_BAD;
+		b->at++;
+		while (b->at < b->length && is_value(b->data[b->at]))
+			b->at++;
+	}
+	return expect_line_end(b);
 }
 
 /* The value of a hexadecimal digit, or 16. */
@@ -57,7 +161,7 @@ worth(char c)
 	return c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
 }
 
-/* chunk-size [ chunk-ext ] CRLF; chunk-ext begins with BWS ";". */
+/* chunk-size [ chunk-ext ] CRLF */
 static long
 expect_size(struct body *b, uint64_t *size)
 {
@@ -75,14 +179,7 @@ expect_size(struct body *b, uint64_t *size)
 		return HTTP_MORE;
 	if (digits == 0)
 		return HTTP_BAD;
-	if (b->data[b->at] != '\r') {
-		while (b->at < b->length &&
-		       (b->data[b->at] == ' ' || b->data[b->at] == '\t'))
-			b->at++;
-		if (b->at < b->length && b->data[b->at] != ';')
-			return HTTP_BAD;
-	}
-	return expect_line_end(b);
+	return expect_extensions(b);
 }
 
 /* *chunk last-chunk trailer-section CRLF.  Returns the number of bytes after it. */
@@ -108,7 +205,7 @@ expect_body(struct body *b)
 	}
 	while (result == 1) {
 		size_t line = b->at;
-		result = expect_line_end(b);
+		result = expect_trailer(b);
 		if (result == 1 && b->at == line + 2)
 			return (long)(b->length - b->at);
 	}
@@ -308,6 +405,12 @@ main(void)
 	walk(body, 7, 12);
 	memcpy(body, "1;a\r\nx\r\n0\r\n", 11);
 	walk(body, 11, 14);
+	memcpy(body, "0;a=\"\\", 6);
+	walk(body, 6, 9);
+	memcpy(body, "0 ; a = \"b", 10);
+	walk(body, 10, 13);
+	memcpy(body, "0;a=\"b\"\r\nX:\r\n", 14);
+	walk(body, 14, 16);
 	memcpy(body, "000000000000", 12);
 	walk(body, 12, 16);
 	claim(good > 0 && more > 0 && bad > 0);
