@@ -1,6 +1,7 @@
 #include "conf.h"
 
 #include "json.h"
+#include "origin.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,6 +66,12 @@ static const struct key {
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };
+
+enum { SHOWN = 40 }; /* maximum size of a name or value in an error, in bytes */
+
+/* What is wrong with the value that is being read, for its error. */
+static char fault_data[512];
+static struct text fault;
 
 /* The text of the file.  Its strings are unescaped and terminated in place. */
 static char file_text[CONF_FILE_MAX + 1];
@@ -316,7 +323,10 @@ put_rule(struct text *error, const struct key *k)
 			text_string(error, log_levels[i]);
 		}
 		break;
-	case ORIGINS: text_string(error, "a list of at most 64 strings"); break;
+	case ORIGINS:
+		text_string(error, "a list of at most 64 origins such as "
+				   "\"https://example.org\"");
+		break;
 	case NETWORKS:
 		text_string(error, "a list of at most 16 addresses or networks");
 		break;
@@ -344,8 +354,26 @@ read_string(struct span value)
 	return string;
 }
 
+static void
+begin_fault(const char *text)
+{
+	text_init(&fault, fault_data, sizeof fault_data);
+	text_string(&fault, text);
+}
+
+/* Makes a value the fault, before it is read: reading can change it. */
+static void
+suspect(struct span value)
+{
+	begin_fault(", not ");
+	if (*value.data == '"')
+		text_quoted(&fault, json_contents(value), SHOWN);
+	else
+		text_escaped(&fault, value.data, value.length, SHOWN);
+}
+
 static bool
-read_strings(const char **strings, struct span value)
+read_strings(const char **strings, size_t max, struct span value)
 {
 	struct json list;
 	struct span item;
@@ -356,12 +384,29 @@ read_strings(const char **strings, struct span value)
 	if (!json_enter(&list, '['))
 		return false;
 	while (json_element(&list, &item, &end)) {
-		if (count == CONF_ORIGINS_MAX ||
-		    (strings[count] = read_string(item)) == NULL)
+		suspect(item);
+		if (count == max) {
+			begin_fault(", not more");
+			return false;
+		}
+		if ((strings[count] = read_string(item)) == NULL)
 			return false;
 		count++;
 	}
 	strings[count] = NULL;
+	return true;
+}
+
+static bool
+read_origins(const char **origins, struct span value)
+{
+	if (!read_strings(origins, CONF_ORIGINS_MAX, value))
+		return false;
+	for (size_t i = 0; origins[i] != NULL; i++) {
+		begin_fault(": ");
+		if (!origin_normalize(file_text + (origins[i] - file_text), &fault))
+			return false;
+	}
 	return true;
 }
 
@@ -393,15 +438,18 @@ read_network(struct socket_network *network, const char *string)
 static bool
 read_networks(struct socket_network *networks, struct span value)
 {
-	const char *strings[CONF_ORIGINS_MAX + 1];
+	const char *strings[CONF_NETWORKS_MAX + 1];
 	size_t count = 0;
 
-	if (!read_strings(strings, value))
+	if (!read_strings(strings, CONF_NETWORKS_MAX, value))
 		return false;
-	for (; strings[count] != NULL; count++)
-		if (count == CONF_NETWORKS_MAX ||
-		    !read_network(&networks[count], strings[count]))
+	for (; strings[count] != NULL; count++) {
+		struct span string = { strings[count], strlen(strings[count]) };
+		begin_fault(", not ");
+		text_quoted(&fault, string, SHOWN);
+		if (!read_network(&networks[count], strings[count]))
 			return false;
+	}
 	networks[count].length = 0;
 	return true;
 }
@@ -441,7 +489,7 @@ read_value(struct conf *c, const struct key *k, struct span value)
 		return true;
 	}
 	case LEVEL: return read_level(place, read_string(value));
-	case ORIGINS: return read_strings(place, value);
+	case ORIGINS: return read_origins(place, value);
 	case NETWORKS: return read_networks(place, value);
 	}
 	return false;
@@ -456,7 +504,7 @@ read_member(struct conf *c, const char *file, struct span name, struct span valu
 	if (k == NULL) {
 		put_place(error, file, name.data);
 		text_string(error, "unknown key \"");
-		text_escaped(error, name.data, name.length, 40);
+		text_escaped(error, name.data, name.length, SHOWN);
 		text_string(error, "\"; the keys are");
 		for (size_t i = 0; i < KEYS; i++) {
 			text_string(error, i > 0 ? ", " : " ");
@@ -467,13 +515,16 @@ read_member(struct conf *c, const char *file, struct span name, struct span valu
 	uint32_t bit = UINT32_C(1) << (k - keys);
 	bool again = (*seen & bit) != 0;
 	*seen |= bit;
+	suspect(value);
 	if (!again && read_value(c, k, value))
 		return true;
 	put_place(error, file, name.data);
 	text_string(error, k->name);
 	text_string(error, again ? " is given twice" : " must be ");
-	if (!again)
+	if (!again) {
 		put_rule(error, k);
+		text_span(error, (struct span){ fault.data, fault.length });
+	}
 	return false;
 }
 
@@ -526,7 +577,7 @@ conf_load(struct conf *c, const char *file, struct text *error)
 
 	if (length < 0 || length > CONF_FILE_MAX) {
 		text_string(error, file);
-		text_string(error, ":1: ");
+		text_string(error, ": ");
 		text_string(error,
 			    length < 0 ? text_error(errno) : "longer than 16384 bytes");
 		return false;

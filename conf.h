@@ -25,7 +25,7 @@ struct conf {
 	uint32_t log_size;			   /* bytes; 0: no limit */
 	const char *user;			   /* "": do not change the user */
 	bool sandbox;				   /* filter system calls */
-	const char *origins[CONF_ORIGINS_MAX + 1]; /* ended by NULL */
+	const char *origins[CONF_ORIGINS_MAX + 1]; /* ended by NULL (origin.h) */
 	/* URL of the SockJS client's script for the iframe page; "": no iframe page. */
 	const char *sockjs;
 	uint32_t max_connections;
@@ -50,8 +50,9 @@ void conf_default(struct conf *);
 
 /*
  * Reads a file.  Keys that are not in it keep their values.  On failure returns false,
- * and adds "FILE:LINE: the error and, for a value, what is valid" to `error`.  The
- * strings are in static memory that the next call overwrites.
+ * and adds "FILE:LINE: the error" to `error`, or "FILE: the error" if the whole file is
+ * at fault.  The error of a value has its key, what is valid, and the value.  The strings
+ * are in static memory that the next call overwrites.
  */
 bool conf_load(struct conf *, const char *file, struct text *error);
 

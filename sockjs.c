@@ -2,6 +2,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "origin.h"
 #include "receiver.h"
 #include "report.h"
 
@@ -522,19 +523,6 @@ find_service(struct span path, struct span *rest)
 	return best;
 }
 
-/* True if a request has no Origin (RFC 6454) or an allowed one, or if all are allowed. */
-static bool
-origin_allowed(struct span origin)
-{
-	const char *const *o = sockjs.limits.origins;
-
-	if (origin.data == NULL || *o == NULL)
-		return true;
-	while (*o != NULL && !span_is_nocase(origin, *o))
-		o++;
-	return *o != NULL;
-}
-
 /*
  * Puts the path of a request.  Except at level trace, a hash replaces the id of a
  * session: a client that knows the id can take over the session.
@@ -574,7 +562,8 @@ wants(const struct http_request *r)
 {
 	struct span rest;
 
-	if (find_service(r->path, &rest) == NULL || !origin_allowed(r->origin))
+	if (find_service(r->path, &rest) == NULL ||
+	    !origin_allowed(sockjs.limits.origins, r->origin))
 		return 0;
 	return session_payload(&sockjs.limits.session);
 }
@@ -588,13 +577,14 @@ request(uint32_t conn, const struct http_request *r, struct span body, bool agai
 	x.service = find_service(r->path, &rest);
 	if (!again)
 		log_request(conn, r, rest);
-	if (!origin_allowed(r->origin)) {
+	if (!origin_allowed(sockjs.limits.origins, r->origin)) {
 		report(REPORT_ORIGIN, client_name(conn), r->origin);
 		answer_text(conn, 403, "Origin not allowed");
-	} else if (x.service != NULL)
+	} else if (x.service != NULL) {
 		serve(&x, rest);
-	else
+	} else {
 		answer_unmatched(conn, r);
+	}
 	return x.rest;
 }
 

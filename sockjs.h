@@ -10,7 +10,7 @@
 struct sockjs_limits {
 	struct session_limits session;
 	uint32_t handshake;	    /* seconds from accept to the end of the first head */
-	const char *const *origins; /* allowed ones, ended by NULL; empty: all */
+	const char *const *origins; /* allowed ones (origin.h) */
 	const char *script;	    /* URL of the SockJS client; "": no iframe page */
 	const char *integrity;	    /* its hash (W3C SRI), or NULL */
 	/* Answers a request for a URL that no service has, and returns true.  If it

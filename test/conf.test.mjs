@@ -169,6 +169,21 @@ describe('the configuration', () => {
 			'null', list(65)], 'list');
 	});
 
+	test('Origins are what browsers send, or can be made it', async t => {
+		for (const origin of ['null', 'https://x.example', 'HTTPS://X.Example:443', 'http://[::1]:8080',
+			'https://*.x.example', 'capacitor://localhost'])
+			await accepted(t, member('Origins', `["${origin}"]`));
+		for (const [origin, word] of [
+			['https://x.example/', '"https://x.example/" has a path, write "https://x.example"'],
+			['x.example', '"x.example" has no scheme, write "https://x.example"'],
+			['*', '"*" is not an origin, write [] to allow all'],
+			['', '"" is empty'],
+			['https://é', 'is not ASCII'],
+			['https://a,https://b', 'invalid host'],
+		])
+			await rejected(t, member('Origins', `["null", "${origin}"]`), 3, 'Origins must be', word);
+	});
+
 	test('TrustedProxies is a list of addresses and networks', async t => {
 		await accepted(t, member('TrustedProxies', '[]'));
 		await accepted(t, member('TrustedProxies', '["127.0.0.1","10.0.0.0/8","fd00::/8"]'));
@@ -200,10 +215,21 @@ describe('the configuration', () => {
 		'another value': ['\n[]', 2],
 		'what is not UTF-8': [Buffer.from('{"Log":"\xff"}', 'latin1'), 1],
 		'too many levels': [`{\n"Origins":${'['.repeat(100)}`, 2],
-		'too many bytes': [`{${' '.repeat(20_000)}}`, 1],
 	};
 	for (const [name, [text, line]] of Object.entries(faults))
 		test(`with ${name} is refused in line ${line}`, t => rejected(t, text, line));
+
+	test('with too many bytes is refused, in no line', async t => {
+		const { code, stderr } = await check(t, `{${' '.repeat(20_000)}}`);
+		assert.deepEqual({ code, stderr }, { code: 1, stderr: 'test.json: longer than 16384 bytes' });
+	});
+
+	test('is told of with the value that is wrong', async t => {
+		await rejected(t, member('Port', '"abc"'), 3, 'Port must be a whole number from 0 to 65535, not "abc"');
+		await rejected(t, member('Port', `"${'x'.repeat(50)}"`), 3, `, not "${'x'.repeat(40)}..."`);
+		await rejected(t, member('Monitor', '["::1", "a\\u001b"]'), 3, ', not "a\\x5cu001b"');
+		await rejected(t, member('Monitor', '["::1", "localhost"]'), 3, ', not "localhost"');
+	});
 
 	test('may have commas at its ends', t =>
 		accepted(t, '{\n"Origins": ["https://x.example",],\n"Port": 1,\n}\n'));
@@ -216,7 +242,7 @@ describe('the configuration', () => {
 		for (const file of ['missing', 'directory', 'missing/file']) {
 			const { code, stderr } = await run(['-c', file], { cwd });
 			assert.equal(code, 1);
-			assert.match(stderr, new RegExp(`^${file}:\\d+: \\S`));
+			assert.match(stderr, new RegExp(`^${file}: \\S`));
 		}
 	});
 

@@ -449,6 +449,17 @@ describe('Origins', () => {
 			assert.equal(await from(t, origin), 403, origin);
 	});
 
+	test('may be written in other ways than browsers send them', async t => {
+		const Origins = ['HTTPS://Good.Example:443', 'https://*.wild.example', 'null', 'http://[0::1]:8080'];
+		for (const [Origin, status] of [['https://good.example', 101], ['https://a.b.wild.example', 101],
+			['null', 101], ['http://[::1]:8080', 101], ['https://wild.example', 403],
+			['https://evil.example/.wild.example', 403]]) {
+			const raw = await dial(t, { Origins });
+			raw.write(handshake(undefined, { Origin }));
+			assert.equal(await raw.status(), status, Origin);
+		}
+	});
+
 	test('may be absent', async t => {
 		assert.equal(await from(t, undefined), 101);
 	});

@@ -77,7 +77,7 @@ describe('the manual page', () => {
 		const tabled = Object.fromEntries(rows('key').flatMap(([names, , ...said]) =>
 			names.split(', ').map(key => [key, said.join(' | ')])));
 		for (const key of await keysOf(t)) {
-			const rule = (await objection(t, `{"${key}": {}}`)).split(' must be ')[1];
+			const rule = (await objection(t, `{"${key}": {}}`)).split(' must be ')[1].split(', not ')[0];
 			const [, low, high] = /number from (\d+) to (\d+)/.exec(rule) ?? [];
 			const [, most] = /list of (at most \d+)/.exec(rule) ?? [];
 			const words = high !== undefined ? [`${low} to ${high}`] : most !== undefined ? [most]
