@@ -30,10 +30,10 @@ LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
-TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls)
+TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls renewal)
 # All source files but videre.c, which is the program on top of them.
 FILES = text json http http_value ws memory entropy rate addresses rooms packet logfile lograte log origin conf socket sandbox pollset client $(TLS_FILES) conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
-UNITS = text origin json http ws memory rate addresses rooms packet log conf cert guard sockjs_frame session_table signaller share report
+UNITS = text origin json http ws memory rate addresses rooms packet log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 

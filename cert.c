@@ -171,6 +171,8 @@ decode_base64(struct span s, unsigned char *out, size_t size)
 enum {
 	DER_OID = 0x06,
 	DER_OCTETS = 0x04,
+	DER_UTC_TIME = 0x17,
+	DER_GENERALIZED_TIME = 0x18,
 	DER_SEQUENCE = 0x30,
 	DER_EXTENSIONS = 0xa3, /* [3] of a TBSCertificate, RFC 5280 section 4.1 */
 	DER_DNS_NAME = 0x82    /* [2] of a GeneralName, section 4.2.1.6 */
@@ -251,17 +253,23 @@ find_names(struct span extension, struct span *names)
 	       find_element(value, DER_SEQUENCE, names);
 }
 
+/* Finds the contents of the TBSCertificate (RFC 5280 section 4.1). */
+static bool
+find_contents(const br_x509_certificate *cert, struct span *contents)
+{
+	struct span der = { (const char *)cert->data, cert->data_len };
+
+	return find_element(der, DER_SEQUENCE, &der) &&
+	       find_element(der, DER_SEQUENCE, contents);
+}
+
 bool
 cert_has_name(const struct cert *c, struct span name)
 {
 	struct span der, extension, names, one;
 	int tag;
 
-	if (c->count == 0)
-		return false;
-	der = (struct span){ (const char *)c->chain[0].data, c->chain[0].data_len };
-	if (!find_element(der, DER_SEQUENCE, &der) ||	/* Certificate */
-	    !find_element(der, DER_SEQUENCE, &der) ||	/* TBSCertificate */
+	if (c->count == 0 || !find_contents(&c->chain[0], &der) ||
 	    !find_element(der, DER_EXTENSIONS, &der) || /* [3] */
 	    !find_element(der, DER_SEQUENCE, &der))	/* Extensions */
 		return false;
@@ -273,6 +281,82 @@ cert_has_name(const struct cert *c, struct span name)
 				return true;
 	}
 	return false;
+}
+
+/* Returns the number of days of a month. */
+static uint32_t
+days_of(uint32_t year, uint32_t month)
+{
+	if (month == 2)
+		return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
+	return 30 + ((month + month / 8) & 1);
+}
+
+/*
+ * Converts a date, from 1970 on, to days since 1970.  Internally a year begins on 1
+ * March, so that the leap day is its last day.
+ */
+static uint32_t
+days_until(uint32_t year, uint32_t month, uint32_t day)
+{
+	enum { BEFORE_1970 = 719468 };
+
+	year -= month <= 2;
+	month = month <= 2 ? month + 9 : month - 3;
+	return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 +
+	       day - 1 - BEFORE_1970;
+}
+
+/*
+ * Reads a UTCTime (YYMMDDHHMMSSZ, from 1950 to 2049) or a GeneralizedTime
+ * (YYYYMMDDHHMMSSZ).  RFC 5280 section 4.1.2.5 allows no other form.
+ */
+static bool
+read_time(int tag, struct span s, uint64_t *time)
+{
+	enum { CENTURY, YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, FIELDS };
+	static const uint8_t most[FIELDS] = { 99, 99, 12, 31, 23, 59, 59 };
+	uint32_t f[FIELDS];
+	uint64_t number;
+
+	if (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME)
+		return false;
+	for (unsigned i = tag == DER_UTC_TIME ? YEAR : CENTURY; i < FIELDS; i++) {
+		if (s.length < 2 ||
+		    !text_to_number((struct span){ s.data, 2 }, most[i], &number))
+			return false;
+		f[i] = (uint32_t)number;
+		s = skip(s, 2);
+	}
+	if (tag == DER_UTC_TIME)
+		f[CENTURY] = f[YEAR] < 50 ? 20 : 19;
+	uint32_t year = 100 * f[CENTURY] + f[YEAR];
+	if (!span_is(s, "Z") || f[MONTH] == 0 || f[DAY] == 0 ||
+	    f[DAY] > days_of(year, f[MONTH]))
+		return false;
+	*time = 0;
+	if (year >= 1970)
+		*time = (uint64_t)days_until(year, f[MONTH], f[DAY]) * 86400 +
+			3600 * f[HOUR] + 60 * f[MINUTE] + f[SECOND];
+	return true;
+}
+
+bool
+cert_validity(const struct cert *c, size_t index, struct cert_validity *v)
+{
+	struct span der, validity, time;
+	int tag = 0;
+
+	if (index >= c->count || !find_contents(&c->chain[index], &der))
+		return false;
+	/* The third SEQUENCE, after the algorithm and the issuer. */
+	for (unsigned found = 0; found < 3; found += tag == DER_SEQUENCE)
+		if ((tag = take_element(&der, &validity)) < 0)
+			return false;
+	return (tag = take_element(&validity, &time)) >= 0 &&
+	       read_time(tag, time, &v->not_before) &&
+	       (tag = take_element(&validity, &time)) >= 0 &&
+	       read_time(tag, time, &v->not_after);
 }
 
 /*

@@ -47,7 +47,7 @@ struct cert {
  *
  * Checks that the key belongs to the first certificate: an RSA key by a test signature,
  * an EC key by computing its public key.  That takes as long as a TLS handshake.  Clients
- * check dates and signatures; this function does not.
+ * check dates and signatures; this function does not: see cert_validity.
  *
  * On failure returns false with nothing loaded, and adds "FILE: why" to `error`.  No part
  * of the key remains in memory outside the struct.
@@ -61,6 +61,18 @@ bool cert_load(struct cert *, const char *cert_file, const char *key_file,
  * "*" matches any one label.
  */
 bool cert_has_name(const struct cert *, struct span name);
+
+/* The time in which a certificate is valid: Unix time, both ends included.  Times before
+ * 1970 are 0. */
+struct cert_validity {
+	uint64_t not_before, not_after;
+};
+
+/*
+ * Reads the Validity of a certificate of the chain (RFC 5280 section 4.1.2.5); 0 is the
+ * server's.  Returns false if there is none, or it cannot be read.
+ */
+bool cert_validity(const struct cert *, size_t index, struct cert_validity *);
 
 /* Unloads the chain and erases the key.  No connection may still use them. */
 void cert_wipe(struct cert *);

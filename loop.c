@@ -11,7 +11,8 @@
 enum {
 	REFUSED = 8, /* maximum number of refused connections that are being answered */
 	SWEEP_MS = 1000,
-	FLUSH_MS = 100 /* the end of `grace`, in which open connections are closed */
+	DATES_S = 3600, /* the longest wait with TLS: on_wakeup checks dates */
+	FLUSH_MS = 100	/* the end of `grace`, in which open connections are closed */
 };
 
 static struct {
@@ -97,7 +98,8 @@ idle_until(void)
 		until = loop.stop_at;
 	else if (!loop.sweeps_idle && conn_held() == 0 && !accept_paused() &&
 		 loop.stop_at == 0)
-		return UINT64_MAX;
+		return tls_enabled() ? pollset_woken_at() + (uint64_t)DATES_S * 1000000
+				     : UINT64_MAX;
 	until = pollset_woken_at() + (until > now ? (until - now) * 1000 : 0);
 	uint64_t handshake = share_handshake_at();
 	return handshake < until ? handshake : until;

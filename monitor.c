@@ -5,6 +5,7 @@
 #include "client.h"
 #include "log.h"
 #include "loop.h"
+#include "renewal.h"
 #include "report.h"
 #include "signaller.h"
 #include "tls.h"
@@ -64,6 +65,7 @@ enum owner {
 	WEBSOCKET,
 	SESSION,
 	TLS,
+	CERTIFICATE, /* unknown without TLS */
 	SIGNALLER,
 	OWNERS
 };
@@ -189,6 +191,14 @@ static const char labels[] =
 	  NONE, TLS, tls_counters, resumed) \
 	X("tls_failures_total", "Connections that ended because of a TLS error.", \
 	  NONE, TLS, tls_counters, failures) \
+	X("certificate_not_after_seconds", \
+	  "Unix time at which the first certificate of the chain expires.", \
+	  NONE, CERTIFICATE, renewal_counters, not_after) \
+	X("certificate_reloads_total", "Certificates loaded after SIGHUP.", \
+	  NONE, CERTIFICATE, renewal_counters, reloads) \
+	X("certificate_reload_failures_total", \
+	  "Certificates that could not be loaded after SIGHUP.", \
+	  NONE, CERTIFICATE, renewal_counters, failures) \
 	/* The last one, because it is omitted if it is unknown. */ \
 	X("resident_memory_bytes", "Resident memory of the process.", \
 	  NONE, GAUGES, gauges, memory)
@@ -281,8 +291,15 @@ take_snapshot(struct snapshot *s)
 	s->owners[WEBSOCKET] = websocket_count();
 	s->owners[SESSION] = session_count();
 	s->owners[TLS] = tls_count();
+	s->owners[CERTIFICATE] = renewal_count();
 	s->owners[SIGNALLER] = signaller_count();
 	s->families = COUNT - (s->gauges.memory == 0);
+}
+
+static bool
+is_known(const struct family *f)
+{
+	return f->owner != CERTIFICATE || tls_enabled();
 }
 
 static const uint64_t *
@@ -448,7 +465,8 @@ monitor_answer(uint32_t conn, const struct http_request *r)
 		take_snapshot(&s);
 		text_init(&t, block_take(), block_size());
 		for (size_t i = 0; i < s.families; i++)
-			put_family(&t, &s, i);
+			if (is_known(&families[i]))
+				put_family(&t, &s, i);
 		answer(conn, "text/plain; version=0.0.4; charset=utf-8",
 		       (struct span){ t.data, t.length });
 		block_give(t.data);
@@ -474,6 +492,8 @@ monitor_log(void)
 	for (size_t i = 2; i < s.families; i++) {
 		struct span name = string_at(texts, 2 * i);
 		uint64_t sum = 0;
+		if (!is_known(&families[i]))
+			continue;
 		for (size_t k = 0; k < families[i].count; k++)
 			sum += samples_of(&s, &families[i])[k];
 		text_char(t, ' ');

@@ -1,19 +1,46 @@
-/* Plain sockets, in place of tls.c, cert.c, selfsign.c and guard.c in a build without TLS
- * (make TLS=0). */
+/* Plain sockets, in place of tls.c, cert.c, renewal.c, selfsign.c and guard.c in a build
+ * without TLS (make TLS=0). */
+#include "renewal.h"
 #include "selfsign.h"
 #include "tls.h"
 
 #include <sys/socket.h>
 
 bool
-cert_load(struct cert *cert, const char *cert_file, const char *key_file,
-	  struct text *error)
+renewal_load(const struct conf *conf, struct text *error)
 {
-	(void)cert;
-	(void)cert_file;
-	(void)key_file;
-	text_string(error, "TLS is not in this build");
-	return false;
+	if (conf->tls)
+		text_string(error, "TLS is not in this build");
+	return !conf->tls;
+}
+
+void
+renewal_warn(void)
+{
+}
+
+void
+renewal_start(const uint8_t seed[TLS_SEED])
+{
+	(void)seed;
+}
+
+void
+renewal_request(void)
+{
+}
+
+void
+renewal_wakeup(void)
+{
+}
+
+const struct renewal_counters *
+renewal_count(void)
+{
+	static const struct renewal_counters none;
+
+	return &none;
 }
 
 int
@@ -33,25 +60,6 @@ tls_place(struct memory *m, uint32_t connections)
 {
 	(void)m;
 	(void)connections;
-}
-
-void
-tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
-{
-	(void)cert;
-	(void)seed;
-}
-
-void
-tls_renew(const struct cert *cert)
-{
-	(void)cert;
-}
-
-bool
-tls_may_renew(void)
-{
-	return true;
 }
 
 void

@@ -239,8 +239,9 @@ wait_for(uint32_t slots, uint64_t until, const sigset_t *mask)
 	uint64_t left = until > set.woken_at ? until - set.woken_at : 0;
 	struct timespec time = { 0 };
 
+	/* With a 32-bit division: 1000000 is 64 * 15625.  The rest takes another wait. */
 	if (left >= 1000000)
-		time.tv_sec = 1; /* the longest wait with a limit */
+		time.tv_sec = (time_t)((uint32_t)(left >> 6) / 15625);
 	else
 		time.tv_nsec = (long)left * 1000;
 	int n = ppoll(set.polled, slots, until == UINT64_MAX ? NULL : &time, mask);

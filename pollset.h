@@ -38,8 +38,8 @@ uint32_t pollset_idle_ms(uint32_t conn);
 /*
  * Waits until a descriptor is ready, a signal arrives that `mask` allows, or the clock
  * (pollset_clock, in microseconds) reaches `until`.  0 means not to wait; UINT64_MAX
- * means no limit.  A wait with a limit may end early, after 1 s.  Returns the number of
- * ready descriptors.
+ * means no limit.  Any other limit is at most 3 days ahead, and a wait may end before it.
+ * Returns the number of ready descriptors.
  *
  * It may check only busy connections, but every 10 ms it checks all descriptors.
  */

@@ -1,12 +1,12 @@
 /* A WebRTC signalling server: options, configuration, signals, starting and stopping. */
 #define _GNU_SOURCE /* prlimit */
 #include "accept.h"
-#include "cert.h"
 #include "conf.h"
 #include "entropy.h"
 #include "loop.h"
 #include "monitor.h"
 #include "page.h"
+#include "renewal.h"
 #include "sandbox.h"
 #include "selfsign.h"
 #include "signaller.h"
@@ -48,61 +48,11 @@ on_signal(int signal)
 		_exit(0);
 }
 
-/* The certificate in use, and the one to load next. */
-static struct cert certs[2];
-
-/* Logs a warning if the key is slow, or readable by every user. */
-static void
-check_key(const struct cert *cert)
-{
-	size_t bits = cert->key_type == BR_KEYTYPE_RSA ? cert->key.rsa.n_bitlen : 0;
-	struct text *t;
-
-	if (bits > CERT_RSA_BITS_MIN &&
-	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
-		text_string(t, "slow TLS handshakes: Key is RSA with ");
-		text_number(t, bits);
-		text_string(t, " bits, use P-256 or RSA with 2048 bits");
-		log_end();
-	}
-	if (cert->key_exposed &&
-	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
-		text_string(t, "private key readable by every user: chmod 640 ");
-		text_string(t, conf.key);
-		text_string(t, " (Key)");
-		log_end();
-	}
-}
-
-/* Loads the certificate again.  On failure the certificate in use does not change. */
-static void
-renew_cert(void)
-{
-	static unsigned in_use;
-	char data[512];
-	struct text error;
-
-	text_init(&error, data, sizeof data);
-	if (cert_load(&certs[!in_use], conf.cert, conf.key, &error)) {
-		in_use = !in_use;
-		tls_renew(&certs[in_use]);
-		log_line(LEVEL_INFO, (struct span){ 0 }, "certificate loaded");
-		check_key(&certs[in_use]);
-		return;
-	}
-	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
-	if (t != NULL) {
-		text_string(t, "certificate not loaded, the previous one stays in use: ");
-		text_put(t, error.data, error.length);
-		log_end();
-	}
-}
-
 /* Acts on signals; the loop calls it after each wait. */
 static void
 on_wakeup(void)
 {
-	static bool stopping, renew_wanted;
+	static bool stopping;
 
 	if (stop_signals > 0 && !stopping) {
 		stopping = true;
@@ -114,12 +64,9 @@ on_wakeup(void)
 		reopen_wanted = 0;
 		log_reopen();
 		log_line(LEVEL_INFO, (struct span){ 0 }, "log reopened");
-		renew_wanted = conf.tls;
+		renewal_request();
 	}
-	if (renew_wanted && tls_may_renew()) {
-		renew_wanted = false;
-		renew_cert();
-	}
+	renewal_wakeup();
 	if (counters_wanted) {
 		counters_wanted = 0;
 		monitor_log();
@@ -538,7 +485,7 @@ map_memory(void)
 			    text_error(errno));
 	}
 	if (conf.tls)
-		tls_start(&certs[0], seed);
+		renewal_start(seed);
 	monitor_set_limits(&(struct monitor_limits){
 	    .connections = conf.max_connections,
 	    .per_address = conf.max_per_address,
@@ -557,15 +504,20 @@ load_cert(void)
 	struct text error;
 
 	text_init(&error, data, sizeof data - 1);
-	if (!conf.tls)
-		return;
-	if (*conf.cert == '\0' || *conf.key == '\0')
-		text_string(&error,
-			    "TLS needs Cert and Key: set each to the name of a PEM file");
-	else if (cert_load(&certs[0], conf.cert, conf.key, &error))
+	if (renewal_load(&conf, &error))
 		return;
 	print(STDERR_FILENO, &error);
 	_exit(1);
+}
+
+/* The end of -n: warnings go to stderr. */
+static void
+end_check(void)
+{
+	log_configure("", LEVEL_WARN, 0);
+	renewal_warn();
+	log_flush();
+	print_and_exit("the configuration is valid");
 }
 
 /*
@@ -596,14 +548,13 @@ main(int argc, char **argv)
 	read_conf(&options, &found);
 	load_cert();
 	if (options.check)
-		print_and_exit("the configuration is valid");
+		end_check();
 	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
 	if (!found)
 		log_line(LEVEL_INFO, (struct span){ 0 },
 			 "no conf.json in this directory: using the defaults");
-	if (conf.tls)
-		check_key(&certs[0]);
+	renewal_warn();
 	raise_file_limit();
 	map_memory();
 	monitor_start(conf.monitor);

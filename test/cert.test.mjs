@@ -88,6 +88,25 @@ before(() => {
 });
 after(() => rmSync(dir, { recursive: true, force: true }));
 
+/* The dates that the tool reads, of each certificate. */
+const dates = (cert, key) => String(execFileSync(tool, ['dates', cert, key], { cwd: dir })).trimEnd().split('\n');
+
+/* The same as Node.js reads them. */
+async function validity(name) {
+	const { validFrom, validTo } = new X509Certificate(await get(name));
+	return [validFrom, validTo].map(text => Date.parse(text) / 1000).join(' ');
+}
+
+test('dates are those that OpenSSL writes, in either form', async () => {
+	openssl('req', '-x509', '-key', 'p256.key', '-subj', '/CN=x', '-days', '20000', '-out', 'long.pem');
+	assert.match(String(openssl('asn1parse', '-in', 'long.pem')), /GENERALIZEDTIME/);
+	for (const [cert, key] of [...Object.keys(KINDS).map(name => [name, name]), ['long', 'p256'], ['leaf', 'leaf']])
+		assert.deepEqual(dates(`${cert}.pem`, `${key}.key`), [await validity(`${cert}.pem`)]);
+	await put('dated', await get('leaf.pem'), await get('middle.pem'), await get('long.pem'));
+	assert.deepEqual(dates('dated', 'leaf.key'),
+		await Promise.all(['leaf.pem', 'middle.pem', 'long.pem'].map(validity)));
+});
+
 describe('loading', () => {
 	for (const [name, [kind, issuer]] of Object.entries(KINDS)) {
 		test(`${name} as PKCS#8 and as its own form`, async () => {

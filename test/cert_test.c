@@ -456,6 +456,165 @@ names_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 	}
 }
 
+/* Reads the Validity of a certificate in exactly sized memory. */
+static bool
+der_validity(const unsigned char *der, size_t length, struct cert_validity *v)
+{
+	unsigned char *copy = malloc(length);
+
+	assert_non_null(copy);
+	memcpy(copy, der, length);
+	cert.count = 1;
+	cert.chain[0] = (br_x509_certificate){ copy, length };
+	bool read = cert_validity(&cert, 0, v);
+	free(copy);
+	cert_wipe(&cert);
+	return read;
+}
+
+/* Builds a Certificate with a version or without, and with these bytes as its Validity.
+ */
+static bool
+dates(bool version, const char *validity, size_t length, struct cert_validity *v)
+{
+	static const unsigned char v3[] = { 0xa0, 3, 2, 1, 2 };
+	unsigned char der[128] = { 0x30, 0, 0x30, 0 };
+	size_t used = 4;
+
+	if (version) {
+		memcpy(der + used, v3, sizeof v3);
+		used += sizeof v3;
+	}
+	/* serialNumber, signature, issuer */
+	memcpy(der + used, "\2\1\1\x30\0\x30\0\x30", 8);
+	used += 8;
+	der[used++] = (unsigned char)length;
+	memcpy(der + used, validity, length);
+	used += length;
+	der[3] = (unsigned char)(used - 4);
+	der[1] = (unsigned char)(used - 2);
+	return der_validity(der, used, v);
+}
+
+#define UTC(text)     "\x17\x0d" text
+#define GENERAL(text) "\x18\x0f" text
+#define FROM	      UTC("200101000000Z")
+
+static void
+dates_are_read_as_utc_time_and_generalized_time(void **state)
+{
+	static const struct {
+		const char *validity;
+		size_t length;
+		uint64_t from, to;
+	} cases[] = {
+#define DATES(validity, from, to) { validity, sizeof validity - 1, from, to }
+		DATES(FROM UTC("261203084937Z"), 1577836800, 1796287777),
+		DATES(UTC("491231235959Z") UTC("500101000000Z"), 2524607999, 0),
+		DATES(UTC("691231235959Z") UTC("700101000001Z"), 0, 1),
+		DATES(UTC("991231235959Z") GENERAL("20000301000000Z"), 946684799,
+		      951868800),
+		DATES(GENERAL("20240229120000Z") GENERAL("20500101000000Z"), 1709208000,
+		      2524608000),
+		DATES(GENERAL("00000101000000Z") GENERAL("99991231235959Z"), 0,
+		      UINT64_C(253402300799)),
+		DATES(GENERAL("21000228235959Z") GENERAL("24000229235959Z"),
+		      UINT64_C(4107542399), UINT64_C(13574649599)),
+	};
+	struct cert_validity v;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+		assert_true(
+		    dates(i % 2 == 0, cases[i / 2].validity, cases[i / 2].length, &v));
+		assert_true(v.not_before == cases[i / 2].from);
+		assert_true(v.not_after == cases[i / 2].to);
+	}
+}
+
+static void
+invalid_dates_are_not_read(void **state)
+{
+	static const struct {
+		const char *validity;
+		size_t length;
+	} cases[] = {
+#define INVALID(validity) { validity, sizeof validity - 1 }
+		INVALID(""),
+		INVALID(FROM),
+		INVALID(FROM "\x17"),
+		INVALID(FROM "\x17\x00"),
+		INVALID(FROM "\x17\x0e"
+			     "261203084937Z"), /* longer than the rest */
+		INVALID(FROM "\x17\x0c"
+			     "261203084937"),
+		INVALID(FROM "\x17\x0b"
+			     "2612030849Z"), /* no seconds */
+		INVALID(FROM "\x17\x11"
+			     "261203084937+0100"),
+		INVALID(FROM "\x17\x0e"
+			     "261203084937ZZ"),
+		INVALID(FROM "\x17\x0f"
+			     "20261203084937Z"),
+		INVALID(FROM "\x18\x0d"
+			     "261203084937Z"),
+		INVALID(FROM "\x18\x11"
+			     "20261203084937.5Z"),
+		INVALID(FROM "\x16\x0d"
+			     "261203084937Z"),
+		INVALID(FROM UTC("261203084937z")),
+		INVALID(FROM UTC("2612030849 7Z")),
+		INVALID(FROM UTC("2612030849-7Z")),
+		INVALID(FROM UTC("260003084937Z")),
+		INVALID(FROM UTC("261303084937Z")),
+		INVALID(FROM UTC("261200084937Z")),
+		INVALID(FROM UTC("261232084937Z")),
+		INVALID(FROM UTC("260431084937Z")),
+		INVALID(FROM UTC("261131084937Z")),
+		INVALID(FROM UTC("260229084937Z")),
+		INVALID(FROM GENERAL("21000229084937Z")),
+		INVALID(FROM UTC("261203244937Z")),
+		INVALID(FROM UTC("261203086037Z")),
+		INVALID(FROM UTC("261203084960Z")),
+		INVALID(UTC("261303084937Z") FROM),
+	};
+	struct cert_validity v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (dates(true, cases[i].validity, cases[i].length, &v))
+			fail_msg("case %zu", i);
+}
+
+static void
+dates_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
+{
+	unsigned char der[PEM], changed[PEM];
+	struct cert_validity v;
+	unsigned read = 0;
+
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	assert_true(cert_validity(&cert, 0, &v));
+	assert_false(cert_validity(&cert, 1, &v));
+	assert_true(v.not_after - v.not_before == UINT64_C(397) * 86400 - 1);
+	size_t length = cert.chain[0].data_len;
+	memcpy(der, cert.data, length);
+	for (size_t i = 1; i < length; i++)
+		assert_false(der_validity(der, i, &v));
+	for (unsigned i = 0; i < 20000; i++) {
+		memcpy(changed, der, length);
+		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
+			changed[next_random() % length] = (unsigned char)next_random();
+		if (der_validity(changed, length, &v)) {
+			read++;
+			assert_true(v.not_before <= UINT64_C(253402300799) &&
+				    v.not_after <= UINT64_C(253402300799));
+		}
+	}
+	assert_in_range(read, 1, 19999);
+}
+
 static void
 existing_files_are_not_overwritten(void **state)
 {
@@ -489,6 +648,10 @@ main(void)
 		cmocka_unit_test(names_are_read_from_subject_alt_name_only),
 		cmocka_unit_test(
 		    names_of_a_damaged_certificate_are_read_within_its_bounds),
+		cmocka_unit_test(dates_are_read_as_utc_time_and_generalized_time),
+		cmocka_unit_test(invalid_dates_are_not_read),
+		cmocka_unit_test(
+		    dates_of_a_damaged_certificate_are_read_within_its_bounds),
 		cmocka_unit_test(existing_files_are_not_overwritten),
 	};
 

@@ -3,6 +3,8 @@
  *
  *     cert_tool load CERT KEY ...         for each pair a line: the key's kind and size,
  * the kind of the issuer's key, and the SHA-256 of each certificate; or "error" and why
+ *     cert_tool dates CERT KEY            for each certificate the two Unix times between
+ *         which it is valid
  *     cert_tool make CERT KEY [NAME...]   the message of selfsign_make; the clock is $NOW
  *         (seconds) if set
  */
@@ -23,6 +25,16 @@ clock_gettime(clockid_t clock, struct timespec *now)
 	(void)clock;
 	*now = (struct timespec){ .tv_sec = set != NULL ? atoll(set) : time(NULL) };
 	return 0;
+}
+
+static void
+print_dates(const struct cert *c)
+{
+	struct cert_validity v;
+
+	for (size_t i = 0; cert_validity(c, i, &v); i++)
+		printf("%llu %llu\n", (unsigned long long)v.not_before,
+		       (unsigned long long)v.not_after);
 }
 
 static const char *
@@ -66,6 +78,13 @@ main(int argc, char **argv)
 		    selfsign_make(argv[2], argv[3], argv + 4, (size_t)(argc - 4), &said);
 		printf("%.*s\n", (int)said.length, data);
 		return status;
+	}
+	if (strcmp(argv[1], "dates") == 0) {
+		text_init(&said, data, sizeof data);
+		if (!cert_load(&cert, argv[2], argv[3], &said))
+			return 1;
+		print_dates(&cert);
+		return 0;
 	}
 	for (int i = 2; i + 1 < argc; i += 2) {
 		text_init(&said, data, sizeof data);

@@ -43,7 +43,7 @@ const pairs = new Map();
 async function make(kind, name, names) {
 	const base = name.replace(/\W+/g, '-');
 	const cert = inDirectory(`${base}.crt`), key = inDirectory(`${base}.key`);
-	await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '30', '-keyout', key,
+	await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '90', '-keyout', key,
 		'-subj', `/CN=${name}`, '-addext', names, '-out', cert);
 	return { name, cert, key, ca: await readFile(cert, 'utf8') };
 }
@@ -64,7 +64,7 @@ export async function chain(kind, name) {
 	const base = name.replace(/\W+/g, '-');
 	const file = suffix => inDirectory(`${base}${suffix}`);
 	const sign = async (issuer, suffix, extension) => {
-		await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '30',
+		await openssl('req', '-x509', '-nodes', ...kinds[kind], '-days', '90',
 			'-CA', issuer.cert, '-CAkey', issuer.key, '-subj', `/CN=${name}${suffix}`,
 			'-addext', extension, '-keyout', file(`${suffix}.key`), '-out', file(`${suffix}.crt`));
 		return { cert: file(`${suffix}.crt`), key: file(`${suffix}.key`) };

@@ -30,6 +30,7 @@ struct control {
 	int32_t accept, write, madvise; /* errno of each call; of `write` only to files */
 	int32_t signal;			/* raised once, within the next recv */
 	int32_t delay; /* milliseconds that each `write` to a file takes */
+	int32_t wait;  /* maximum milliseconds of a wait with a limit; 0: no change */
 };
 
 static const struct control no_faults;
@@ -213,7 +214,12 @@ int
 ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
       const sigset_t *mask)
 {
+	struct timespec shorter = { .tv_nsec = (long)control->wait * 1000000 };
+
 	armed = 1;
+	if (control->wait > 0 && timeout != NULL &&
+	    (timeout->tv_sec > 0 || timeout->tv_nsec > shorter.tv_nsec))
+		timeout = &shorter;
 	if (is_unlucky() && next_chance(2) == 0)
 		return fail(next_chance(2) == 0 ? EINTR : ENOMEM);
 	int ready = real.ppoll(fds, count, timeout, mask);

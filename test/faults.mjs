@@ -5,22 +5,25 @@ import { built, scratch, serve } from './server.mjs';
 
 const SIZE = 40; /* bytes of a struct control */
 
-/* Returns the server, and `set`, which sets the faults from now on; at first there are none. */
-export async function serveFaulty(t, { env = {}, ...options } = {}) {
+/*
+ * Returns the server, and `set`, which sets the faults from now on.  `at` are the faults from the
+ * start; by default there are none.
+ */
+export async function serveFaulty(t, { env = {}, at = {}, ...options } = {}) {
 	const name = path.join(await scratch(t), 'control');
 	const file = await openFile(name, 'w');
 	t.after(() => file.close());
-	await file.write(Buffer.alloc(SIZE), 0, SIZE, 0);
+	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0, signal = 0, delay = 0, wait = 0 }) => {
+		const bytes = Buffer.alloc(SIZE);
+		bytes.set(new Uint8Array(BigInt64Array.of(BigInt(realtime), BigInt(monotonic)).buffer), 0);
+		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise, signal, delay, wait).buffer), 16);
+		await file.write(bytes, 0, SIZE, 0);
+	};
+	await set(at);
 	const server = await serve(t, {
 		binary: built('VIDERE_PLAIN', 'videre'),
 		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name, ...env },
 		...options,
 	});
-	const set = async ({ realtime = 0, monotonic = 0, accept = 0, write = 0, madvise = 0, signal = 0, delay = 0 }) => {
-		const bytes = Buffer.alloc(SIZE);
-		bytes.set(new Uint8Array(BigInt64Array.of(BigInt(realtime), BigInt(monotonic)).buffer), 0);
-		bytes.set(new Uint8Array(Int32Array.of(accept, write, madvise, signal, delay).buffer), 16);
-		await file.write(bytes, 0, SIZE, 0);
-	};
 	return { server, set };
 }

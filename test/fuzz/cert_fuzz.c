@@ -90,9 +90,23 @@ check_cert(const struct cert *c)
 		      c->key.rsa.n_bitlen <= CERT_RSA_BITS_MAX);
 }
 
-/* Searches a certificate for a name: the input after its first three bytes, unchecked. */
+/* 9999-12-31 23:59:59, the last time that a certificate can have. */
+static const uint64_t last_time = UINT64_C(253402300799);
+
 static void
-look_for_names(const uint8_t *data, size_t length)
+check_dates(const struct cert *c)
+{
+	struct cert_validity v;
+
+	for (size_t i = 0; i <= c->count; i++)
+		if (cert_validity(c, i, &v))
+			CHECK(i < c->count && v.not_before <= last_time &&
+			      v.not_after <= last_time);
+}
+
+/* Searches a certificate: the input after its first three bytes, unchecked. */
+static void
+look_inside(const uint8_t *data, size_t length)
 {
 	static struct cert cert;
 
@@ -102,6 +116,7 @@ look_for_names(const uint8_t *data, size_t length)
 	cert.count = 1;
 	cert.chain[0] = (br_x509_certificate){ der, length - 3 };
 	cert_has_name(&cert, span_of("a.example.org"));
+	check_dates(&cert);
 	free(der);
 }
 
@@ -115,11 +130,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 			       ? fuzz_file(data, length)
 			       : make_pem(data, length);
 
-	look_for_names(data, length);
+	look_inside(data, length);
 	text_init(&error, said, sizeof said);
 	if (cert_load(&cert, file, file, &error)) {
 		CHECK(error.length == 0);
 		check_cert(&cert);
+		check_dates(&cert);
 		return 0;
 	}
 	/* With nothing loaded. */

@@ -93,6 +93,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf.max_packet = 300;
 	conf.heartbeat = 3;
 	conf.handshake_timeout = 4;
+	CHECK(renewal_load(&conf, NULL));
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();

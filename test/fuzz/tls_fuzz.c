@@ -169,6 +169,9 @@ __wrap_br_ecdsa_sign_asn1_get_default(void)
 
 static void make_session(void);
 
+/* The certificate in use, and an empty one. */
+static struct cert certs[2];
+
 /* What main does, except options, files and signals. */
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -182,6 +185,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf.max_packet = 300;
 	conf.heartbeat = 3;
 	conf.handshake_timeout = 4;
+	/* Loads no files, because TLS is still off. */
+	CHECK(renewal_load(&conf, NULL));
 	conf.tls = true;
 	certs[0].chain[0] = (br_x509_certificate){ certificate, sizeof certificate };
 	certs[0].count = 1;
@@ -194,6 +199,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
+	tls_renew(&certs[0]);
 	open_sockets();
 	log_flush();
 	make_session();
