@@ -80,7 +80,8 @@ enum label {
 	CLOSE,
 	TRANSPORT,
 	EVENT,
-	PACKET_REFUSAL
+	PACKET_REFUSAL,
+	TLS_ERROR
 };
 
 /*
@@ -107,7 +108,8 @@ static const char labels[] =
     /* packet_events */
     "event\0connect broadcast ping disconnect error\0"
     /* enum packet_refusal */
-    "cause\0unreadable room-full not-in-room too-many-pings";
+    "cause\0unreadable room-full not-in-room too-many-pings\0"
+    "error"; /* its values: tls_error_names */
 
 /*
  * The families: name, help text, label, and the samples' owner, struct and member.  A
@@ -189,8 +191,8 @@ static const char labels[] =
 	  NONE, TLS, tls_counters, handshakes) \
 	X("tls_resumed_total", "TLS handshakes that resumed an earlier session.", \
 	  NONE, TLS, tls_counters, resumed) \
-	X("tls_failures_total", "Connections that ended because of a TLS error.", \
-	  NONE, TLS, tls_counters, failures) \
+	X("tls_failures_total", "Connections that ended because of a TLS error, by its name.", \
+	  TLS_ERROR, TLS, tls_counters, failures) \
 	X("certificate_not_after_seconds", \
 	  "Unix time at which the first certificate of the chain expires.", \
 	  NONE, CERTIFICATE, renewal_counters, not_after) \
@@ -364,7 +366,9 @@ put_family(struct text *t, const struct snapshot *s, size_t index)
 	const uint64_t *samples = samples_of(s, f);
 	struct span name = string_at(texts, 2 * index);
 	struct span label = string_at(labels, 2 * (size_t)f->label);
-	struct span values = string_at(labels, 2 * (size_t)f->label + 1);
+	struct span values = f->label == TLS_ERROR
+				 ? string_at(tls_error_names, 0)
+				 : string_at(labels, 2 * (size_t)f->label + 1);
 
 	put_name(t, "# HELP ", name);
 	text_char(t, ' ');

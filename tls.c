@@ -422,10 +422,10 @@ read_end(uint32_t conn, struct engine *e)
 		return 0;
 	if (!e->failure_counted) {
 		e->failure_counted = true;
-		tls.counters.failures++;
-		if ((t = log_begin(LEVEL_DEBUG, client_name(conn))) != NULL) {
-			text_string(t, "TLS failed: BearSSL error ");
-			text_number(t, (uint64_t)error);
+		tls.counters.failures[tls_error_index(error)]++;
+		if ((t = log_begin(LEVEL_INFO, client_name(conn))) != NULL) {
+			text_string(t, "TLS failed: ");
+			tls_error_put(t, error);
 			log_end();
 		}
 	}

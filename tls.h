@@ -7,6 +7,7 @@
 
 #include "cert.h"
 #include "memory.h"
+#include "tls_error.h"
 
 #include <sys/types.h>
 
@@ -84,9 +85,9 @@ bool tls_sweep(void);
 
 /* Counts since the start. */
 struct tls_counters {
-	uint64_t handshakes; /* completed */
-	uint64_t resumed;    /* of `handshakes`: those that resumed a session */
-	uint64_t failures;   /* connections that ended with a TLS error */
+	uint64_t handshakes;	       /* completed */
+	uint64_t resumed;	       /* of `handshakes`: those that resumed a session */
+	uint64_t failures[TLS_ERRORS]; /* connections that ended with a TLS error */
 };
 
 const struct tls_counters *tls_count(void);

@@ -252,7 +252,7 @@ describe('the configuration', () => {
 			await (await open(server)).none();
 			const raw = await Raw.connect(server);
 			raw.write(handshake('/echo/websocket'));
-			assert.equal(await raw.status(), 404);
+			assert.equal(await raw.status(), 400);
 		});
 
 	test('a port that is taken is an error', async t => {

@@ -364,3 +364,38 @@ export async function answer(server, bytes, pieces = [bytes]) {
 	assert.equal(rest.length, 0, 'whole records');
 	return readAnswer(list);
 }
+
+const hello = changes => records({ ...valid(new Random(1)), ...changes });
+const header = (type, length, version = 0x0301) =>
+	Buffer.concat([Buffer.of(type), number(version, 2), number(length, 2)]);
+
+/* A ClientHello's first byte, so that the server expects TLS, then a fatal alert. */
+const alert = code => Buffer.concat([header(RECORD.handshake, 1), Buffer.of(1),
+	header(RECORD.alert, 2), Buffer.of(2, code)]);
+
+const sent = name => `${name.replaceAll('_', ' ')}, sent by the client`;
+const alerts = {
+	handshake_failure: 40, bad_certificate: 42, certificate_expired: 45, certificate_unknown: 46,
+	illegal_parameter: 47, unknown_ca: 48, decrypt_error: 51, unexpected_message: 10,
+	bad_record_mac: 20, record_overflow: 22, decode_error: 50, protocol_version: 70,
+};
+
+/*
+ * First bytes of clients that make TLS fail: the name of the failure, what the log says, and the
+ * bytes.
+ */
+export const failures = [
+	['no_common_version', 'no common version', hello({ version: 0x0301 })],
+	['no_common_cipher', 'no common cipher', hello({ suites: [0x002f] })],
+	['no_common_alpn', 'no common alpn',
+		hello({ extensions: [...valid(new Random(1)).extensions.filter(([type]) => type !== EXTENSION.alpn),
+			[EXTENSION.alpn, contents.alpn('h2')]] })],
+	['unexpected_message', 'unexpected message', hello({ type: 2 })],
+	['record_overflow', 'record overflow', header(RECORD.handshake, 0x6000)],
+	['decode_error', 'decode error', Buffer.concat([header(RECORD.handshake, 5), Buffer.of(1, 0, 0, 1, 0)])],
+	['protocol_version', 'protocol version', header(RECORD.handshake, 5, 0x0909)],
+	['other', 'alert 113, sent by the client', alert(113)],
+	['other', 'BearSSL error 15', Buffer.concat([header(RECORD.handshake, 39),
+		Buffer.of(1, 0, 0, 250, 3, 3), Buffer.alloc(32), Buffer.of(33)])],
+	...Object.entries(alerts).map(([name, code]) => [name, sent(name), alert(code)]),
+];

@@ -11,10 +11,11 @@ import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, gather, handshake, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
+import { failures } from './hello.mjs';
 import {
 	bounded, built, fileHas, freePort, reopened, run, scratch, serve, start, test, until,
 } from './server.mjs';
-import { inClear } from './tls.mjs';
+import { curl, inClear, sClient } from './tls.mjs';
 
 describe('the log', () => {
 	const LINE = new RegExp('^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z ' +
@@ -310,13 +311,26 @@ describe('logging for clients', () => {
 		await server.stop();
 	});
 
-	test('names the address of a failed handshake', async t => {
+	test('names the address of a client with which TLS fails, and why', async t => {
+		const server = await serve(t, { conf: { Log: 'log', LogLevel: 'info' }, tls: await pair('P-256') });
+		const log = path.join(server.dir, 'log');
+		for (const [, why, bytes] of failures) {
+			const raw = await Raw.connect(inClear(server));
+			raw.write(bytes);
+			await raw.drained();
+			await fileHas(log, new RegExp(` info 127\\.0\\.0\\.1:${raw.socket.localPort} TLS failed: ${why}\n`));
+			raw.destroy();
+		}
+	});
+
+	test('names what real clients object to', async t => {
 		const server = await serve(t, { conf: { Log: 'log' }, tls: await pair('P-256') });
-		const raw = await Raw.connect(inClear(server));
-		raw.write(Buffer.from([22, 3, 3, 0, 4, 1, 0, 0, 0]));
-		await raw.drained();
-		await fileHas(path.join(server.dir, 'log'),
-			new RegExp(` debug 127\\.0\\.0\\.1:${raw.socket.localPort} TLS failed: `));
+		const log = path.join(server.dir, 'log');
+		const other = await pair('P-256', 'another');
+		await curl(Object.assign(Object.create(server), { tls: other }));
+		await fileHas(log, / info 127\.0\.0\.1:\d+ TLS failed: unknown ca, sent by the client\n/);
+		await sClient(server, ['-tls1_1', '-cipher', 'ALL:@SECLEVEL=0']);
+		await fileHas(log, / info 127\.0\.0\.1:\d+ TLS failed: no common version\n/);
 	});
 
 	test('has no limit at level trace', async t => {

@@ -11,6 +11,7 @@ import {
 	OPCODE, Raw, closeFrame, forwarded, frame, gather, handshake, joined, left, members, open,
 	packet, refused, request,
 } from './client.mjs';
+import { failures as tlsFailures } from './hello.mjs';
 import { bounded, scratch, serve, test, until } from './server.mjs';
 import {
 	Receiver, answer, ask, begin, exchange, fresh, kinds, send, streams, visit,
@@ -488,13 +489,14 @@ counts('a TLS handshake that resumes a session', async (server, watch) => {
 	return sum({ connections_accepted_total: 1, tls_handshakes_total: 1, tls_resumed_total: 1 });
 }, { ...secure, about: /^(?!connections$)/ });
 
-counts('a TLS record that is broken', async server => {
-	const raw = await Raw.connect(inClear(server));
-	raw.write(Buffer.from([22, 3, 1, 0, 5, 1, 0, 0, 1, 0]));
-	await raw.drained();
-	raw.destroy();
-	return sum(connection, { tls_failures_total: 1 });
-}, secure);
+for (const [name, said, bytes] of tlsFailures)
+	counts(`a TLS failure: ${said}`, async server => {
+		const raw = await Raw.connect(inClear(server));
+		raw.write(bytes);
+		await raw.drained();
+		raw.destroy();
+		return sum(connection, { [`tls_failures_total{${name}}`]: 1 });
+	}, secure);
 
 counts('want of descriptors', async (server, watch) => {
 	for (let i = 0; i < 20; i++)
@@ -544,6 +546,7 @@ describe('/metrics', () => {
 			packets_refused_total: 'cause',
 			packet_received_bytes_total: 'event',
 			packet_sent_bytes_total: 'event',
+			tls_failures_total: 'error',
 		});
 		assert.equal(families.resident_memory_bytes.type, 'gauge');
 	});
