@@ -4,6 +4,7 @@
 #include "client.h"
 #include "log.h"
 #include "pollset.h"
+#include "redirect.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -271,8 +272,7 @@ would_wait(void)
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* Handles errno after a system call.  ETIMEDOUT: the peer has exceeded the kernel's
- * timeout for stalled peers (TCP_USER_TIMEOUT). */
+/* Handles errno after a system call.  ETIMEDOUT: TCP_USER_TIMEOUT has passed. */
 static void
 abort_failed(uint32_t number)
 {
@@ -324,8 +324,7 @@ flush(uint32_t number)
 		conn_finish(number);
 }
 
-/* Returns space for `length` bytes at the end of the output, or NULL if the connection is
- * closing. */
+/* Returns space at the end of the output, or NULL if the connection is closing. */
 static char *
 reserve(uint32_t number, size_t length)
 {
@@ -357,8 +356,7 @@ reserve(uint32_t number, size_t length)
 	return c->out + c->out_end;
 }
 
-/* Sends and removes the bytes that the socket accepts from the front of a span.  True if
- * the span is empty now. */
+/* Sends bytes and removes them from the span.  True if the span is empty now. */
 static bool
 send_front(uint32_t number, struct span *s, int more)
 {
@@ -443,13 +441,32 @@ release_input(struct conn *c)
 	c->in_length = 0;
 }
 
+/* Answers plain HTTP on a TLS port.  Returns how many of the `length` bytes in the block
+ * remain: all, until they are enough for an answer. */
+static size_t
+receive_plain(uint32_t number, size_t length)
+{
+	size_t scanned = conns.table[number].in_length;
+	const char *answer = redirect_answer(conns.table[number].in, length, scanned);
+
+	if (answer == NULL)
+		return length;
+	log_line(LEVEL_DEBUG, client_name(number),
+		 "rejected: plain HTTP on a TLS port (TLS)");
+	linger(number, answer);
+	return 0;
+}
+
 /* Delivers the `length` bytes in the block.  The bytes that the handler keeps remain. */
 static void
 deliver_input(uint32_t number, size_t length)
 {
 	struct conn *c = &conns.table[number];
 
-	c->in_length = (uint32_t)conns.handler->received(number, c->in, length);
+	size_t kept = tls_is_plain(number)
+			  ? receive_plain(number, length)
+			  : conns.handler->received(number, c->in, length);
+	c->in_length = (uint32_t)kept;
 	note_full(number);
 	if (c->is_full && c->in_length == block_size())
 		conn_abort(number);
@@ -472,20 +489,6 @@ conn_discard(uint32_t number)
 	}
 }
 
-/* Answers plain HTTP on a TLS port in plain HTTP. */
-static void
-refuse_plain(uint32_t number)
-{
-	log_line(LEVEL_DEBUG, client_name(number),
-		 "rejected: plain HTTP on a TLS port (TLS)");
-	linger(number, "HTTP/1.1 400 Bad Request\r\n"
-		       "Content-Type: text/plain; charset=UTF-8\r\n"
-		       "Content-Length: 36\r\n"
-		       "Connection: close\r\n"
-		       "\r\n"
-		       "This port speaks TLS: use https: URL");
-}
-
 /* Handles a read that returned `n`: 0 for FIN, or -1 with errno set. */
 static void
 end_input(uint32_t number, ssize_t n)
@@ -494,8 +497,6 @@ end_input(uint32_t number, ssize_t n)
 
 	if (n == 0)
 		conn_finish(number);
-	else if (errno == EPROTO)
-		refuse_plain(number);
 	else if (errno == ECONNABORTED)
 		linger(number, "");
 	else if (!would_wait())

@@ -89,6 +89,13 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 }
 
 bool
+tls_is_plain(uint32_t conn)
+{
+	(void)conn;
+	return false;
+}
+
+bool
 tls_enabled(void)
 {
 	return false;

@@ -384,19 +384,6 @@ receive_length(const struct engine *e, size_t room)
 	return wanted;
 }
 
-static ssize_t
-receive_records(struct engine *e, int fd, unsigned char *data, size_t length)
-{
-	ssize_t n = recv(fd, data, length, 0);
-
-	if (n > 0 && !e->has_input && data[0] != HANDSHAKE_RECORD) {
-		errno = EPROTO;
-		return -1;
-	}
-	e->has_input |= n > 0;
-	return n;
-}
-
 /* The handshake is complete as soon as the engine accepts plaintext. */
 static void
 check_established(struct engine *e)
@@ -483,8 +470,14 @@ tls_read(uint32_t conn, int fd, void *data, size_t length)
 		    (taken > 0 && length - taken < RECORD_SIZE))
 			break;
 		size_t wanted = receive_length(e, length - taken);
-		ssize_t n = receive_records(e, fd, records, wanted);
+		ssize_t n = recv(fd, records, wanted, 0);
+		if (n > 0 && !e->has_input && *records != HANDSHAKE_RECORD) {
+			tls_close(conn);
+			memcpy(data, records, (size_t)n);
+			return n;
+		}
 		if (n > 0) {
+			e->has_input = true;
 			at = 0;
 			received = (size_t)n;
 			last_receive = wanted == RECEIVE_SIZE;
@@ -577,6 +570,12 @@ tls_progressed(uint32_t conn)
 	if (has_sent)
 		e->has_sent = false;
 	return has_sent;
+}
+
+bool
+tls_is_plain(uint32_t conn)
+{
+	return tls.engines != NULL && tls.states[conn] != IN_USE;
 }
 
 bool

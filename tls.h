@@ -38,14 +38,20 @@ void tls_close(uint32_t conn);
 
 /*
  * Like recv and send on a non-blocking socket, with their errno.  tls_write may accept
- * bytes that it has not sent yet: see tls_unsent.  tls_read also fails with one of these:
+ * bytes that it has not sent yet: see tls_unsent.  tls_read needs room for 5 bytes.  It
+ * also fails with one of these:
  *
- * - EPROTO: the first byte does not begin TLS, but plain HTTP for example
  * - ECONNABORTED: the client violates TLS
  * - ECONNRESET: the connection ended without close_notify
  */
 ssize_t tls_read(uint32_t conn, int fd, void *data, size_t length);
 ssize_t tls_write(uint32_t conn, int fd, const void *data, size_t length);
+
+/*
+ * Is TLS in use, but not on this connection?  If the first byte does not begin TLS, but
+ * plain HTTP for example, tls_read and tls_write use the socket as it is.
+ */
+bool tls_is_plain(uint32_t conn);
 
 /* Does the current certificate name this DNS name?  False without TLS. */
 bool tls_names_host(struct span name);

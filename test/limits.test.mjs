@@ -181,7 +181,7 @@ describe('the log names the configuration key', () => {
 	test('of plain HTTP that is rejected', async t => {
 		const server = await serve(t, { conf, tls: await pair('P-256') });
 		const raw = await Raw.connect(inClear(server));
-		raw.write(request('/'));
+		raw.write(request('/', { method: 'POST' }));
 		assert.equal(await raw.status(), 400);
 		await logged(server, raw, 'rejected: plain HTTP on a TLS port (TLS)');
 		raw.destroy();

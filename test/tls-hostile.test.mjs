@@ -337,7 +337,7 @@ describe('TLS: memory', () => {
 			}
 			const clear = await Raw.connect(inClear(server));
 			clear.write(request('/echo'));
-			assert.equal(await clear.status(), 400);
+			assert.equal(await clear.status(), 301);
 			clear.destroy();
 			const raw = await Raw.websocket(server);
 			for (const bytes of [frame(OPCODE.ping, 'x'), frame(OPCODE.text, 'x'.repeat(60_000)), frame(3)])

@@ -450,13 +450,36 @@ describe('TLS: the end of a connection', () => {
 });
 
 describe('TLS: clear text', () => {
-	const requests = {
-		'a request': request('/echo'),
+	const SIZE = 8192; /* bytes of the largest head */
+	const GET = request('/echo');
+	const refused = {
 		'a POST': `${request('/echo/1/2/xhr', { method: 'POST', 'Content-Length': '4' })}body`,
-		'an opening handshake': handshake(),
 		'an unknown method': request('/', { method: 'BREW' }),
+		'a method in lower case': request('/', { method: 'get' }),
+		'a method that begins like GET': request('/', { method: 'GETS' }),
+		'the first byte of another protocol': 'S',
+		'OPTIONS': request('*', { method: 'OPTIONS' }),
+		'a GET without a Host': request('/', { Host: undefined }),
+		'a GET of HTTP/1.0 without a Host': request('/', { Host: undefined, version: '1.0' }),
+		'an empty Host': request('/', { Host: '' }),
+		'a Host without a name': request('/', { Host: ':1111' }),
+		'two Hosts': request('/', { Host: ['a', 'b'] }),
+		'a Host with user information': request('/', { Host: 'me@here' }),
+		'a Host with a path': request('/', { Host: 'here/there' }),
+		'a Host with a space': request('/', { Host: 'here there' }),
+		'a Host that is not ASCII': request('/', { Host: 'h\u00e4' }),
+		'a Host with a line break': request('/', { Host: 'here\nX: y' }),
+		'a target that is not ASCII': request('/\u00e4'),
+		'a query that is not ASCII': request('/?\u00e4'),
+		'a target with a line break': 'GET /\nX: y HTTP/1.1\r\nHost: here\r\n\r\n',
+		'a target with a NUL': request('/\0'),
+		'a target without a slash': request('echo'),
+		'the target *': request('*'),
+		'HTTP/2.0': request('/', { version: '2.0' }),
+		'a head that is too long': request(`/${'x'.repeat(SIZE)}`),
+		'a head without an end': 'GET /'.padEnd(SIZE + 1, 'x'),
 	};
-	for (const [what, text] of Object.entries(requests))
+	for (const [what, text] of Object.entries(refused))
 		test(`${what} is answered with 400 and a hint to use https`, async t => {
 			const server = await served(t);
 			const raw = await Raw.connect(inClear(server));
@@ -470,12 +493,74 @@ describe('TLS: clear text', () => {
 			await emptied(server);
 		});
 
-	test('is answered if it arrives byte by byte', async t => {
+	const redirected = {
+		'a GET': [GET, 'https://localhost/echo'],
+		'a HEAD': [request('/', { method: 'HEAD' }), 'https://localhost/'],
+		'an opening handshake': [handshake(), 'https://localhost/echo/websocket'],
+		'a query': [request('/a%0d%0aX:y?b=c&d=//e?f'), 'https://localhost/a%0d%0aX:y?b=c&d=//e?f'],
+		'a Host with a port': [request('/', { Host: 'example.lan:1111' }), 'https://example.lan:1111/'],
+		'a Host with an IPv6 address': [request('//x', { Host: '[::1]:80' }), 'https://[::1]:80//x'],
+		'a Host in HTTP/1.0': [request('/', { version: '1.0' }), 'https://localhost/'],
+		'an absolute target': [request('http://example.lan:1111?x'), 'https://example.lan:1111/?x'],
+	};
+	for (const [what, [text, location]] of Object.entries(redirected))
+		test(`${what} is redirected to the same URL with https`, async t => {
+			const server = await served(t);
+			const raw = await Raw.connect(inClear(server));
+			raw.write(text);
+			const { status, headers, body } = await raw.response();
+			assert.equal(status, 301);
+			assert.deepEqual(headers, {
+				location, 'cache-control': 'no-store', 'content-length': '0', connection: 'close',
+			});
+			assert.equal(body, '');
+			await raw.ended();
+			raw.end();
+			await emptied(server);
+		});
+
+	test('the largest head is redirected, and whatever follows is ignored', async t => {
 		const server = await served(t);
 		const raw = await Raw.connect(inClear(server));
-		await raw.trickle('GET ');
-		assert.equal(await raw.status(), 400);
+		const rest = request('/').length - 1;
+		const target = `/${'x'.repeat(SIZE - rest - 1)}`;
+		raw.write(request(target) + GET);
+		const { status, headers } = await raw.response();
+		assert.equal(status, 301);
+		assert.equal(headers.location, `https://localhost${target}`);
+		await raw.ended();
 		raw.destroy();
+		await emptied(server);
+	});
+
+	test('is answered if it arrives byte by byte', async t => {
+		const server = await served(t);
+		for (const [text, status] of [[GET, 301], ['GETS', 400], ['HEY', 400]]) {
+			const raw = await Raw.connect(inClear(server));
+			await raw.trickle(text);
+			assert.equal(await raw.status(), status);
+			raw.destroy();
+		}
+		await emptied(server);
+	});
+
+	test('that does not come to its end is closed after HandshakeTimeout', async t => {
+		const server = await served(t, 'P-256', { conf: { HandshakeTimeout: 1 } });
+		const { talk, leave } = await bystanders(server);
+		const raw = await Raw.connect(inClear(server));
+		raw.write(GET.slice(0, -1));
+		await talk();
+		await raw.ended();
+		raw.destroy();
+		await leave();
+		await emptied(server);
+	});
+
+	test('of curl is redirected to what the server serves', async t => {
+		const server = await served(t);
+		const args = ['--location', `http://localhost:${server.port}/echo?x`];
+		assert.deepEqual(await curl(Object.assign(Object.create(server), { host: 'localhost' }), args),
+			{ code: 0, output: GREETING.repeat(2) });
 		await emptied(server);
 	});
 
