@@ -108,7 +108,7 @@ static const char labels[] =
     /* packet_events */
     "event\0connect broadcast ping disconnect error\0"
     /* enum packet_refusal */
-    "cause\0unreadable room-full not-in-room too-many-pings\0"
+    "cause\0unreadable room-full not-in-room too-many-pings user-in-use\0"
     "error"; /* its values: tls_error_names */
 
 /*

@@ -6,7 +6,11 @@
 
 #include <string.h>
 
-enum { LOGGED_ID = 40 }; /* maximum size of an id in the log, in bytes */
+enum {
+	LOGGED_ID = 40, /* maximum size of an id in the log, in bytes */
+	/* A user can be taken over ROOM_TAKEOVERS times in this time, in milliseconds. */
+	TAKEOVERS_MS = 10000
+};
 
 /* Limits an address's pings of rooms that the sender is not in. */
 static const struct rate_limit other_rooms = { .per_second = 10, .burst_ms = 1000 };
@@ -167,6 +171,18 @@ report_full(uint32_t session, struct span room)
 	report(REPORT_ROOM_FULL, session_peer(session), (struct span){ data, t.length });
 }
 
+/*
+ * Returns true if the user of a peer may be taken over.  The limit ends the exchange of
+ * two clients with one id that both connect again immediately.
+ */
+static bool
+may_replace(uint32_t previous)
+{
+	uint64_t oldest = signaller.rooms.peers[previous].takeovers[0];
+
+	return oldest == 0 || conn_milliseconds() - oldest >= TAKEOVERS_MS;
+}
+
 /* Closes the previous session of a user, as MQTT does for a client id. */
 static void
 replace_session(uint32_t previous, uint32_t session)
@@ -226,11 +242,19 @@ handle_connect(uint32_t session, const struct packet *p)
 			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
+		if (previous != 0 && !may_replace(previous)) {
+			report(REPORT_USER_IN_USE, session_peer(session), p->user);
+			send_error(session, p, PACKET_USER_IN_USE, "user is in use");
+			return;
+		}
 		if (signaller.rooms.peers[session].room != 0)
 			leave_room(session);
 		if (previous != 0)
 			replace_session(previous, session);
 		join_room(session, p);
+		if (previous != 0)
+			room_take_over(&signaller.rooms, session, previous,
+				       conn_milliseconds());
 	}
 	room = signaller.rooms.peers[session].room;
 	begin_answer(&t, p);

@@ -46,6 +46,7 @@ enum packet_refusal {
 	PACKET_ROOM_FULL,
 	PACKET_NOT_IN_ROOM,    /* the sender is not in the packet's room */
 	PACKET_TOO_MANY_PINGS, /* of other rooms, from the sender's address */
+	PACKET_USER_IN_USE,    /* the user has been taken over too often */
 	PACKET_REFUSALS
 };
 

@@ -1,6 +1,6 @@
 /*
  * A second implementation of the signaller: messages go in, and the exact text for each session comes
- * out.  It knows nothing of time or sockets.
+ * out.  It knows nothing of sockets; the caller gives it the time.
  */
 import { inspect } from 'node:util';
 import { joined, left, refused } from './client.mjs';
@@ -9,6 +9,8 @@ export const REPLACED = 'closed with 4001, replaced';
 
 const DEPTH = 32; /* objects and arrays within each other, at most */
 const ID = 128; /* bytes of an id, at most */
+const TAKEOVERS = 3; /* of a user within PAUSE, at most */
+const PAUSE = 10_000; /* milliseconds */
 const REASON = 40; /* bytes of an unknown Event that its error repeats, at most */
 
 /*
@@ -236,15 +238,20 @@ class Packet {
 export class Model {
 	#mostPeers;
 	#rooms = new Map(); /* by RoomId: peers in order of joining, and the initiator */
-	#peers = new Map(); /* by session: its user and room, if it is in one */
+	#peers = new Map(); /* by session: its user, room and takeovers, if it is in one */
+	#now = 0;
 	#told = [];
 
 	constructor(mostPeers) {
 		this.#mostPeers = mostPeers;
 	}
 
-	/* A session sends a message.  Returns the texts that sessions receive: [session, text], in order. */
-	receive(session, message) {
+	/*
+	 * A session sends a message at a time in milliseconds.  Returns the texts that sessions receive:
+	 * [session, text], in order.
+	 */
+	receive(session, message, now) {
+		this.#now = now;
 		const packet = new Packet(message);
 		if (packet.wrong !== undefined)
 			this.#refuse(session, packet, packet.wrong);
@@ -253,7 +260,21 @@ export class Model {
 		return this.#told.splice(0);
 	}
 
-	/* A session ends.  Returns the same. */
+	/*
+	 * Returns true if this message is a takeover whose result depends on `tolerance`, the possible
+	 * difference between the server's clock and this one, in milliseconds.
+	 */
+	isOpen(session, message, now, tolerance) {
+		const packet = new Packet(message);
+		if (packet.wrong !== undefined || packet.event !== 'connect')
+			return false;
+		const older = this.#older(packet);
+		const [oldest] = this.#peers.get(older)?.takeovers ?? [];
+		return older !== session && oldest !== undefined
+			&& Math.abs(now - oldest - PAUSE) < tolerance;
+	}
+
+	/* A session ends.  Returns the texts that sessions receive. */
 	end(session) {
 		this.#leave(session);
 		return this.#told.splice(0);
@@ -279,17 +300,22 @@ export class Model {
 	connect(session, packet) {
 		const { user, room } = packet;
 		const place = this.#peers.get(session);
-		const older = this.#in(room).peers[this.users(room).indexOf(user)];
+		const older = this.#older(packet);
 		if (older !== session) {
+			const [oldest] = this.#peers.get(older)?.takeovers ?? [];
+			if (oldest !== undefined && this.#now - oldest < PAUSE)
+				return this.#refuse(session, packet, 'user is in use');
 			const isFull = this.#in(room).peers.length === this.#mostPeers;
 			if (isFull && older === undefined && place?.room !== room)
 				return this.#refuse(session, packet, 'room is full');
 			this.#leave(session);
+			let takeovers;
 			if (older !== undefined) {
+				takeovers = [...this.#peers.get(older).takeovers.slice(1), this.#now];
 				this.#leave(older);
 				this.#tell([older], REPLACED);
 			}
-			this.#join(session, user, room);
+			this.#join(session, user, room, takeovers);
 		}
 		const { peers, initiator } = this.#in(room);
 		this.#tell(peers, packet.withPayload(String(initiator === session)));
@@ -315,6 +341,11 @@ export class Model {
 		return this.#rooms.get(room) ?? { peers: [] };
 	}
 
+	/* The peer with the packet's user in its room. */
+	#older({ user, room }) {
+		return this.#in(room).peers[this.users(room).indexOf(user)];
+	}
+
 	#others(session) {
 		const { peers } = this.#in(this.#peers.get(session).room);
 		return peers.filter(peer => peer !== session);
@@ -334,7 +365,7 @@ export class Model {
 	}
 
 	/* The first peer is the initiator.  In a room without initiator the oldest peer becomes it. */
-	#join(session, user, id) {
+	#join(session, user, id, takeovers = Array(TAKEOVERS)) {
 		const room = this.#in(id);
 		const [oldest] = room.peers;
 		this.#rooms.set(id, room);
@@ -345,7 +376,7 @@ export class Model {
 			this.#tell([oldest], joined(this.#peers.get(oldest).user, id, true));
 		}
 		room.peers.push(session);
-		this.#peers.set(session, { user, room: id });
+		this.#peers.set(session, { user, room: id, takeovers });
 	}
 
 	#leave(session) {

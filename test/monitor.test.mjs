@@ -444,6 +444,21 @@ counts('a packet for a full room', async (server, watch) => {
 	return sum(received('connect', connect), sent('error', error), { 'packets_refused_total{room-full}': 1 });
 }, { conf: { MaxPeers: 1 } });
 
+counts('a packet that would take over a user again and again', async (server, watch) => {
+	await gather(server, 'r', 'a');
+	for (let i = 0; i < 3; i++) {
+		const next = await open(server);
+		next.join('a', 'r');
+		await next.gets(joined('a', 'r', true));
+	}
+	const last = await open(server);
+	await watch.mark();
+	last.send(connect);
+	const error = refused('user is in use', 'a', 'r');
+	await last.gets(error);
+	return { 'packets_refused_total{user-in-use}': 1 };
+}, { about: /packets_refused/ });
+
 counts('a packet from outside of its room', async (server, watch) => {
 	const a = await open(server);
 	await watch.mark();

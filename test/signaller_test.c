@@ -189,6 +189,86 @@ a_new_session_of_a_user_replaces_the_previous_one(void **state)
 	assert_sent(3, "");
 }
 
+/* Asserts that a session's connect as "a" in "r" takes over a session, or is refused. */
+static void
+assert_takeover(uint32_t session, uint32_t previous, bool allowed)
+{
+	closed_with[previous] = 0;
+	lengths[session] = 0;
+	receives(session, "connect", "a", "r");
+	assert_int_equal(closed_with[previous], allowed ? 4001 : 0);
+	assert_sent(session,
+		    allowed ? "connect a \"false\";" : "error a \"user is in use\";");
+	if (allowed)
+		signaller_service.closed(previous);
+	closed_with[previous] = 0;
+}
+
+static void
+a_user_is_taken_over_three_times_in_ten_seconds(void **state)
+{
+	uint64_t refused = signaller_count()->refused[PACKET_USER_IN_USE];
+
+	(void)state;
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+	now += 100;
+	assert_takeover(1, 2, true);
+	now += 100;
+	assert_takeover(2, 1, true);
+	/* The room is not told of what is refused. */
+	lengths[3] = 0;
+	assert_takeover(1, 2, false);
+	now += 9799;
+	assert_takeover(1, 2, false);
+	assert_sent(3, "");
+	assert_int_equal(signaller_count()->refused[PACKET_USER_IN_USE] - refused, 2);
+	/* Ten seconds after each of the three, there may be another one. */
+	now += 1;
+	assert_takeover(1, 2, true);
+	assert_takeover(2, 1, false);
+	now += 100;
+	assert_takeover(2, 1, true);
+	assert_takeover(1, 2, false);
+}
+
+static void
+a_refused_takeover_changes_nothing(void **state)
+{
+	(void)state;
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+	assert_takeover(1, 2, true);
+	assert_takeover(2, 1, true);
+	receives(4, "connect", "c", "other");
+	assert_takeover(4, 2, false);
+	/* It is still in the other room, and as its user can connect again. */
+	receives(4, "ping", "c", "other");
+	assert_sent(4, "ping c \"[\\\"c\\\"]\";");
+	lengths[2] = 0;
+	receives(2, "connect", "a", "r");
+	assert_sent(2, "connect a \"false\";");
+	/* Other users are not affected. */
+	receives(5, "connect", "b", "r");
+	assert_int_equal(closed_with[3], 4001);
+}
+
+static void
+takeovers_are_forgotten_when_a_user_leaves(void **state)
+{
+	(void)state;
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+	assert_takeover(1, 2, true);
+	assert_takeover(2, 1, true);
+	signaller_service.closed(2);
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+}
+
 static void
 a_full_room_rejects_a_new_user(void **state)
 {
@@ -291,6 +371,9 @@ main(void)
 		TEST(a_broadcast_reaches_the_others_of_its_room),
 		TEST(a_session_that_ends_leaves_its_room),
 		TEST(a_new_session_of_a_user_replaces_the_previous_one),
+		TEST(a_user_is_taken_over_three_times_in_ten_seconds),
+		TEST(a_refused_takeover_changes_nothing),
+		TEST(takeovers_are_forgotten_when_a_user_leaves),
 		TEST(a_full_room_rejects_a_new_user),
 		TEST(other_rooms_can_be_pinged_ten_times_a_second),
 		TEST(no_packet_is_longer_than_signaller_reply),

@@ -208,6 +208,37 @@ describe('takeover', () => {
 		await next.gets(members('a', 'r', 'b', 'a'));
 	});
 
+	test('again and again is refused after three in ten seconds, and told to nobody else', async t => {
+		const server = await serve(t);
+		const [a, b] = await gather(server, 'r', 'a', 'b');
+		let previous = b, next;
+		for (let i = 0; i < 3; i++) {
+			next = await open(server);
+			next.join('b', 'r');
+			await next.gets(joined('b', 'r', false));
+			await a.gets(left('b', 'r'), joined('b', 'r', false));
+			assert.deepEqual(await previous.closed(), REPLACED);
+			previous = next;
+		}
+		for (let i = 0; i < 3; i++) {
+			const late = await open(server);
+			late.join('b', 'r');
+			await late.gets(refused('user is in use', 'b', 'r'));
+		}
+		await silence(next, a);
+		await server.lines.match(/ warn - refused: .* \(UserId\): 1 .* with "b"$/);
+	});
+
+	test('again and again of somebody alone is refused too', async t => {
+		const server = await serve(t);
+		await gather(server, 'r', 'a');
+		for (const answer of [...Array(3).fill(joined('a', 'r', true)), refused('user is in use', 'a', 'r')]) {
+			const next = await open(server);
+			next.join('a', 'r');
+			await next.gets(answer);
+		}
+	});
+
 	test('of somebody alone finds an empty room', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
