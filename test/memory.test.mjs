@@ -76,7 +76,8 @@ async function logs(server) {
 		server.signal('SIGHUP');
 		await server.lines.match(/ info - log reopened/, from);
 	};
-	await rename(log, `${log}.old`);
+	/* It is absent for a moment while it moves aside. */
+	await until('the log is renamed', () => rename(log, `${log}.old`).then(() => true, () => false), Boolean);
 	await reopened();
 	await until('the log is back', () => existsSync(log), Boolean);
 	await requests(server); /* more than LogSize */
