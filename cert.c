@@ -283,15 +283,6 @@ cert_has_name(const struct cert *c, struct span name)
 	return false;
 }
 
-/* Returns the number of days of a month. */
-static uint32_t
-days_of(uint32_t year, uint32_t month)
-{
-	if (month == 2)
-		return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-	return 30 + ((month + month / 8) & 1);
-}
-
 /*
  * Converts a date, from 1970 on, to days since 1970.  Internally a year begins on 1
  * March, so that the leap day is its last day.
@@ -308,16 +299,19 @@ days_until(uint32_t year, uint32_t month, uint32_t day)
 }
 
 /*
- * Reads a UTCTime (YYMMDDHHMMSSZ, from 1950 to 2049) or a GeneralizedTime
- * (YYYYMMDDHHMMSSZ).  RFC 5280 section 4.1.2.5 allows no other form.
+ * Takes a UTCTime (YYMMDDHHMMSSZ, from 1950 to 2049) or a GeneralizedTime
+ * (YYYYMMDDHHMMSSZ).  RFC 5280 section 4.1.2.5 allows no other form.  A day that its
+ * month does not have, such as February 30, counts into the next month.
  */
 static bool
-read_time(int tag, struct span s, uint64_t *time)
+take_time(struct span *rest, uint64_t *time)
 {
 	enum { CENTURY, YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, FIELDS };
 	static const uint8_t most[FIELDS] = { 99, 99, 12, 31, 23, 59, 59 };
 	uint32_t f[FIELDS];
 	uint64_t number;
+	struct span s;
+	int tag = take_element(rest, &s);
 
 	if (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME)
 		return false;
@@ -331,8 +325,7 @@ read_time(int tag, struct span s, uint64_t *time)
 	if (tag == DER_UTC_TIME)
 		f[CENTURY] = f[YEAR] < 50 ? 20 : 19;
 	uint32_t year = 100 * f[CENTURY] + f[YEAR];
-	if (!span_is(s, "Z") || f[MONTH] == 0 || f[DAY] == 0 ||
-	    f[DAY] > days_of(year, f[MONTH]))
+	if (!span_is(s, "Z") || f[MONTH] == 0 || f[DAY] == 0)
 		return false;
 	*time = 0;
 	if (year >= 1970)
@@ -344,7 +337,7 @@ read_time(int tag, struct span s, uint64_t *time)
 bool
 cert_validity(const struct cert *c, size_t index, struct cert_validity *v)
 {
-	struct span der, validity, time;
+	struct span der, validity;
 	int tag = 0;
 
 	if (index >= c->count || !find_contents(&c->chain[index], &der))
@@ -353,10 +346,8 @@ cert_validity(const struct cert *c, size_t index, struct cert_validity *v)
 	for (unsigned found = 0; found < 3; found += tag == DER_SEQUENCE)
 		if ((tag = take_element(&der, &validity)) < 0)
 			return false;
-	return (tag = take_element(&validity, &time)) >= 0 &&
-	       read_time(tag, time, &v->not_before) &&
-	       (tag = take_element(&validity, &time)) >= 0 &&
-	       read_time(tag, time, &v->not_after);
+	return take_time(&validity, &v->not_before) &&
+	       take_time(&validity, &v->not_after);
 }
 
 /*

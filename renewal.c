@@ -2,9 +2,11 @@
 
 #include "log.h"
 #include "pollset.h"
+#include "sandbox.h"
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	WARN_DAYS = 30,	       /* before the end of a certificate */
@@ -27,6 +29,12 @@ const struct renewal_counters *
 renewal_count(void)
 {
 	return &renewal.counters;
+}
+
+static struct text *
+begin_warning(void)
+{
+	return log_begin(LEVEL_WARN, (struct span){ 0 });
 }
 
 /*
@@ -104,8 +112,7 @@ log_dates(size_t index, const struct cert_validity *v, uint64_t now)
 {
 	struct text *t;
 
-	if (!is_at_fault(v, now) ||
-	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) == NULL)
+	if (!is_at_fault(v, now) || (t = begin_warning()) == NULL)
 		return;
 	if (index > 0)
 		text_string(t, "intermediate ");
@@ -162,24 +169,65 @@ read_dates(void)
 
 /* Logs a warning if the key is slow, or readable by every user. */
 static void
-check_key(const struct cert *cert)
+check_key(void)
 {
+	const struct cert *cert = &renewal.certs[renewal.in_use];
 	size_t bits = cert->key_type == BR_KEYTYPE_RSA ? cert->key.rsa.n_bitlen : 0;
 	struct text *t;
 
-	if (bits > CERT_RSA_BITS_MIN &&
-	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+	if (bits > CERT_RSA_BITS_MIN && (t = begin_warning()) != NULL) {
 		text_string(t, "slow TLS handshakes: Key is RSA with ");
 		text_number(t, bits);
 		text_string(t, " bits, use P-256 or RSA with 2048 bits");
 		log_end();
 	}
-	if (cert->key_exposed &&
-	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) != NULL) {
+	if (cert->key_exposed && (t = begin_warning()) != NULL) {
 		text_string(t, "private key readable by every user: chmod 640 ");
 		text_string(t, renewal.conf->key);
 		text_string(t, " (Key)");
 		log_end();
+	}
+}
+
+static void
+log_unreadable(const char *file, bool is_key, int error)
+{
+	struct text *t = begin_warning();
+
+	if (t == NULL)
+		return;
+	text_string(t, "SIGHUP will not be able to read ");
+	text_string(t, file);
+	text_string(t, is_key ? " (Key) as " : " (Cert) as ");
+	text_string(t, renewal.conf->user);
+	text_string(t, ": ");
+	text_string(t, text_error(error));
+	text_string(t, "; chgrp and chmod 640 it for a group of User, or let the deploy "
+		       "hook copy it");
+	log_end();
+}
+
+/*
+ * Logs a warning if the files can be read now, by root, but not after the change to User.
+ * Each directory on the way counts.
+ */
+static void
+check_access(void)
+{
+	const struct conf *conf = renewal.conf;
+	const char *const files[] = { conf->cert, conf->key };
+	uint32_t user, group, groups[CONF_GROUPS_MAX];
+
+	if (geteuid() != 0 || *conf->user == '\0' ||
+	    !conf_find_user(conf->user, &user, &group))
+		return;
+	size_t count = conf_find_groups(conf->user, group, groups);
+	if (count > CONF_GROUPS_MAX)
+		count = CONF_GROUPS_MAX;
+	for (unsigned i = strcmp(conf->cert, conf->key) == 0; i < 2; i++) {
+		int error = sandbox_try_read(files[i], user, group, groups, count);
+		if (error != 0)
+			log_unreadable(files[i], i == 1, error);
 	}
 }
 
@@ -188,7 +236,8 @@ renewal_warn(void)
 {
 	if (!renewal.conf->tls)
 		return;
-	check_key(&renewal.certs[renewal.in_use]);
+	check_access();
+	check_key();
 	check_dates();
 }
 
@@ -231,12 +280,13 @@ load_again(void)
 		tls_renew(next);
 		read_dates();
 		log_line(LEVEL_INFO, (struct span){ 0 }, "certificate loaded");
-		renewal_warn();
+		check_key();
+		check_dates();
 		return;
 	}
 	renewal.counters.failures++;
 	renewal.days = NEVER;
-	struct text *t = log_begin(LEVEL_WARN, (struct span){ 0 });
+	struct text *t = begin_warning();
 	if (t != NULL) {
 		text_string(t, "certificate not loaded, the previous one stays in use: ");
 		text_put(t, error.data, error.length);

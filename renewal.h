@@ -15,7 +15,10 @@
  */
 bool renewal_load(const struct conf *, struct text *error);
 
-/* Logs what is wrong with the certificate or its files, at level warn. */
+/*
+ * At start, before the change to User and the sandbox: logs what is wrong with the
+ * certificate or its files, at level warn.  That includes files that User can not read.
+ */
 void renewal_warn(void);
 
 /* Sets the certificate, and seeds the random generator: see tls_start. */

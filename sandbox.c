@@ -1,8 +1,19 @@
 #define _GNU_SOURCE /* MADV_DONTNEED, setgroups, system calls by number */
 #include "sandbox.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* As in logfile.c. */
+#ifdef __GLIBC__
+#if !__GLIBC_PREREQ(2, 34)
+#define _Fork fork
+#endif
+#endif
 
 #ifdef __linux__
 
@@ -36,6 +47,26 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 
 #endif
 
+int
+sandbox_try_read(const char *file, uint32_t user, uint32_t group, const uint32_t *groups,
+		 size_t count)
+{
+	const struct sigaction action = { .sa_handler = SIG_DFL };
+	int status;
+
+	/* A parent may have left it ignored; then there would be no status. */
+	sigaction(SIGCHLD, &action, NULL);
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		bool failed = sandbox_become(user, group, groups, count) &&
+			      open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC) < 0;
+		_exit(failed ? errno : 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+		   ? WEXITSTATUS(status)
+		   : 0;
+}
+
 /* 0 leaves the filter out: sanitizers need other system calls. */
 #ifndef HAVE_SANDBOX
 #define HAVE_SANDBOX 1
@@ -43,7 +74,6 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 
 #if defined __linux__ && HAVE_SANDBOX
 
-#include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <link.h>
@@ -52,7 +82,6 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -17,6 +17,13 @@
 bool sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
 /*
+ * Tries to open a file for reading as another user, in a process of its own.  Returns 0
+ * or the errno of the failure.  Sets SIGCHLD to its default.
+ */
+int sandbox_try_read(const char *file, uint32_t user, uint32_t group,
+		     const uint32_t *groups, size_t count);
+
+/*
  * Allows only the system calls of the loop, the log and the certificates from now on:
  *
  * - Any other call fails with EPERM.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
@@ -34,10 +34,10 @@ const iso = time => new Date(time * 1000).toISOString().slice(0, 10);
 const warning = (text, cert) => new RegExp(` warn - ${text} \\(Cert ${cert}\\)$`);
 
 /* Names what -n prints on stderr, without the times. */
-async function checked(t, { cert, key }) {
+async function checked(t, { cert, key }, conf = {}, env = {}) {
 	const cwd = await scratch(t);
-	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key }));
-	const { code, stdout, stderr } = await run(['-n'], { cwd });
+	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key, ...conf }));
+	const { code, stdout, stderr } = await run(['-n'], { cwd, env });
 	assert.equal(code, 0);
 	assert.equal(stdout, 'the configuration is valid');
 	return stderr.split('\n').filter(line => line !== '').map(line => line.replace(/^\S+Z /, ''));
@@ -197,5 +197,85 @@ describe('metrics', () => {
 		const server = await serve(t, { conf: { TLS: false } });
 		assert.deepEqual(await metrics(Object.assign(server, { tls: undefined })), {});
 		assert.deepEqual(Object.keys(await server.counters()).filter(name => /^cert/.test(name)), []);
+	});
+});
+
+const passwd = await readFile('/etc/passwd', 'utf8');
+
+describe('files that User cannot read at SIGHUP', () => {
+	const asRoot = (name, body) => test(name, t => process.getuid() === 0 ? body(t) : t.skip('needs root'));
+	/* The leak checker cannot look into a process that has changed its user. */
+	const env = { ASAN_OPTIONS: 'detect_leaks=0' };
+
+	/* Copies of a pair in a directory that every user may enter. */
+	async function files(t) {
+		const dir = await scratch(t), one = await dated(t, 100);
+		const [cert, key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+		await chmod(dir, 0o755);
+		for (const [from, to, mode] of [[one.cert, cert, 0o644], [one.key, key, 0o640]]) {
+			await copyFile(from, to);
+			await chmod(to, mode);
+			await chown(to, 0, 0);
+		}
+		return { ...one, cert, key, dir };
+	}
+
+	/* The group of nobody; sandbox.test.mjs has a user of several groups. */
+	const [, group] = /^nobody:[^:]*:\d+:(\d+):/m.exec(passwd);
+
+	const unreadable = (file, which, why = 'Permission denied') => `SIGHUP will not be able to read ${file} ` +
+		`\\(${which}\\) as nobody: ${why}; chgrp and chmod 640 it for a group of User, or let the deploy hook copy it`;
+
+	/* -n and the start warn of these, and only these. The server serves all the same. */
+	async function warns(t, tls, lines, conf = {}) {
+		const patterns = lines.map(line => new RegExp(` ?warn - ${line}$`));
+		const said = await checked(t, tls, { User: 'nobody', ...conf }, env);
+		assert.equal(said.length, patterns.length, said.join('\n'));
+		said.forEach((line, i) => assert.match(line, patterns[i]));
+		const server = await serve(t, { tls, env, conf: { User: 'nobody', ...conf }, expect: patterns });
+		assert.equal(server.lines.all.filter(line => / warn /.test(line)).length, lines.length);
+		assert.equal(await served(server), tls.ca);
+		return server;
+	}
+
+	asRoot('a key of root alone is named, and is then not loaded', async t => {
+		const tls = await files(t);
+		for (const mode of [0o600, 0o640]) {
+			await chmod(tls.key, mode);
+			const server = await warns(t, tls, [unreadable(tls.key, 'Key')]);
+			server.allowed.push(/ warn - certificate not loaded/);
+			assert.match((await hup(server)).join(), /not loaded.*key\.pem: Permission denied/);
+		}
+	});
+
+	asRoot('a key of a group of User is not, and is loaded', async t => {
+		const tls = await files(t);
+		await chown(tls.key, 0, Number(group));
+		const server = await warns(t, tls, []);
+		assert.deepEqual(await hup(server), []);
+		assert.equal((await metrics(server)).reloads_total, 1);
+	});
+
+	asRoot('a certificate is named as well, and both files in a directory of root', async t => {
+		const tls = await files(t);
+		await chown(tls.key, 0, Number(group));
+		await chmod(tls.cert, 0o600);
+		await warns(t, tls, [unreadable(tls.cert, 'Cert')]);
+		await chmod(tls.cert, 0o644);
+		await chmod(tls.dir, 0o700);
+		await warns(t, tls, [unreadable(tls.cert, 'Cert'), unreadable(tls.key, 'Key')]);
+	});
+
+	asRoot('one file with both is named once', async t => {
+		const tls = await files(t);
+		await writeFile(tls.key, tls.ca, { flag: 'a' });
+		await warns(t, { ...tls, cert: tls.key }, [unreadable(tls.key, 'Key')]);
+	});
+
+	asRoot('nothing is named if root stays root', async t => {
+		const tls = await files(t);
+		await chmod(tls.key, 0o600);
+		for (const User of ['', 'root'])
+			await warns(t, tls, [], { User });
 	});
 });

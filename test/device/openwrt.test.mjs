@@ -1,7 +1,7 @@
 /* OpenWrt's init script and configuration, run by busybox with stand-ins for OpenWrt's functions. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
@@ -71,6 +71,14 @@ const configuration = options => `config videre 'main'\n${Object.entries(options
 	[value].flat().map(one => `\t${Array.isArray(value) ? 'list' : 'option'} ${name} ${quote(one)}\n`)).join('')}`;
 
 const { cert, key } = await pair('P-256');
+
+/* User, which is nobody, must be able to read both. */
+if (process.getuid() === 0) {
+	const [, group] = /^nobody:[^:]*:\d+:(\d+):/m.exec(await readFile('/etc/passwd', 'utf8'));
+	await chmod(path.dirname(key), 0o755);
+	await chown(key, 0, Number(group));
+	await chmod(key, 0o640);
+}
 
 /* Each key: the value of its option, and the value that the server must get. */
 const values = {
