@@ -583,6 +583,9 @@ conf_load(struct conf *c, const char *file, struct text *error)
 		return false;
 	}
 	json_init(&j, file_text, (size_t)length);
+	/* A byte order mark, which some editors write. */
+	if (length >= 3 && memcmp(file_text, "\xef\xbb\xbf", 3) == 0)
+		j.offset = 3;
 	ssize_t valid = 0;
 	while (valid < length && utf8_check(&utf8, file_text + valid, 1))
 		valid++;

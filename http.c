@@ -73,7 +73,7 @@ all_token(struct span s)
 static bool
 is_text(char c)
 {
-	return (unsigned char)c >= ' ' ? c != 0x7f : c == '\t';
+	return c == '\t' || (c & 0x80) != 0 || (c >= ' ' && c != 0x7f);
 }
 
 struct span
@@ -299,7 +299,8 @@ parse_field(struct span name, struct span value, struct http_request *r,
 	if (span_is_nocase(name, "Host")) {
 		r->host = value;
 		seen->hosts++;
-		return valid_host(value) ? 0 : 400;
+		r->bad_host = !valid_host(value);
+		return r->bad_host ? 400 : 0;
 	}
 	if (span_is_nocase(name, "Connection")) {
 		seen->close |= has_token(value, "close");
@@ -317,6 +318,7 @@ parse_field(struct span name, struct span value, struct http_request *r,
 		return r->expect ? 0 : 417;
 	} else if (span_is_nocase(name, "Origin")) {
 		r->origin = value;
+		return value.length <= HTTP_REPEATED_SIZE ? 0 : 431;
 	} else if (span_is_nocase(name, "Content-Type")) {
 		r->content_type = value;
 	} else if (span_is_nocase(name, "Cookie")) {
@@ -327,6 +329,7 @@ parse_field(struct span name, struct span value, struct http_request *r,
 		r->if_none_match = value;
 	} else if (span_is_nocase(name, "Access-Control-Request-Headers")) {
 		r->cors_headers = value;
+		return value.length <= HTTP_REPEATED_SIZE ? 0 : 431;
 	} else if (span_is_nocase(name, "Sec-WebSocket-Key")) {
 		/* More than one is invalid (RFC 6455 section 11.3.1): make it an empty
 		 * key, which ws_handshake rejects. */

@@ -8,7 +8,12 @@
 
 #include "socket.h"
 
-enum { HTTP_HEAD_SIZE = 8192 }; /* maximum size of a request's head, in bytes */
+enum {
+	HTTP_HEAD_SIZE = 16384, /* maximum size of a request's head, in bytes */
+	/* The same of a field that an answer repeats: Origin and
+	 * Access-Control-Request-Headers. */
+	HTTP_REPEATED_SIZE = 4096
+};
 
 enum http_method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
 
@@ -24,6 +29,7 @@ struct http_request {
 	bool expect;	   /* the client waits for 100 Continue */
 	bool upgrade;	   /* Connection contains the token "upgrade" */
 	bool websocket;	   /* Upgrade contains the token "websocket" */
+	bool bad_host;	   /* the reason for 400: Host is no host with an optional port */
 	uint64_t length;   /* Content-Length; 0 if absent */
 	struct span path;  /* still escaped, without the query */
 	struct span query; /* still escaped, without the "?" */
@@ -58,8 +64,8 @@ size_t http_blank(const char *data, size_t length);
 
 /*
  * Parses a complete head, as found by http_scan.  Returns 0, or the status to reject it
- * with: 400, 417, 501 or 505.  The caller must then close the connection, since the end
- * of the request is unknown.
+ * with: 400, 417, 431, 501 or 505.  The caller must then close the connection, since the
+ * end of the request is unknown.
  */
 unsigned http_parse(const char *head, size_t length, struct http_request *);
 

@@ -238,7 +238,7 @@ enum {
 	HELP = 90, /* maximum size of a help text, in bytes */
 	/* Maximum size of a report, in bytes.  It fits into the smallest block next to
 	 * the head of its response (session_block). */
-	BODY = HTTP_HEAD_SIZE + 1024 * SOCKJS_FRAME_GROWTH
+	BODY = 8192 + 1024 * SOCKJS_FRAME_GROWTH
 };
 
 FAMILIES(FITS)

@@ -25,9 +25,13 @@ session_blocks(const struct session_limits *limits)
 size_t
 session_block(const struct session_limits *limits)
 {
-	/* The largest message in its largest encoding, or a request that holds it. */
+	/* Input has a head next to the largest message in its largest encoding, and room
+	 * for framing of chunks and what follows.  Output has only WEB_SLACK, but answers
+	 * to earlier requests may wait before it. */
+	enum { INPUT = HTTP_HEAD_SIZE + 2 * WEB_PIPELINED, OUTPUT = WEB_SLACK + 8192 };
+
 	return (size_t)limits->reply * SOCKJS_FRAME_GROWTH + SOCKJS_FRAME_OVERHEAD +
-	       HTTP_HEAD_SIZE + WEB_SLACK;
+	       (INPUT > OUTPUT ? INPUT : OUTPUT);
 }
 
 size_t

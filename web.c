@@ -373,6 +373,9 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	ch->is_head = r.method == HTTP_HEAD;
 	ch->is_options = r.method == HTTP_OPTIONS;
 	if (status != 0) {
+		if (r.bad_host)
+			log_line(LEVEL_DEBUG, client_name(conn),
+				 "rejected: Host is no host with an optional port");
 		web_refuse(conn, status);
 		return;
 	}
@@ -395,8 +398,10 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 		return;
 	}
 	ch->state = BODY;
-	conn_limit_input(conn,
-			 r.chunked ? SIZE_MAX : length + (size_t)r.length + MOST_INPUT);
+	/* A block has this room (session_block): it must not fill, even if the handler
+	 * leaves all of the body for a later turn. */
+	conn_limit_input(conn, r.chunked ? SIZE_MAX
+					 : length + (size_t)r.length + WEB_PIPELINED);
 	conn_deadline(conn, web.request_timeout);
 	if (r.expect)
 		conn_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);

@@ -48,10 +48,12 @@ struct web_limits {
 
 enum {
 	/* Maximum size of the header fields that a handler adds to an answer, in bytes.
-	 * They may repeat fields of the request. */
-	WEB_FIELDS = HTTP_HEAD_SIZE + 512,
+	 * They may repeat two fields of the request. */
+	WEB_FIELDS = 2 * HTTP_REPEATED_SIZE + 512,
 	/* Bytes of a block that heads and control frames can occupy next to messages. */
 	WEB_SLACK = WEB_FIELDS + 1024,
+	/* Maximum size of input that is received after a complete body, in bytes. */
+	WEB_PIPELINED = 512,
 	/* Bytes of a connection's state after web_upgrade. */
 	WEB_UPGRADED_SIZE = 64 + 4 * sizeof(size_t)
 };

@@ -236,6 +236,14 @@ describe('the configuration', () => {
 
 	test('may be empty', t => accepted(t, '{}'));
 
+	test('may begin with a byte order mark, and with one only', async t => {
+		await accepted(t, '\ufeff{"Port": 1}');
+		await rejected(t, '\ufeff{\n"Prot": 1}', 2, 'Prot');
+		await rejected(t, '\ufeff\ufeff{}', 1);
+		await rejected(t, ' \ufeff{}', 1);
+		await rejected(t, '\ufeff', 1, 'ends too early');
+	});
+
 	test('that cannot be read is refused', async t => {
 		const cwd = await scratch(t);
 		await mkdir(path.join(cwd, 'directory'));

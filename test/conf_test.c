@@ -1080,7 +1080,8 @@ a_syntax_error_is_reported_with_its_line(void **state)
 	assert_refused("{\"Cert\":\n\"a\tb\"}", 2, "not JSON at \"\\x09b\"}\"");
 	assert_refused("{\"Cert\":\n\"\\x\"}", 2, "not JSON at \"x\"}\"");
 	assert_refused("{}\n\n{}", 3, "not JSON at \"{}\"");
-	assert_refused("\xef\xbb\xbf{}", 1, "not JSON at \"\\xef\\xbb\\xbf{}\"");
+	assert_refused("\xef\xbb\xbf\xef\xbb\xbf{}", 1,
+		       "not JSON at \"\\xef\\xbb\\xbf{}\"");
 	assert_refused("\n\n123456789012", 3, "not JSON at \"1234567890\"");
 }
 

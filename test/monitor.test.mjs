@@ -145,7 +145,7 @@ counts('an open connection', async server => {
 	return sum(connection, { connections: 1 });
 });
 
-const LIMIT = 8192; /* bytes of a request's head */
+const LIMIT = 16384; /* bytes of a request's head */
 
 /* Requests and what is answered. */
 const requests = {

@@ -115,7 +115,7 @@ describe('more messages than a share are all handled, in order', () => {
 });
 
 /* Bytes of a request's head, at most; the server's limit. */
-const HEAD = 8192;
+const HEAD = 16384;
 
 describe('behind a request in hand', () => {
 	const stuff = Buffer.alloc(1 << 20, request('/nowhere'));

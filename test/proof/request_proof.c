@@ -453,8 +453,8 @@ parse(const char *line, const char *fields, struct http_request *r)
 	if (http_scan(head, length, &scanned) != (long)length)
 		return 1;
 	unsigned status = http_parse(head, length, r);
-	claim(status == 0 || status == 400 || status == 417 || status == 501 ||
-	      status == 505);
+	claim(status == 0 || status == 400 || status == 417 || status == 431 ||
+	      status == 501 || status == 505);
 	const struct span spans[] = { r->path,	 r->query,	   r->host,
 				      r->origin, r->target_host,   r->content_type,
 				      r->cookie, r->if_none_match, r->cors_headers,
