@@ -53,6 +53,7 @@ need_test() {
 	need ip iproute2
 	need openssl openssl
 	need curl curl
+	need logrotate logrotate
 	need unshare util-linux
 	need strace strace
 	need mandoc mandoc

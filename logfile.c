@@ -34,8 +34,9 @@ enum {
 
 static struct {
 	const char *path;
-	size_t max_size, size;
-	int fd; /* -1: not open */
+	size_t max_size; /* 0: no limit */
+	size_t size;	 /* after the last write; another program may truncate it */
+	int fd;		 /* -1: not open */
 	/* Pipe of lines: the write end, in the writer process the read end; -1: none. */
 	int writer_fd;
 	int exit_fd;	  /* pipe whose other end closes when the writer process exits */
@@ -196,11 +197,41 @@ close_file(void)
 	file.fd = -1;
 }
 
+/*
+ * Another program rotates the file, so this one stops: together they would overwrite each
+ * other's files.
+ */
+static void
+leave_rotation(void)
+{
+	if (file.max_size == 0)
+		return;
+	file.max_size = 0;
+	errno = 0;
+	file.report(" is no longer rotated at LogSize: another program rotates it "
+		    "(LogSize 0)");
+}
+
+/* True if the open file has another name than `path` now. */
+static bool
+is_moved(void)
+{
+	struct stat here, there;
+
+	return file.regular && fstat(file.fd, &here) == 0 && here.st_nlink > 0 &&
+	       (stat(file.path, &there) < 0 || here.st_ino != there.st_ino ||
+		here.st_dev != there.st_dev);
+}
+
 static void
 open_again(void)
 {
-	close_file();
+	int old = file.fd;
+
 	file.failed = false;
+	if (old >= 0 && is_moved())
+		leave_rotation();
+	close_file();
 	open_file();
 }
 
@@ -211,6 +242,10 @@ rotate(void)
 	char aside[LOG_PATH_MAX + 3];
 	size_t length = strlen(file.path);
 
+	if (is_moved()) {
+		leave_rotation();
+		return;
+	}
 	memcpy(aside, file.path, length);
 	memcpy(aside + length, ".1", 3);
 	if (rename(file.path, aside) == 0 || errno == ENOENT) {
@@ -226,9 +261,16 @@ rotate(void)
 static void
 append(const char *data, size_t length)
 {
-	if (length > 0 && file.regular && file.max_size > 0 && file.size > 0 &&
-	    file.size + length > file.max_size)
-		rotate();
+	struct stat st;
+
+	if (length > 0 && file.regular && file.max_size > 0 && fstat(file.fd, &st) == 0) {
+		if ((size_t)st.st_size < file.size)
+			leave_rotation();
+		file.size = (size_t)st.st_size;
+		if (file.max_size > 0 && file.size > 0 &&
+		    file.size + length > file.max_size)
+			rotate();
+	}
 	while (length > 0 && file.fd >= 0) {
 		ssize_t n = write(file.fd, data, length);
 		if (n < 0 && errno == EINTR)

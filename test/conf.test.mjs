@@ -315,7 +315,7 @@ describe('User', () => {
 		const dir = await scratch(t);
 		await chmod(dir, 0o755);
 		const log = path.join(dir, 'log', 'debug.log');
-		const server = await serve(t, { conf: { User: 'nobody', Log: log }, env });
+		const server = await serve(t, { conf: { User: 'nobody', Log: log, LogSize: 0 }, env });
 		await (await open(server)).none();
 		await rename(log, `${log}.old`);
 		server.signal('SIGHUP');

@@ -1,5 +1,6 @@
 /* The log of a running server: lines, levels, files, links, rates, slow storage, and the writer process. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import {
@@ -8,6 +9,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { promisify } from 'node:util';
 import { pair } from './certificate.mjs';
 import { Raw, gather, handshake, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
@@ -16,6 +18,9 @@ import {
 	bounded, built, fileHas, freePort, reopened, run, scratch, serve, start, test, until,
 } from './server.mjs';
 import { curl, inClear, sClient } from './tls.mjs';
+
+const execute = promisify(execFile);
+const PATHS = { PATH: `${process.env.PATH}:/usr/sbin:/sbin` }; /* where logrotate is */
 
 describe('the log', () => {
 	const LINE = new RegExp('^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z ' +
@@ -63,7 +68,7 @@ describe('the log', () => {
 	});
 
 	test('is opened again on SIGHUP', async t => {
-		const { server, log } = await logged(t);
+		const { server, log } = await logged(t, { LogSize: 0 });
 		await rename(log, `${log}.old`);
 		server.signal('SIGHUP');
 		await server.lines.match(/ info - log reopened/);
@@ -215,7 +220,7 @@ describe("links in the log's directory", () => {
 
 	whenRoot('a link to a file of root before SIGHUP is refused', async t => {
 		const at = await place(t);
-		const server = await at.start({ expect: [refused] });
+		const server = await at.start({ conf: { LogSize: 0 }, expect: [refused] });
 		await fileHas(at.log, / listening /);
 		await rename(at.log, `${at.log}.old`);
 		await symlink(at.secret, at.log);
@@ -481,7 +486,7 @@ describe('the process that writes the log', () => {
 	});
 
 	test('opens the file again between the right lines', async t => {
-		const server = await serve(t, { conf: { Log } });
+		const server = await serve(t, { conf: { Log, LogSize: 0 } });
 		const log = path.join(server.dir, Log);
 		for (let i = 0; i < 10; i++) {
 			await until('it is there', () => access(log).then(() => true, () => false), Boolean);
@@ -533,4 +538,73 @@ describe('the process that writes the log', () => {
 			assert.deepEqual(await childrenOf(server), []);
 		}
 	});
+});
+
+/*
+ * logrotate with the rule of the manual page, which names the log's file and the server.  The
+ * server's lines are numbered, so that none is missed.
+ */
+describe('logrotate loses nothing', { concurrency: true }, () => {
+	const page = readFile(new URL('../videre.8', import.meta.url), 'utf8');
+	const EXTERNAL = / warn - Log \S+ is no longer rotated at LogSize: another program rotates it \(LogSize 0\)$/;
+	const LINES = 30; /* a round: half of the smaller LogSize below */
+
+	async function rotating(t, LogSize, change) {
+		const dir = await scratch(t), log = path.join(dir, 'log/debug.log'), rules = path.join(dir, 'rules');
+		const conf = { Log: log, LogLevel: 'trace', LogSize };
+		const server = await serve(t, { conf, expect: LogSize > 0 ? [EXTERNAL] : [] });
+		const rule = /^\/var\/log\/videre.log \{\n[^]*?^\}\n/m.exec(await page)[0];
+		await writeFile(rules, change(rule.replace('/var/log/videre.log', log)
+			.replace('$(pidof videre)', String(server.pid))), { mode: 0o600 });
+		/* The names of two rotations of one second would be the same. */
+		const rotate = async () => {
+			const names = () => readdir(path.dirname(log)).then(all => all.length);
+			const before = await names();
+			await until('a file more', async () => {
+				await execute('logrotate', ['-f', '-s', `${rules}.state`, rules], { env: PATHS }).catch(() => {});
+				return names();
+			}, now => now > before);
+		};
+		return { server, log, rotate };
+	}
+
+	async function check(t, LogSize, change, settle) {
+		const { server, log, rotate } = await rotating(t, LogSize, change);
+		let number = 0;
+		const write = async rounds => {
+			for (let i = 0; i < rounds * LINES; i++) {
+				const raw = await Raw.connect(server);
+				raw.write(request(`/number/${++number}/`, { Connection: 'close' }));
+				assert.equal(await raw.status(), 404);
+				await raw.ended();
+			}
+			await fileHas(log, new RegExp(` requests /number/${number}/\n`));
+		};
+		for (let round = 0; round < 3; round++) {
+			/* Before the first rotation the two files of LogSize hold it. */
+			await write(round === 0 ? 1 : 5);
+			await rotate();
+			await settle(server, round);
+		}
+		await write(1);
+		await server.stop();
+		const dir = path.dirname(log);
+		const texts = await Promise.all((await readdir(dir)).map(name => readFile(path.join(dir, name), 'utf8')));
+		assert(texts.length >= 4);
+		const numbers = texts.flatMap(text => [...text.matchAll(/ requests \/number\/(\d+)\/\n/g)].map(([, n]) => Number(n)));
+		assert.deepEqual(numbers.sort((a, b) => a - b), Array.from({ length: number }, (_, i) => i + 1));
+	}
+
+	const kinds = {
+		'create and SIGHUP': [rule => rule, (server, round) => until('it is reopened', () =>
+			server.lines.all.filter(line => / info - log reopened$/.test(line)).length, n => n === round + 1)],
+		'copytruncate': [rule => rule.replace('\tcreate\n', '\tcopytruncate\n').replace(/\tpostrotate[^]*endscript\n/, ''),
+			() => {}],
+		/* The rule of earlier pages: the server's .1 and logrotate's .1 have one name. */
+		'numbers and SIGHUP': [rule => rule.replace(/\tdate.*\n/g, ''), (server, round) => until('it is reopened', () =>
+			server.lines.all.filter(line => / info - log reopened$/.test(line)).length, n => n === round + 1)],
+	};
+	for (const [name, [change, settle]] of Object.entries(kinds))
+		for (const LogSize of [0, 12_000])
+			test(`with ${name}, and a LogSize of ${LogSize}`, t => check(t, LogSize, change, settle));
 });
