@@ -162,7 +162,8 @@ fatal(const char *what, const char *why)
 }
 
 struct options {
-	const char *file; /* NULL: no -c */
+	const char
+	    *file; /* NULL: no -c; after read_conf the file that was read, if any */
 	const char *port; /* NULL: no -p */
 	bool check;
 };
@@ -175,17 +176,20 @@ static const char usage[] =
     "  -p PORT  listen on PORT instead of the configured port (0: any free port)\n"
     "  -k       create a private key and a self-signed certificate in two new files,\n"
     "           for these host names and addresses (default: those of this host)\n"
-    "  -V       print the version and exit\n"
-    "  -h       print this help and exit";
+    "  -V       print the version and exit (or --version)\n"
+    "  -h       print this help and exit (or --help)";
+
+static const char defaults[] = "no conf.json in this directory: using the defaults";
 
 static void
-print_and_exit(const char *message)
+print_and_exit(const char *message, const char *file)
 {
-	char data[1024];
+	char data[2048];
 	struct text t;
 
 	text_init(&t, data, sizeof data - 1);
 	text_string(&t, message);
+	text_string(&t, file);
 	print(STDOUT_FILENO, &t);
 	_exit(0);
 }
@@ -231,12 +235,16 @@ read_options(char **argv, struct options *o)
 	for (argv++; *argv != NULL; argv++) {
 		if (**argv != '-' || (*argv)[1] == '\0')
 			usage_error("unexpected argument: ", *argv);
+		if (strcmp(*argv, "--help") == 0)
+			*argv = "-h";
+		if (strcmp(*argv, "--version") == 0)
+			*argv = "-V";
 		for (const char *letter = *argv + 1; *letter != '\0'; letter++) {
 			const char *value = letter[1] != '\0' ? letter + 1 : argv[1];
 			if (*letter == 'h')
-				print_and_exit(usage);
+				print_and_exit(usage, "");
 			if (*letter == 'V')
-				print_and_exit("videre " VIDERE_VERSION);
+				print_and_exit("videre " VIDERE_VERSION, "");
 			if (*letter == 'k' && letter[1] == '\0')
 				make_cert(argv + 1);
 			if (*letter == 'n') {
@@ -255,7 +263,7 @@ read_options(char **argv, struct options *o)
 }
 
 static void
-read_conf(const struct options *o, bool *found)
+read_conf(struct options *o)
 {
 	static char data[1024];
 	const char *file = o->file != NULL ? o->file : "conf.json";
@@ -264,8 +272,9 @@ read_conf(const struct options *o, bool *found)
 
 	text_init(&error, data, sizeof data - 1);
 	conf_default(&conf);
-	*found = o->file != NULL || access(file, F_OK) == 0;
-	if (*found && !conf_load(&conf, file, &error)) {
+	if (o->file == NULL && access(file, F_OK) == 0)
+		o->file = file;
+	if (o->file != NULL && !conf_load(&conf, file, &error)) {
 		print(STDERR_FILENO, &error);
 		_exit(1);
 	}
@@ -277,6 +286,20 @@ read_conf(const struct options *o, bool *found)
 			    o->port);
 		conf.port = (uint32_t)port;
 	}
+}
+
+/* Logs the start, and which configuration holds. */
+static void
+log_start(const char *file)
+{
+	struct text *t = log_begin(LEVEL_INFO, (struct span){ 0 });
+
+	if (t == NULL)
+		return;
+	text_string(t, "videre " VIDERE_VERSION " starts: ");
+	text_string(t, file != NULL ? "configuration " : defaults);
+	text_string(t, file != NULL ? file : "");
+	log_end();
 }
 
 static void
@@ -512,12 +535,12 @@ load_cert(void)
 
 /* The end of -n: warnings go to stderr. */
 static void
-end_check(void)
+end_check(const char *file)
 {
 	log_configure("", LEVEL_WARN, 0);
 	renewal_warn();
 	log_flush();
-	print_and_exit("the configuration is valid");
+	print_and_exit("the configuration is valid: ", file != NULL ? file : defaults);
 }
 
 /*
@@ -539,21 +562,17 @@ int
 main(int argc, char **argv)
 {
 	struct options options = { 0 };
-	bool found;
 	sigset_t waiting;
 
 	fill_standard_files();
 	if (argc > 0)
 		read_options(argv, &options);
-	read_conf(&options, &found);
+	read_conf(&options);
 	load_cert();
 	if (options.check)
-		end_check();
+		end_check(options.file);
 	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
-	log_line(LEVEL_INFO, (struct span){ 0 }, "videre " VIDERE_VERSION " starts");
-	if (!found)
-		log_line(LEVEL_INFO, (struct span){ 0 },
-			 "no conf.json in this directory: using the defaults");
+	log_start(options.file);
 	renewal_warn();
 	raise_file_limit();
 	map_memory();

@@ -22,8 +22,13 @@ describe('options', () => {
 		assert.match(stdout, /^videre \d+\.\d+\.\d+\S*$/);
 	});
 
+	test('--help and --version are -h and -V', async () => {
+		for (const [long, short] of [['--help', '-h'], ['--version', '-V']])
+			assert.deepEqual(await run([long]), await run([short]));
+	});
+
 	test('what is none of them is answered with the usage', async () => {
-		for (const args of [['-x'], ['--help'], ['-nx'], ['file'], ['-'], ['-c'], ['-p'],
+		for (const args of [['-x'], ['--helps'], ['--'], ['--port'], ['-nx'], ['file'], ['-'], ['-c'], ['-p'],
 			['-n', '-p'], ['-p', ''], ['-p', 'x'], ['-p', '-1'], ['-p', '65536'], ['-p', '80x'], ['-p', ' 80']]) {
 			const { code, stdout, stderr } = await run(args);
 			assert.equal(code, 1, args.join(' '));
@@ -45,6 +50,9 @@ describe('options', () => {
 		await writeFile(path.join(cwd, 'bad'), '{"Port":"x"}');
 		const good = await run(['-n', '-c', 'good'], { cwd });
 		assert.equal(good.code, 0, good.stderr);
+		assert.equal(good.stdout, 'the configuration is valid: good');
+		const { stdout } = await run(['-n'], { cwd });
+		assert.equal(stdout, 'the configuration is valid: no conf.json in this directory: using the defaults');
 		assert(!existsSync(path.join(cwd, 'log')));
 		assert.equal((await run(['-n', '-c', 'bad'], { cwd })).code, 1);
 	});
@@ -58,9 +66,14 @@ describe('options', () => {
 	});
 
 	/* The only server of all tests that listens beyond loopback, because that is a default. */
+	test('the log names the configuration at the start', async t => {
+		const server = await serve(t);
+		await server.lines.match(/ info - videre \S+ starts: configuration test\.json$/);
+	});
+
 	test('without a file the defaults apply, and a log line says so', async t => {
 		const server = await serve(t, { conf: null, args: ['-p', '0'] });
-		await server.lines.match(/ info - .*defaults/);
+		await server.lines.match(/ info - videre \S+ starts: no conf\.json in this directory: using the defaults$/);
 		const sockets = server.lines.all.map(line => LISTENING.exec(line)).filter(Boolean);
 		assert.equal(sockets[0][1], '0.0.0.0');
 		for (const host of sockets.map(([, address]) => address === '[::]' ? '::1' : '127.0.0.1')) {

@@ -35,7 +35,8 @@ for (const target of targets)
 				await writeFile(file('good.json'), '{"Port": 1}');
 				await writeFile(file('bad.json'), '{\n"Port": 65536}');
 				const good = await run(['-n', '-c', file('good.json')], { binary });
-				assert.deepEqual(good, { code: 0, stdout: 'the configuration is valid', stderr: '' });
+				assert.deepEqual(good,
+					{ code: 0, stdout: `the configuration is valid: ${file('good.json')}`, stderr: '' });
 				const bad = await run(['-c', file('bad.json')], { binary });
 				assert.equal(bad.code, 1);
 				assert.equal(bad.stderr,
