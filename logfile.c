@@ -208,8 +208,7 @@ leave_rotation(void)
 		return;
 	file.max_size = 0;
 	errno = 0;
-	file.report(" is no longer rotated at LogSize: another program rotates it "
-		    "(LogSize 0)");
+	file.report(" is rotated by another program: LogSize ends");
 }
 
 /* True if the open file has another name than `path` now. */

@@ -325,22 +325,27 @@ const struct conn_handler websocket_conn_handler = {
  */
 
 static void
+answer_text(uint32_t conn, unsigned status, const char *fields, struct span body)
+{
+	web_answer(conn, &(struct web_answer){ .status = status,
+					       .type = "text/plain; charset=UTF-8",
+					       .fields = { fields, strlen(fields) },
+					       .body = body });
+}
+
+static void
 refuse_upgrade(uint32_t conn, unsigned status)
 {
-	static const char use_13[] = "Sec-WebSocket-Version: 13\r\n"
-				     "Upgrade: websocket\r\n",
-			  text[] = "Not a valid websocket request";
-	struct web_answer a = { .status = status,
-				.type = "text/plain; charset=UTF-8",
-				.fields = { "", 0 },
-				.body = { text, sizeof text - 1 } };
+	static const char text[] = "Not a valid websocket request";
 
-	if (status == 426)
-		a.fields = (struct span){ use_13, sizeof use_13 - 1 };
 	if (status == 405)
 		web_not_allowed(conn, "GET");
 	else
-		web_answer(conn, &a);
+		answer_text(conn, status,
+			    status == 426 ? "Sec-WebSocket-Version: 13\r\n"
+					    "Upgrade: websocket\r\n"
+					  : "",
+			    (struct span){ text, sizeof text - 1 });
 }
 
 bool
@@ -355,11 +360,8 @@ websocket_misplaced(uint32_t conn, const struct http_request *r, const char *pre
 	text_string(&t, "WebSocket is at ");
 	text_string(&t, prefix);
 	text_string(&t, "/websocket\n");
-	web_answer(conn,
-		   &(struct web_answer){ .status = 400,
-					 .type = "text/plain; charset=UTF-8",
-					 .fields = { "", 0 },
-					 .body = { t.data, t.overflow ? 0 : t.length } });
+	/* A longer prefix is left out: half a path would be wrong. */
+	answer_text(conn, 400, "", (struct span){ t.data, t.overflow ? 0 : t.length });
 	return true;
 }
 

@@ -82,7 +82,7 @@ async function logs(server) {
 	await until('the log is renamed', () => rename(log, `${log}.old`).then(() => true, () => false), Boolean);
 	await reopened();
 	await until('the log is back', () => existsSync(log), Boolean);
-	await server.lines.match(/ another program rotates it/);
+	await server.lines.match(/ is rotated by another program/);
 }
 
 test('nothing is allocated after the start', async t => {
@@ -93,7 +93,7 @@ test('nothing is allocated after the start', async t => {
 			Log: 'log/debug.log', LogLevel: 'trace', LogSize: 2000, MaxConnections: 20,
 			Heartbeat: 1,
 		},
-		expect: [/^noalloc: armed$/, / warn - Log .* another program rotates it/],
+		expect: [/^noalloc: armed$/, / warn - Log .* is rotated by another program/],
 	});
 	const idle = await open(server);
 	for (const mix of [packets, frames, requests, logs, packets])

@@ -51,7 +51,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 			binary: await wrapped(t, `strace -D -o ${calls}`), tls,
 			conf: { Log: log, LogLevel: 'debug', LogSize: 20_000, MaxConnections: 20 },
 			expect: [/ warn - Log .* cannot be moved aside: Is a directory/,
-				/ warn - Log .* another program rotates it/],
+				/ warn - Log .* is rotated by another program/],
 		});
 		assert.deepEqual(await status(server, 'Seccomp', 'NoNewPrivs'), ['2', '1']);
 		assert.match((await ask(server, '/metrics')).body, /^videre_resident_memory_bytes /m);
@@ -78,7 +78,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 		await rename(log, file('log/before'));
 		await reopened(server);
 		await fileHas(log, / info - log reopened\n/);
-		await server.lines.match(/ another program rotates it/);
+		await server.lines.match(/ is rotated by another program/);
 
 		if (tls !== undefined)
 			await server.lines.match(/ info - certificate loaded/);
