@@ -208,7 +208,7 @@ leave_rotation(void)
 		return;
 	file.max_size = 0;
 	errno = 0;
-	file.report(" is rotated by another program: LogSize ends");
+	file.report(" is rotated by another program: LogSize no longer applies");
 }
 
 /* True if the open file has another name than `path` now. */

@@ -546,7 +546,7 @@ describe('the process that writes the log', () => {
  */
 describe('logrotate loses nothing', { concurrency: true }, () => {
 	const page = readFile(new URL('../videre.8', import.meta.url), 'utf8');
-	const EXTERNAL = / warn - Log \S+ is rotated by another program: LogSize ends$/;
+	const EXTERNAL = / warn - Log \S+ is rotated by another program: LogSize no longer applies$/;
 	const LINES = 30; /* a round: half of the smaller LogSize below */
 
 	async function rotating(t, LogSize, change) {
