@@ -11,7 +11,7 @@ enum {
 /* The bytes of a scheme.  Those of a host are the same, without the "+". */
 static const char scheme_bytes[] =
     "+-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-static const char *const host_bytes = scheme_bytes + 1;
+#define HOST_BYTES (scheme_bytes + 1)
 
 static void
 put_lower(struct text *t, const char *data, size_t length)
@@ -28,7 +28,7 @@ put_host(struct text *t, const char *s)
 	char address[INET6_ADDRSTRLEN];
 	uint8_t bytes[16];
 	size_t star = strncmp(s, "*.", 2) == 0 ? 2 : 0;
-	size_t length = strspn(s + star, host_bytes);
+	size_t length = strspn(s + star, HOST_BYTES);
 
 	if (*s != '[') {
 		put_lower(t, s, star + length);
@@ -146,7 +146,7 @@ matches_star(const char *listed, const char *star, struct span origin)
 		return false;
 	for (size_t i = before; i < origin.length - after; i++) {
 		char c = origin.data[i];
-		if (c == '\0' || strchr(host_bytes, c) == NULL || (c == '.' && dot))
+		if (c == '\0' || strchr(HOST_BYTES, c) == NULL || (c == '.' && dot))
 			return false;
 		dot = c == '.';
 	}

@@ -37,7 +37,7 @@ static const char texts[] =
     "refused: /health or /metrics for an address that is not listed (Monitor)\0"
     "refused: /health or /metrics with a Host that is not an address, localhost or a "
     "name of the certificate (Cert)\0"
-    "refused: head of a request larger than 8192 bytes, often because of cookies\0"
+    "refused: head of a request larger than 16384 bytes, often because of cookies\0"
     "refused: Origin that is not listed (Origins)\0"
     "refused: room is full (MaxPeers)\0"
     "closed with 4001: another client has connected as the same user (UserId)\0"

@@ -3,7 +3,7 @@
  * which key. Two more kinds, of an address that is not loopback, are in elsewhere.mjs.
  */
 import assert from 'node:assert/strict';
-import { describe } from 'node:test';
+import { describe, test as nodeTest } from 'node:test';
 import { Raw, gather, handshake, open, packet, refused, request } from './client.mjs';
 import { REPORT, serve, test } from './server.mjs';
 import { exchange, fresh } from './sockjs.mjs';
@@ -85,8 +85,8 @@ const kinds = {
 		value: 'router.example:80',
 	},
 	'a head that is too large': {
-		act: async server => assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(9000) }), 431),
-		text: /^refused: head of a request larger than 8192 bytes/,
+		act: async server => assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(17_000) }), 431),
+		text: /^refused: head of a request larger than 16384 bytes/,
 	},
 	'an Origin that Origins lacks': {
 		conf: { Origins: ['https://good.example'] },
@@ -135,9 +135,19 @@ test('refusals after the first are counted, not logged one by one', async t => {
 	const server = await serve(t, { conf: { LogLevel, Origins: ['https://good.example'] } });
 	for (let i = 0; i < 50; i++)
 		assert.equal(await asks(server, '/echo/info', { Origin: 'https://evil.example' }), 403);
-	assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(9000) }), 431);
+	assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(17_000) }), 431);
 	await server.lines.match(/ warn - refused: head /);
 	assert.deepEqual(reports(server).map(([, , count]) => count), ['1', '1']);
+});
+
+/* It takes that minute. */
+nodeTest('their number is logged after a minute, also if nobody is connected then', { timeout: 150_000 }, async t => {
+	const server = await serve(t, { conf: { LogLevel } });
+	for (let i = 0; i < 3; i++)
+		assert.equal(await asks(server, '/metrics', { Host: 'evil.example' }), 404);
+	for (const raw of server.clients)
+		raw.destroy();
+	await server.lines.match(/ warn - refused: .* \(Cert\): 2 in the last minute, such as 127\.0\.0\.1:\d+ with "evil\.example"$/, 0, 120_000);
 });
 
 test('what is served is not reported', async t => {
