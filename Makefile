@@ -30,7 +30,7 @@ LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
-TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert selfsign guard tls renewal)
+TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls renewal)
 # All source files but videre.c, which is the program on top of them.
 FILES = text json http http_value ws memory entropy rate addresses rooms packet logfile lograte log origin conf socket sandbox pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
 UNITS = text origin json http ws memory rate addresses rooms packet log conf cert renewal guard sockjs_frame session_table signaller share report
@@ -169,7 +169,7 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
-ALONE = browser fleet floods page proxies recipes shares
+ALONE = browser fleet floods page proxies recipes shares authority
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
 
 test: ## runs all tests on this machine

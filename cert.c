@@ -283,6 +283,33 @@ cert_has_name(const struct cert *c, struct span name)
 	return false;
 }
 
+bool
+cert_authority(const struct cert *c, struct span *der)
+{
+	enum { ISSUER = 3, SUBJECT = 5, COUNT }; /* of a TBSCertificate with a version */
+	br_x509_decoder_context decoder;
+	struct span body, parts[COUNT];
+
+	if (c->count < 2)
+		return false;
+	const br_x509_certificate *last = &c->chain[c->count - 1];
+	if (last->data_len == c->chain[0].data_len &&
+	    memcmp(last->data, c->chain[0].data, last->data_len) == 0)
+		return false;
+	br_x509_decoder_init(&decoder, NULL, NULL);
+	br_x509_decoder_push(&decoder, last->data, last->data_len);
+	*der = (struct span){ (const char *)last->data, last->data_len };
+	if (br_x509_decoder_last_error(&decoder) != 0 ||
+	    !br_x509_decoder_isCA(&decoder) || !find_element(*der, DER_SEQUENCE, &body) ||
+	    !find_element(body, DER_SEQUENCE, &body))
+		return false;
+	for (size_t i = 0; i < COUNT; i++)
+		if (take_element(&body, &parts[i]) < 0)
+			return false;
+	return parts[ISSUER].length == parts[SUBJECT].length &&
+	       memcmp(parts[ISSUER].data, parts[SUBJECT].data, parts[ISSUER].length) == 0;
+}
+
 /*
  * Converts a date, from 1970 on, to days since 1970.  Internally a year begins on 1
  * March, so that the leap day is its last day.

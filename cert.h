@@ -74,6 +74,13 @@ struct cert_validity {
  */
 bool cert_validity(const struct cert *, size_t index, struct cert_validity *);
 
+/*
+ * Sets `der` to the authority that the chain contains: the last certificate, if it is a
+ * CA whose issuer is itself, and not the server's.  Otherwise returns false.  Signatures
+ * are not checked.
+ */
+bool cert_authority(const struct cert *, struct span *der);
+
 /* Unloads the chain and erases the key.  No connection may still use them. */
 void cert_wipe(struct cert *);
 

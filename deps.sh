@@ -58,6 +58,10 @@ need_test() {
 	need strace strace
 	need mandoc mandoc
 	need valgrind valgrind
+	need certutil libnss3-tools
+	need gnutls-cli gnutls-bin
+	need python3 python3
+	need firefox-esr firefox-esr
 	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
 }
 

@@ -1,6 +1,7 @@
 #include "page.h"
 
 #include "page_data.h" /* generated from index.html by the Makefile */
+#include "tls.h"
 #include "web.h"
 
 /*
@@ -21,19 +22,39 @@ static const char common[] =
     "Referrer-Policy: no-referrer\r\n";
 
 /*
- * Adds a Link to the service, unless it does not fit.  It is relative to the page, since
- * a proxy may serve the page at another path.
+ * Adds a Link to the service and one to the authority, unless they do not fit.  They are
+ * relative to the page, since a proxy may serve the page at another path.
  */
 static void
-put_link(struct text *t, const char *prefix)
+put_links(struct text *t, const char *prefix)
 {
 	size_t length = t->length;
+	struct span der;
 
 	text_string(t, "Link: <.");
 	text_string(t, prefix);
 	text_string(t, "/websocket>; rel=\"service\"\r\n");
+	if (tls_authority(&der))
+		text_string(t, "Link: <./ca.crt>; rel=\"up\"\r\n");
 	if (t->overflow)
 		t->length = length;
+}
+
+bool
+page_answer_authority(uint32_t conn, const struct http_request *r)
+{
+	static const char fields[] = "Cache-Control: no-cache\r\n";
+	struct web_answer a = { .status = 200,
+				.type = "application/x-x509-ca-cert",
+				.fields = { fields, sizeof fields - 1 } };
+
+	if (!span_is(r->path, "/ca.crt") || !tls_authority(&a.body))
+		return false;
+	if (r->method != HTTP_GET && r->method != HTTP_HEAD)
+		web_not_allowed(conn, "GET, HEAD");
+	else
+		web_answer(conn, &a);
+	return true;
 }
 
 bool
@@ -63,7 +84,7 @@ page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
 		text_string(&fields, "ETag: " PAGE_TAG "\r\n");
 		text_string(&fields, unchanged ? "" : "Content-Encoding: gzip\r\n");
 	}
-	put_link(&fields, prefix);
+	put_links(&fields, prefix);
 	a.fields = (struct span){ fields.data, fields.length };
 	web_answer(conn, &a);
 	return true;

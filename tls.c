@@ -631,3 +631,9 @@ tls_names_host(struct span name)
 {
 	return tls.cert != NULL && cert_has_name(tls.cert, name);
 }
+
+bool
+tls_authority(struct span *der)
+{
+	return tls.cert != NULL && cert_authority(tls.cert, der);
+}

@@ -56,6 +56,10 @@ bool tls_is_plain(uint32_t conn);
 /* Does the current certificate name this DNS name?  False without TLS. */
 bool tls_names_host(struct span name);
 
+/* Sets `der` to the authority in the current chain (cert_authority).  Returns false if
+ * there is none, or without TLS. */
+bool tls_authority(struct span *der);
+
 /* Is TLS in use? */
 bool tls_enabled(void);
 /*

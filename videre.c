@@ -8,7 +8,7 @@
 #include "page.h"
 #include "renewal.h"
 #include "sandbox.h"
-#include "selfsign.h"
+#include "authority.h"
 #include "signaller.h"
 #include "sockjs.h"
 #include "tls.h"
@@ -174,8 +174,8 @@ static const char usage[] =
     "  -c FILE  read the configuration from FILE (default: conf.json, if it exists)\n"
     "  -n       check the configuration and exit\n"
     "  -p PORT  listen on PORT instead of the configured port (0: any free port)\n"
-    "  -k       create a private key and a self-signed certificate in two new files,\n"
-    "           for these host names and addresses (default: those of this host)\n"
+    "  -k       create a private key and a certificate with its authority in two new\n"
+    "           files, for these host names and addresses (default: of this host)\n"
     "  -V       print the version and exit (or --version)\n"
     "  -h       print this help and exit (or --help)";
 
@@ -214,7 +214,7 @@ usage_error(const char *what, const char *argument)
 static void
 make_cert(char **arguments)
 {
-	char data[2048];
+	char data[AUTHORITY_OUTPUT_SIZE];
 	struct text output;
 	size_t names = 0;
 
@@ -224,7 +224,7 @@ make_cert(char **arguments)
 		names++;
 	text_init(&output, data, sizeof data - 1);
 	int status =
-	    selfsign_make(arguments[0], arguments[1], arguments + 2, names, &output);
+	    authority_issue(arguments[0], arguments[1], arguments + 2, names, &output);
 	print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &output);
 	_exit(status == 0 ? 0 : 1);
 }
@@ -439,7 +439,7 @@ raise_file_limit(void)
 static bool
 answer_unmatched(uint32_t conn, const struct http_request *r)
 {
-	return monitor_answer(conn, r) ||
+	return monitor_answer(conn, r) || page_answer_authority(conn, r) ||
 	       (conf.page && page_answer(conn, r, conf.prefix));
 }
 

@@ -1,6 +1,6 @@
-/* cert.c loads certificates and keys that OpenSSL makes; OpenSSL and Node check those of selfsign_make. */
+/* cert.c loads certificates and keys that OpenSSL makes; OpenSSL and Node check those of `videre -k`. */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, before, describe } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
-import { built, scratch, test } from './server.mjs';
+import { built, run, scratch, test } from './server.mjs';
 
 const tool = built('CERT_TOOL', 'build/san/cert_tool');
 const execute = promisify(execFile);
@@ -305,7 +305,7 @@ describe('loading', () => {
 		});
 });
 
-/* Runs cert_make in a directory of its own. */
+/* Runs authority_issue in a directory of its own. */
 async function make(t, names = [], { env = {}, cwd, cert = 'cert.pem', key = 'key.pem' } = {}) {
 	cwd ??= await scratch(t);
 	const child = execute(tool, ['make', cert, key, ...names], { cwd, env: { ...process.env, ...env } });
@@ -319,7 +319,12 @@ async function made(t, names, options) {
 	assert.equal(result.code, 0, result.said);
 	result.pem = await readFile(path.join(result.cwd, 'cert.pem'));
 	result.key = await readFile(path.join(result.cwd, 'key.pem'));
-	result.x509 = new X509Certificate(result.pem);
+	const [leaf, ca, ...rest] = String(result.pem).match(/-----BEGIN[^]*?-----END.*\n/g);
+	assert.deepEqual(rest, []);
+	await writeFile(path.join(result.cwd, 'leaf.pem'), leaf);
+	await writeFile(path.join(result.cwd, 'ca.pem'), ca);
+	result.x509 = new X509Certificate(leaf);
+	result.ca = new X509Certificate(ca);
 	result.run = (...args) => String(execFileSync('openssl', args, { cwd: result.cwd, stdio: 'pipe' }));
 	return result;
 }
@@ -327,17 +332,20 @@ async function made(t, names, options) {
 const altNames = x509 => x509.subjectAltName.split(', ').sort();
 
 describe('making', () => {
-	test('prints the fingerprint, and the files load', async t => {
-		const { cwd, said, x509 } = await made(t, ['example.org']);
-		assert.match(said, /^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/);
-		assert.equal(said, x509.fingerprint256);
+	test('reports names, fingerprints and how to install, and loads', async t => {
+		const { cwd, said, x509, ca } = await made(t, ['Example.org', '192.0.2.1']);
+		assert.equal(said, `names: example.org 192.0.2.1
+SHA-256 of the certificate: ${x509.fingerprint256}
+SHA-256 of its authority:   ${ca.fingerprint256}
+Clients trust it after they install the authority from /ca.crt of the server;
+compare the fingerprint there.`);
 		assert.match((await loadAll([['cert.pem', 'key.pem']], cwd))[0], /^EC 23 EC /);
 	});
 
 	test('what OpenSSL reads in it is what a browser wants', async t => {
 		const { run, pem, key } = await made(t, ['Example.org', '*.example.org', '192.0.2.1', '2001:DB8::1']);
 		const text = run('x509', '-in', 'cert.pem', '-noout', '-text');
-		for (const pattern of [/Version: 3/, /Signature Algorithm: ecdsa-with-SHA256/, /Issuer: CN = example.org\n/,
+		for (const pattern of [/Version: 3/, /Signature Algorithm: ecdsa-with-SHA256/, /Issuer: CN = videre example.org [0-9a-f]{16}\n/,
 			/Subject: CN = example.org\n/, /ASN1 OID: prime256v1/, /Basic Constraints: critical\s+CA:FALSE/,
 			/Key Usage: critical\s+Digital Signature\n/, /Extended Key Usage: \s+TLS Web Server Authentication\n/,
 			/Subject Key Identifier/,
@@ -348,13 +356,13 @@ describe('making', () => {
 		assert.match(run('pkey', '-in', 'key.pem', '-text', '-check'), /Key is valid/);
 		assert.equal(run('pkey', '-in', 'key.pem', '-pubout'), run('x509', '-in', 'cert.pem', '-noout', '-pubkey'));
 		/* PEM and DER as OpenSSL would write the same. */
-		assert.equal(run('x509', '-in', 'cert.pem'), String(pem));
+		assert.equal(run('x509', '-in', 'leaf.pem') + run('x509', '-in', 'ca.pem'), String(pem));
 		assert.equal(run('ec', '-in', 'key.pem'), String(key));
 	});
 
 	test('every name is verified, and no other', async t => {
 		const { run } = await made(t, ['example.org', '*.example.net', '192.0.2.1', '2001:db8::1']);
-		const verify = (...args) => run('verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', 'cert.pem', ...args, 'cert.pem');
+		const verify = (...args) => run('verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', 'ca.pem', ...args, 'cert.pem');
 		for (const name of ['example.org', 'a.example.net'])
 			assert.equal(verify('-verify_hostname', name), 'cert.pem: OK\n');
 		for (const address of ['192.0.2.1', '2001:db8::1'])
@@ -376,7 +384,7 @@ describe('making', () => {
 		};
 		await connect({ ca: pem });
 		await connect({ ca: pem, servername: 'localhost' });
-		await assert.rejects(connect({}), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+		await assert.rejects(connect({}), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
 		await assert.rejects(connect({ ca: pem, servername: 'example.org' }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 	});
 
@@ -399,11 +407,56 @@ describe('making', () => {
 		assert.deepEqual(altNames(x509), ['DNS:a.org', 'IP Address:0:0:0:0:0:0:0:1', 'IP Address:10.0.0.1']);
 	});
 
-	test('the common name is the first, as far as it may be that long', async t => {
-		const long = `${'a'.repeat(60)}.org`;
-		for (const [name, expected] of [['2001:db8:0:0::1', '2001:db8::1'], ['10.0.0.1', '10.0.0.1'],
-			[long, long], [`a${long}`, 'videre']])
-			assert.equal((await made(t, [name])).x509.subject, `CN=${expected}`);
+	test('the common name is the first DNS name, if it may be that long', async t => {
+		const long = `${'a'.repeat(60)}.org`, forty = `${'a'.repeat(36)}.org`;
+		for (const [name, subject, issuer] of [
+			['2001:db8:0:0::1', 'O=videre', /^CN=videre 2001:db8::1 [0-9a-f]{16}$/],
+			['10.0.0.1', 'O=videre', /^CN=videre 10\.0\.0\.1 [0-9a-f]{16}$/],
+			[forty, `CN=${forty}`, /^CN=videre a{36}\.org [0-9a-f]{16}$/],
+			[`a${forty}`, `CN=a${forty}`, /^CN=videre [0-9a-f]{16}$/],
+			[long, `CN=${long}`, /^CN=videre [0-9a-f]{16}$/],
+			[`a${long}`, 'O=videre', /^CN=videre [0-9a-f]{16}$/]]) {
+			const { x509, ca } = await made(t, [name]);
+			assert.equal(x509.subject, subject);
+			assert.match(x509.issuer, issuer);
+			assert.equal(ca.subject, x509.issuer);
+			assert.equal(ca.issuer, x509.issuer);
+		}
+	});
+
+	test('the authority may sign servers only, and only with these names', async t => {
+		const none = { DNS: 'DNS:', IPv4: 'IP:0.0.0.0/0.0.0.0', IPv6: 'IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0' };
+		const four = 'IP:192.0.2.1/255.255.255.255';
+		const six = `IP:2001:DB8:0:0:0:0:0:1/${'FFFF:'.repeat(8).slice(0, -1)}`;
+		for (const [names, permitted, excluded] of [
+			[['a.org', '192.0.2.1', '2001:db8::1'], ['DNS:a.org', four, six], []],
+			[['*.a.org', 'b'], ['DNS:a.org', 'DNS:b'], [none.IPv4, none.IPv6]],
+			[['192.0.2.1', 'a.org'], [four, 'DNS:a.org'], [none.IPv6]],
+			[['192.0.2.1'], [four], [none.DNS, none.IPv6]],
+			[['2001:db8::1'], [six], [none.DNS, none.IPv4]]]) {
+			const { run } = await made(t, names);
+			const text = run('x509', '-in', 'ca.pem', '-noout', '-text');
+			const lines = list => list.map(one => `\\s+${one}`).join('');
+			for (const pattern of ['Version: 3', 'Basic Constraints: critical\\s+CA:TRUE, pathlen:0\n',
+				'Key Usage: critical\\s+Certificate Sign, CRL Sign\n',
+				`Name Constraints: critical\\s+Permitted:${lines(permitted)}` +
+					`${excluded.length > 0 ? `\\s+Excluded:${lines(excluded)}` : ''}\\s+X509v3`])
+				assert.match(text, new RegExp(pattern));
+			const id = (file, kind) => run('x509', '-in', file, '-noout', '-ext', `${kind}KeyIdentifier`)
+				.split('\n')[1].trim();
+			assert.equal(id('leaf.pem', 'authority'), id('ca.pem', 'subject'));
+			assert.equal(id('ca.pem', 'authority'), id('ca.pem', 'subject'));
+			assert.notEqual(id('leaf.pem', 'subject'), id('ca.pem', 'subject'));
+		}
+	});
+
+	test("the authority's key is not in the files", async t => {
+		const { ca, x509, key } = await made(t, ['a.org']);
+		assert(x509.checkPrivateKey(createPrivateKey(key)));
+		assert(!ca.checkPrivateKey(createPrivateKey(key)));
+		assert(x509.verify(ca.publicKey));
+		assert(ca.verify(ca.publicKey));
+		assert.equal(String(key).match(/BEGIN/g).length, 1);
 	});
 
 	test('32 names of the greatest length', async t => {
@@ -413,6 +466,9 @@ describe('making', () => {
 		assert(ends.every(name => name.length === 253));
 		const { x509 } = await made(t, ends);
 		assert.equal(altNames(x509).length, 32);
+		/* The same in the authority: as many subtrees, and a report with all names. */
+		assert.equal((await run(['-k', 'c', 'k', ...ends], { cwd: await scratch(t) })).stdout.split(/\s/)
+			.filter(word => word.length === 253).length, 32);
 		const { code, said, cwd } = await make(t, [...ends, 'one.more']);
 		assert.equal(code, 1);
 		assert.match(said, /more than 32 names/);
@@ -430,12 +486,14 @@ describe('making', () => {
 		}
 	});
 
-	test('397 days from yesterday', async t => {
+	test('825 days from yesterday', async t => {
 		const now = Date.UTC(2031, 1, 28, 12, 0, 0) / 1000;
-		const { x509 } = await made(t, ['a.org'], { env: { NOW: String(now) } });
-		const from = Date.parse(x509.validFrom) / 1000, to = Date.parse(x509.validTo) / 1000;
-		assert.equal(from, now - 86400);
-		assert.equal(to - from + 1, 397 * 86400);
+		const { x509, ca } = await made(t, ['a.org'], { env: { NOW: String(now) } });
+		for (const one of [x509, ca]) {
+			const from = Date.parse(one.validFrom) / 1000, to = Date.parse(one.validTo) / 1000;
+			assert.equal(from, now - 86400);
+			assert.equal(to - from + 1, 825 * 86400);
+		}
 	});
 
 	test('with the clock unset it lasts whatever the time will be', async t => {
@@ -443,15 +501,15 @@ describe('making', () => {
 			const { x509, run } = await made(t, ['a.org'], { env: { NOW: String(now) } });
 			assert.equal(x509.validFrom, 'Jan  1 00:00:00 2019 GMT');
 			assert.equal(x509.validTo, 'Dec 31 23:59:59 2049 GMT');
-			assert.match(run('verify', '-CAfile', 'cert.pem', 'cert.pem'), /OK/);
+			assert.match(run('verify', '-CAfile', 'ca.pem', 'cert.pem'), /OK/);
 		}
 		const { x509 } = await made(t, ['a.org'], { env: { NOW: String(Date.UTC(2020, 0, 1) / 1000) } });
 		assert.equal(x509.validFrom, 'Dec 31 00:00:00 2019 GMT');
 	});
 
 	test('years from 2050 on are written with four digits', async t => {
-		const { x509, run } = await made(t, ['a.org'], { env: { NOW: String(Date.UTC(2049, 5, 1) / 1000) } });
-		assert.equal(x509.validTo, 'Jul  1 23:59:59 2050 GMT');
+		const { x509, run } = await made(t, ['a.org'], { env: { NOW: String(Date.UTC(2048, 5, 1) / 1000) } });
+		assert.equal(x509.validTo, 'Sep  2 23:59:59 2050 GMT');
 		const types = run('asn1parse', '-in', 'cert.pem').match(/UTCTIME|GENERALIZEDTIME/g);
 		assert.deepEqual(types, ['UTCTIME', 'GENERALIZEDTIME']);
 	});
@@ -467,7 +525,9 @@ describe('making', () => {
 
 	test('two are never alike', async t => {
 		const one = await made(t, ['a.org']), two = await made(t, ['a.org']);
-		assert.notEqual(one.x509.serialNumber, two.x509.serialNumber);
+		for (const which of ['x509', 'ca'])
+			assert.notEqual(one[which].serialNumber, two[which].serialNumber);
+		assert.notEqual(one.ca.subject, two.ca.subject);
 		assert.notDeepEqual(one.key, two.key);
 	});
 

@@ -3,7 +3,7 @@
  * cert.test.mjs tests more, with files from OpenSSL.
  */
 #include "cert.h"
-#include "selfsign.h"
+#include "authority.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,7 +73,7 @@ make(char *name)
 	struct text output;
 
 	text_init(&output, message, sizeof message - 1);
-	int status = selfsign_make(cert_file.path, key_file.path, &name, 1, &output);
+	int status = authority_issue(cert_file.path, key_file.path, &name, 1, &output);
 	message[output.length] = '\0';
 	if (status != 0)
 		fail_msg("%s", message);
@@ -94,7 +94,6 @@ make_pair(void **state)
 	set_path(&key_file, "key");
 	set_path(&other_file, "other");
 	make(name);
-	assert_int_equal(strlen(message), SELFSIGN_FINGERPRINT_SIZE);
 	read_back(&cert_file);
 	read_back(&key_file);
 	return 0;
@@ -136,7 +135,7 @@ a_created_pair_loads(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
 		assert_true(load(&cert_file, &key_file));
-		assert_int_equal(cert.count, 1);
+		assert_int_equal(cert.count, 2);
 		assert_ptr_equal(cert.chain[0].data, cert.data);
 		assert_int_equal(cert.key_type, BR_KEYTYPE_EC);
 		assert_int_equal(cert.issuer_key_type, BR_KEYTYPE_EC);
@@ -213,11 +212,19 @@ the_text_of_the_key_is_erased_from_memory(void **state)
 static void
 no_truncated_file_loads(void **state)
 {
+	static const char end[] = "-----END CERTIFICATE-----";
+	const char *first = strstr(cert_file.data, end);
+
 	(void)state;
+	assert_non_null(first);
+	size_t at = (size_t)(first - cert_file.data) + strlen(end);
+	size_t second = at + strlen("\n-----BEGIN C");
 	/* The last byte is a line end, which is optional. */
 	for (size_t i = 0; i < cert_file.length - 1; i++) {
 		write_other(cert_file.data, i);
-		assert_false(load(&other_file, &key_file));
+		/* Only between the two certificates, the first one alone. */
+		assert_int_equal(load(&other_file, &key_file), i >= at && i < second);
+		assert_int_equal(cert.count, i >= at && i < second);
 	}
 	for (size_t i = 0; i < key_file.length - 1; i++) {
 		write_other(key_file.data, i);
@@ -280,7 +287,7 @@ a_damaged_certificate_is_handled_safely(void **state)
 	for (unsigned i = 0; i < 3000; i++) {
 		write_other(changed, damage(changed, &cert_file));
 		if (load(&other_file, &key_file)) {
-			assert_int_equal(cert.count, 1);
+			assert_in_range(cert.count, 1, 2);
 			assert_in_range(cert.chain[0].data_len, 200, PEM);
 		}
 	}
@@ -592,8 +599,8 @@ dates_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 	(void)state;
 	assert_true(load(&cert_file, &key_file));
 	assert_true(cert_validity(&cert, 0, &v));
-	assert_false(cert_validity(&cert, 1, &v));
-	assert_true(v.not_after - v.not_before == UINT64_C(397) * 86400 - 1);
+	assert_false(cert_validity(&cert, 2, &v));
+	assert_true(v.not_after - v.not_before == UINT64_C(825) * 86400 - 1);
 	size_t length = cert.chain[0].data_len;
 	memcpy(der, cert.data, length);
 	for (size_t i = 1; i < length; i++)
@@ -611,6 +618,66 @@ dates_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 	assert_in_range(read, 1, 19999);
 }
 
+/* Puts two certificates into `other`, and finds the authority among them. */
+static bool
+der_authority(const unsigned char *first, size_t first_length, const unsigned char *last,
+	      size_t length)
+{
+	static struct cert other;
+	struct span der;
+	unsigned char *copy = malloc(length);
+
+	assert_non_null(copy);
+	memcpy(copy, last, length);
+	memcpy(other.data, first, first_length);
+	other.count = 2;
+	other.chain[0] = (br_x509_certificate){ other.data, first_length };
+	other.chain[1] = (br_x509_certificate){ copy, length };
+	bool found = cert_authority(&other, &der);
+	if (found)
+		assert_memory_equal(der.data, last, length);
+	free(copy);
+	return found;
+}
+
+static void
+the_authority_is_a_last_certificate_that_is_its_own_issuer(void **state)
+{
+	unsigned char changed[PEM];
+	struct span der;
+
+	(void)state;
+	assert_true(load(&cert_file, &key_file));
+	const br_x509_certificate *leaf = &cert.chain[0], *ca = &cert.chain[1];
+	assert_true(cert_authority(&cert, &der));
+	assert_ptr_equal(der.data, ca->data);
+	assert_int_equal(der.length, ca->data_len);
+	/* No CA; the server's own certificate; alone. */
+	assert_false(der_authority(ca->data, ca->data_len, leaf->data, leaf->data_len));
+	assert_false(der_authority(ca->data, ca->data_len, ca->data, ca->data_len));
+	cert.count = 1;
+	assert_false(cert_authority(&cert, &der));
+	cert.count = 0;
+	assert_false(cert_authority(&cert, &der));
+	for (size_t i = 1; i < ca->data_len; i++)
+		assert_false(der_authority(leaf->data, leaf->data_len, ca->data, i));
+	/* One byte of the issuer differs from the subject. */
+	memcpy(changed, ca->data, ca->data_len);
+	for (size_t i = 0; i < ca->data_len - 6; i++)
+		if (memcmp(changed + i, "videre", 6) == 0) {
+			changed[i]++;
+			break;
+		}
+	assert_false(der_authority(leaf->data, leaf->data_len, changed, ca->data_len));
+	for (unsigned i = 0; i < 20000; i++) {
+		memcpy(changed, ca->data, ca->data_len);
+		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
+			changed[next_random() % ca->data_len] =
+			    (unsigned char)next_random();
+		der_authority(leaf->data, leaf->data_len, changed, ca->data_len);
+	}
+}
+
 static void
 existing_files_are_not_overwritten(void **state)
 {
@@ -621,8 +688,8 @@ existing_files_are_not_overwritten(void **state)
 	(void)state;
 	memcpy(text, key_file.data, length);
 	text_init(&output, message, sizeof message);
-	assert_int_equal(selfsign_make(cert_file.path, key_file.path, names, 1, &output),
-			 1);
+	assert_int_equal(
+	    authority_issue(cert_file.path, key_file.path, names, 1, &output), 1);
 	read_back(&key_file);
 	assert_int_equal(key_file.length, length);
 	assert_memory_equal(key_file.data, text, length);
@@ -648,6 +715,8 @@ main(void)
 		cmocka_unit_test(invalid_dates_are_not_read),
 		cmocka_unit_test(
 		    dates_of_a_damaged_certificate_are_read_within_its_bounds),
+		cmocka_unit_test(
+		    the_authority_is_a_last_certificate_that_is_its_own_issuer),
 		cmocka_unit_test(existing_files_are_not_overwritten),
 	};
 

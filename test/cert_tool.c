@@ -1,15 +1,15 @@
 /*
- * Runs cert.c and selfsign.c on files of cert.test.mjs.
+ * Runs cert.c and authority.c on files of cert.test.mjs.
  *
  *     cert_tool load CERT KEY ...         for each pair a line: the key's kind and size,
  * the kind of the issuer's key, and the SHA-256 of each certificate; or "error" and why
  *     cert_tool dates CERT KEY            for each certificate the two Unix times between
  *         which it is valid
- *     cert_tool make CERT KEY [NAME...]   the message of selfsign_make; the clock is $NOW
- *         (seconds) if set
+ *     cert_tool make CERT KEY [NAME...]   the output of authority_issue; the clock is
+ * $NOW (seconds) if set
  */
 #include "cert.h"
-#include "selfsign.h"
+#include "authority.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +74,8 @@ main(int argc, char **argv)
 		return 2;
 	if (strcmp(argv[1], "make") == 0) {
 		text_init(&said, data, sizeof data);
-		int status =
-		    selfsign_make(argv[2], argv[3], argv + 4, (size_t)(argc - 4), &said);
+		int status = authority_issue(argv[2], argv[3], argv + 4,
+					     (size_t)(argc - 4), &said);
 		printf("%.*s\n", (int)said.length, data);
 		return status;
 	}

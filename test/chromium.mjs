@@ -12,7 +12,7 @@ export const browserOptions = {
 		'--autoplay-policy=no-user-gesture-required',
 		'--use-fake-device-for-media-stream',
 		'--use-fake-ui-for-media-stream',
-		/* The certificates of videre -k are self-signed. */
+		/* The tests do not install the authority of videre -k. */
 		'--ignore-certificate-errors',
 		/* Candidates have plain addresses, also of loopback, so that calls need no network. */
 		'--disable-features=WebRtcHideLocalIpsWithMdns',

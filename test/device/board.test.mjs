@@ -97,7 +97,7 @@ describe('devices', { concurrency: true }, () => {
 				const from = performance.now();
 				await board.boot();
 				const up = performance.now();
-				const [, fingerprint] = await board.says(/^made ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})\r?$/, 0);
+				const [, fingerprint] = await board.says(/^SHA-256 of the certificate: ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})\r?$/, 0);
 				const [ca] = /-----BEGIN [^]* CERTIFICATE-----\n/
 					.exec(await board.shell('cat /data/cert.pem'));
 				assert.equal(new X509Certificate(ca).fingerprint256, fingerprint);

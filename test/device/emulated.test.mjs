@@ -48,7 +48,7 @@ for (const target of targets)
 				const made = await run(['-k', cert, key, 'localhost', '127.0.0.1'], { binary });
 				assert.equal(made.code, 0, made.stderr);
 				const print = await openssl('x509', '-in', cert, '-noout', '-fingerprint', '-sha256');
-				assert.equal(print.trim(), `sha256 Fingerprint=${made.stdout}`);
+				assert(made.stdout.includes(` ${print.trim().replace('sha256 Fingerprint=', '')}\n`), made.stdout);
 				const server = await serve(t, { binary, tls: { cert, key, ca: await readFile(cert) } });
 				const [a, b] = await gather(server, 'r', 'a', 'b');
 				await b.close();

@@ -1,0 +1,257 @@
+/* The authority of `videre -k`: what clients trust that install it, what they refuse, and /ca.crt. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFile, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe } from 'node:test';
+import { promisify } from 'node:util';
+import { chromium } from 'playwright-core';
+import { chain, openssl, pair } from './certificate.mjs';
+import { browserOptions } from './chromium.mjs';
+import { Raw, request } from './client.mjs';
+import { run, scratch, serve, test, until } from './server.mjs';
+import { cleared } from './tls.mjs';
+
+const execute = promisify(execFile);
+const certificates = async file => (await readFile(file, 'utf8')).match(/-----BEGIN[^]*?-----END.*\n/g);
+
+/* Makes a pair with `videre -k`.  `ca` is the authority's PEM text and `caFile` its file. */
+async function made(t, ...names) {
+	const dir = await scratch(t);
+	const [cert, key, caFile] = ['cert.pem', 'key.pem', 'ca.pem'].map(name => path.join(dir, name));
+	const { code, stdout, stderr } = await run(['-k', cert, key, ...names]);
+	assert.equal(code, 0, stderr);
+	const [leaf, ca, ...rest] = await certificates(cert);
+	assert.deepEqual(rest, []);
+	await writeFile(caFile, ca);
+	return { dir, cert, key, ca, caFile, leaf, stdout };
+}
+
+const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+
+/*
+ * An authority with the constraints of another one, whose key was kept, and a server's certificate
+ * for another name that it has signed.
+ */
+async function impostor({ dir, caFile }, name) {
+	const dump = await openssl('asn1parse', '-in', caFile);
+	const [, constraints] = /:X509v3 Name Constraints\n.*BOOLEAN.*\n.*\[HEX DUMP\]:([0-9A-F]+)\n/.exec(dump);
+	const file = suffix => path.join(dir, `impostor-${name}${suffix}`);
+	await openssl('req', '-x509', ...P256, '-subj', `/CN=constrained for ${name}`, '-keyout', file('-ca.key'),
+		'-out', file('-ca.pem'), '-addext', 'basicConstraints=critical,CA:true,pathlen:0',
+		'-addext', 'keyUsage=critical,keyCertSign,cRLSign',
+		'-addext', `nameConstraints=critical,DER:${constraints}`);
+	await openssl('req', '-x509', ...P256, '-subj', '/O=a server', '-keyout', file('.key'),
+		'-CA', file('-ca.pem'), '-CAkey', file('-ca.key'), '-out', file('.pem'),
+		'-addext', 'basicConstraints=critical,CA:false', '-addext', 'extendedKeyUsage=serverAuth',
+		'-addext', 'keyUsage=critical,digitalSignature',
+		'-addext', `subjectAltName=${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`);
+	await writeFile(file('-chain.pem'), Buffer.concat(await Promise.all(
+		[file('.pem'), file('-ca.pem')].map(one => readFile(one)))));
+	return { dir, cert: file('-chain.pem'), key: file('.key'), caFile: file('-ca.pem') };
+}
+
+/* Runs a client until it exits.  Returns its status and its output. */
+const client = async (command, args, options = {}) => {
+	const running = execute(command, args, { timeout: 50_000, ...options });
+	running.child.stdin.on('error', () => {});
+	running.child.stdin.end(options.input ?? '');
+	return running.then(({ stdout }) => ({ code: 0, stdout }),
+		({ code, stdout, stderr }) => ({ code, stdout, stderr }));
+};
+
+const GREETING = /Welcome to SockJS!/;
+const asked = request('/echo', { Connection: 'close' });
+const served = async running => GREETING.test((await running).stdout);
+
+const PYTHON = `
+import socket, ssl, sys
+host, port, ca = sys.argv[1:]
+tls = ssl.create_default_context(cafile=ca).wrap_socket(
+    socket.create_connection((host, int(port))), server_hostname=host)
+tls.sendall(sys.stdin.read().encode())
+while data := tls.recv(4096):
+    print(data.decode())
+`;
+
+/* Chromium with an NSS database that trusts an authority, as its manual says. */
+async function chromiumVisits(url, { caFile }, dir) {
+	const database = path.join(dir, '.pki', 'nssdb');
+	await mkdir(database, { recursive: true });
+	const certutil = (...args) => execute('certutil', ['-d', `sql:${database}`, ...args]);
+	await certutil('-N', '--empty-password');
+	await certutil('-A', '-n', 'videre', '-t', 'C,,', '-i', caFile);
+	const browser = await chromium.launch({
+		...browserOptions, env: { ...process.env, HOME: dir },
+		args: [...browserOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
+			'--host-resolver-rules=MAP localhost 127.0.0.1'],
+	});
+	try {
+		const page = await browser.newPage();
+		const answer = await page.goto(url).catch(({ message }) => message);
+		if (typeof answer !== 'string')
+			return GREETING.test(await answer.text());
+		assert.match(answer, /net::ERR_CERT_/);
+		return false;
+	} finally {
+		await browser.close();
+	}
+}
+
+/*
+ * Firefox with a policy that installs an authority.  It reads policies from its own directory or from
+ * /etc, which is not the test's: so it runs from a directory of links.
+ */
+async function firefoxVisits(url, { caFile }, dir, server) {
+	const system = '/usr/lib/firefox-esr', binary = path.join(dir, 'firefox-esr');
+	for (const name of await readdir(system))
+		if (name === 'firefox-esr')
+			await copyFile(path.join(system, name), binary);
+		else if (name !== 'distribution')
+			await symlink(path.join(system, name), path.join(dir, name));
+	await mkdir(path.join(dir, 'distribution'));
+	await mkdir(path.join(dir, 'profile'));
+	await writeFile(path.join(dir, 'distribution', 'policies.json'), JSON.stringify({
+		policies: { Certificates: { Install: [caFile] }, DisableTelemetry: true, DisableAppUpdate: true },
+	}));
+	const browser = spawn(binary, ['--headless', '--no-remote', '--profile', path.join(dir, 'profile'),
+		'--screenshot', path.join(dir, 'page.png'), url], { stdio: 'ignore', env: { ...process.env, HOME: dir } });
+	const exited = once(browser, 'exit');
+	try {
+		const { http_requests: requests } = await until('a visit of Firefox', () => server.counters(),
+			({ http_requests, tls_failures }) => http_requests + tls_failures > 0);
+		return requests > 0;
+	} finally {
+		browser.kill('SIGKILL');
+		await exited;
+	}
+}
+
+const isAddress = host => /^[\d.]+$/.test(host);
+const url = ({ port }, host) => `https://${host}:${port}/echo`;
+
+/* Does a client that trusts only this authority get an answer from the server under that name? */
+const clients = {
+	OpenSSL: ({ port }, host, { caFile }) => served(client('openssl', ['s_client', '-connect', `${host}:${port}`,
+		'-CAfile', caFile, '-no-CApath', '-x509_strict', '-purpose', 'sslserver', '-verify_return_error',
+		isAddress(host) ? '-verify_ip' : '-verify_hostname', host, '-ign_eof', '-quiet'], { input: asked })),
+	GnuTLS: ({ port }, host, { caFile }) => served(client('gnutls-cli', [`--x509cafile=${caFile}`,
+		`--port=${port}`, host], { input: asked })),
+	curl: (server, host, { caFile }) => served(client('curl', ['--silent', '--cacert', caFile,
+		'--capath', '/dev/null', url(server, host)])),
+	Python: ({ port }, host, { caFile }) => served(client('python3', ['-c', PYTHON, host, port, caFile],
+		{ input: asked })),
+	Chromium: async (server, host, tls, t) => chromiumVisits(url(server, host), tls, await scratch(t)),
+	Firefox: async (server, host, tls, t) => firefoxVisits(url(server, host), tls, await scratch(t), server),
+};
+
+const kinds = {
+	'names and addresses': [['localhost', '127.0.0.1', '::1'], ['localhost', '127.0.0.1'], []],
+	'names only': [['localhost', '*.example.lan'], ['localhost'], ['127.0.0.1']],
+	'addresses only': [['127.0.0.1', '::1'], ['127.0.0.1'], ['localhost']],
+	'other names and addresses': [['example.lan', '192.0.2.1'], [], ['localhost', '127.0.0.1']],
+};
+
+describe('an authority that is installed', { concurrency: 2 }, () => {
+	for (const [name, trusts] of Object.entries(clients))
+		for (const [kind, [names, good, bad]] of Object.entries(kinds))
+			test(`in ${name}, for ${kind}, vouches for these and for no other`, async t => {
+				const tls = await made(t, ...names);
+				for (const host of good)
+					assert(await trusts(await serve(t, { tls }), host, tls, t), `${host} is trusted`);
+				for (const host of bad) {
+					const forged = await impostor(tls, host);
+					assert(!await trusts(await serve(t, { tls: forged }), host, forged, t), `${host} is refused`);
+				}
+				/* Those are refused because of the constraints only. */
+				for (const host of good.slice(0, 1)) {
+					const permitted = await impostor(tls, host);
+					assert(await trusts(await serve(t, { tls: permitted }), host, permitted, t),
+						`${host} is permitted`);
+				}
+			});
+});
+
+describe('/ca.crt', () => {
+	const ask = async (server, target = '/ca.crt', options = {}) => {
+		const raw = await Raw.connect(server);
+		raw.write(request(target, { Connection: 'close', ...options }));
+		const answer = await raw.response({ bytes: true, bodiless: options.method === 'HEAD' });
+		raw.destroy();
+		return answer;
+	};
+	const LINK = '<./ca.crt>; rel="up"';
+
+	test('is the authority of the chain, which the page links to', async t => {
+		const tls = await made(t, 'localhost', '127.0.0.1');
+		const server = await serve(t, { tls });
+		const { status, headers, body } = await ask(server);
+		assert.equal(status, 200);
+		assert.equal(headers['content-type'], 'application/x-x509-ca-cert');
+		assert.deepEqual(body, new X509Certificate(tls.ca).raw);
+		const head = await ask(server, '/ca.crt', { method: 'HEAD' });
+		assert.deepEqual([head.status, head.headers['content-length']], [200, `${body.length}`]);
+		const post = await ask(server, '/ca.crt', { method: 'POST' });
+		assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
+		assert((await ask(server, '/', { method: 'HEAD' })).headers.link.includes(LINK));
+		await cleared(server);
+	});
+
+	test('is there without the page', async t => {
+		const tls = await made(t, 'localhost', '127.0.0.1');
+		assert.equal((await ask(await serve(t, { tls, conf: { Page: false } }))).status, 200);
+	});
+
+	test('is not there without TLS, or if the chain has no authority', async t => {
+		const { texts, key, ca } = await chain('P-256', 'without a root');
+		const dir = await scratch(t), cert = path.join(dir, 'chain.pem'), twice = path.join(dir, 'twice.pem');
+		const alone = await pair('P-256');
+		const own = await made(t, 'localhost', '127.0.0.1');
+		const leaf = path.join(dir, 'leaf.pem');
+		await writeFile(cert, texts.join(''));
+		await writeFile(twice, alone.ca + alone.ca); /* its own issuer, and a CA */
+		await writeFile(leaf, own.leaf);
+		for (const tls of [undefined, { cert, key, ca }, alone, { ...alone, cert: twice },
+			{ ...own, cert: leaf }]) {
+			const server = await serve(t, { tls });
+			assert.equal((await ask(server)).status, 404);
+			assert(!(await ask(server, '/', { method: 'HEAD' })).headers.link.includes('ca.crt'));
+		}
+	});
+
+	test('is what SIGHUP has loaded', async t => {
+		const [first, second] = [await made(t, 'localhost', '127.0.0.1'), await made(t, 'localhost', '127.0.0.1')];
+		const tls = { ...first, ca: [first.ca, second.ca] };
+		const server = await serve(t, { tls });
+		await copyFile(second.cert, first.cert);
+		await copyFile(second.key, first.key);
+		server.signal('SIGHUP');
+		await server.lines.match(/ info - certificate loaded$/);
+		assert.deepEqual((await ask(server)).body, new X509Certificate(second.ca).raw);
+	});
+
+	test('is offered by the page, only where it is there', async t => {
+		const tls = await made(t, 'localhost', '127.0.0.1');
+		const browser = await chromium.launch(browserOptions);
+		t.after(() => browser.close());
+		for (const [options, visible] of [[{ tls }, true], [{ tls: await pair('P-256') }, false]]) {
+			const server = await serve(t, options);
+			const page = await browser.newPage();
+			const answered = page.waitForResponse(response => response.request().method() === 'HEAD');
+			await page.goto(`https://127.0.0.1:${server.port}/`);
+			await answered;
+			const link = page.getByRole('link', { name: 'Trust this server' });
+			if (visible)
+				await link.waitFor();
+			await page.evaluate('0'); /* after the response was handled */
+			assert.equal(await link.isVisible(), visible);
+			if (visible) {
+				const download = page.waitForEvent('download');
+				await link.click();
+				assert.deepEqual(await readFile(await (await download).path()), new X509Certificate(tls.ca).raw);
+			}
+		}
+	});
+});
