@@ -138,14 +138,21 @@ check_dates(void)
 	const struct cert *c = &renewal.certs[renewal.in_use];
 	uint64_t now = unix_time();
 	int32_t days = renewal_days(renewal.counters.not_after, now);
-	struct cert_validity v;
+	struct cert_validity v, first = { 0, UINT64_MAX };
 
 	if (days == renewal.days)
 		return;
 	renewal.days = days;
-	for (size_t i = 0; i < c->count; i++)
-		if (cert_validity(c, i, &v))
+	for (size_t i = 0; i < c->count; i++) {
+		if (!cert_validity(c, i, &v))
+			continue;
+		if (i == 0)
+			first = v;
+		/* An issuer with the same dates would only repeat the line. */
+		if (i == 0 || v.not_after < first.not_after ||
+		    v.not_before > first.not_before)
 			log_dates(i, &v, now);
+	}
 }
 
 /* Sets the end of the chain: the earliest of all certificates. */

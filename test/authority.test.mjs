@@ -11,8 +11,7 @@ import { chromium } from 'playwright-core';
 import { chain, openssl, pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { Raw, request } from './client.mjs';
-import { run, scratch, serve, test, until } from './server.mjs';
-import { cleared } from './tls.mjs';
+import { emptied, run, scratch, serve, test, until } from './server.mjs';
 
 const execute = promisify(execFile);
 const certificates = async file => (await readFile(file, 'utf8')).match(/-----BEGIN[^]*?-----END.*\n/g);
@@ -29,7 +28,7 @@ async function made(t, ...names) {
 	return { dir, cert, key, ca, caFile, leaf, stdout };
 }
 
-const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '90'];
 
 /*
  * An authority with the constraints of another one, whose key was kept, and a server's certificate
@@ -196,7 +195,7 @@ describe('/ca.crt', () => {
 		const post = await ask(server, '/ca.crt', { method: 'POST' });
 		assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
 		assert((await ask(server, '/', { method: 'HEAD' })).headers.link.includes(LINK));
-		await cleared(server);
+		await emptied(server);
 	});
 
 	test('is there without the page', async t => {

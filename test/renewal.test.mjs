@@ -12,7 +12,7 @@ import { ask } from './sockjs.mjs';
 import { shake } from './tls.mjs';
 
 const tool = built('CERT_TOOL', 'build/san/cert_tool');
-const DAY = 86400, LASTS = 397; /* days of a self-signed certificate, from yesterday */
+const DAY = 86400, LASTS = 825; /* days of a certificate that cert_tool makes, from yesterday */
 const clock = () => Math.floor(Date.now() / 1000);
 
 /*
@@ -25,7 +25,11 @@ async function dated(t, days) {
 	const end = clock() + (days + Math.sign(days) / 2) * DAY;
 	await promisify(execFile)(tool, ['make', cert, key, 'localhost', '127.0.0.1'],
 		{ env: { ...process.env, NOW: String(end + 1 - (LASTS - 1) * DAY) } });
-	return { cert, key, end, date: iso(end), ca: await readFile(cert, 'utf8') };
+	const ca = await readFile(cert, 'utf8');
+	/* Without the authority, which has the same dates. */
+	const [pem] = /^-----BEGIN[^]*?-----END.*\n/.exec(ca);
+	await writeFile(cert, pem);
+	return { cert, key, end, date: iso(end), pem, ca };
 }
 
 const iso = time => new Date(time * 1000).toISOString().slice(0, 10);
@@ -39,7 +43,7 @@ async function checked(t, { cert, key }, conf = {}, env = {}) {
 	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key, ...conf }));
 	const { code, stdout, stderr } = await run(['-n'], { cwd, env });
 	assert.equal(code, 0);
-	assert.equal(stdout, 'the configuration is valid');
+	assert.equal(stdout, 'the configuration is valid: conf.json');
 	return stderr.split('\n').filter(line => line !== '').map(line => line.replace(/^\S+Z /, ''));
 }
 
@@ -77,7 +81,7 @@ describe('dates are named by -n, at start and at SIGHUP:', () => {
 			const server = await serve(t, { tls: one, expect: [pattern] });
 			assert.equal(server.lines.all.filter(said => pattern.test(said)).length, 1);
 			assert.match((await hup(server)).join(), pattern);
-			assert.equal(await served(server), one.ca, 'it is served all the same');
+			assert.equal(await served(server), one.pem, 'it is served all the same');
 		});
 
 	test('nothing, of a certificate that is valid for longer', async t => {
@@ -90,16 +94,23 @@ describe('dates are named by -n, at start and at SIGHUP:', () => {
 
 	test('the leaf first, then an intermediate, as such', async t => {
 		const [leaf, middle] = [await dated(t, 20), await dated(t, 5)];
-		await writeFile(leaf.cert, leaf.ca + middle.ca);
+		await writeFile(leaf.cert, leaf.pem + middle.pem);
 		assert.deepEqual(await checked(t, leaf), [
 			`warn - certificate expires in 20 days: ${leaf.date} (Cert ${leaf.cert})`,
 			`warn - intermediate certificate 1 expires in 5 days: ${middle.date} (Cert ${leaf.cert})`,
 		]);
 	});
 
+	test('an authority with the same dates is not named', async t => {
+		const one = await dated(t, 6);
+		await writeFile(one.cert, one.ca);
+		assert.deepEqual(await checked(t, one),
+			[`warn - certificate expires in 6 days: ${one.date} (Cert ${one.cert})`]);
+	});
+
 	test('an intermediate alone', async t => {
 		const [leaf, good, middle] = [await dated(t, 200), await dated(t, 100), await dated(t, -2)];
-		await writeFile(leaf.cert, leaf.ca + middle.ca + good.ca);
+		await writeFile(leaf.cert, leaf.pem + middle.pem + good.pem);
 		const line = `intermediate certificate 1 expired 2 days ago: ${middle.date}`;
 		assert.deepEqual(await checked(t, leaf), [`warn - ${line} (Cert ${leaf.cert})`]);
 		const server = await serve(t, { tls: leaf, expect: [warning(line, leaf.cert)] });
@@ -234,7 +245,7 @@ describe('files that User cannot read at SIGHUP', () => {
 		said.forEach((line, i) => assert.match(line, patterns[i]));
 		const server = await serve(t, { tls, env, conf: { User: 'nobody', ...conf }, expect: patterns });
 		assert.equal(server.lines.all.filter(line => / warn /.test(line)).length, lines.length);
-		assert.equal(await served(server), tls.ca);
+		assert.equal(await served(server), tls.pem);
 		return server;
 	}
 
@@ -268,7 +279,7 @@ describe('files that User cannot read at SIGHUP', () => {
 
 	asRoot('one file with both is named once', async t => {
 		const tls = await files(t);
-		await writeFile(tls.key, tls.ca, { flag: 'a' });
+		await writeFile(tls.key, tls.pem, { flag: 'a' });
 		await warns(t, { ...tls, cert: tls.key }, [unreadable(tls.key, 'Key')]);
 	});
 
