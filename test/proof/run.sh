@@ -101,7 +101,7 @@ proofs='
 	same packet text.c json.c
 	prove http heads x86_64 16 18 --slice-formula
 	prove http fronts powerpc 16 18
-	prove http bodies x86_64 8 9 --slice-formula --unwindset strchr.0:17,http_dechunk.0:10,expect_body.0:7,expect_body.1:3,expect_body.2:4,expect_extensions.0:5
+	prove http bodies x86_64 6 7 --slice-formula --unwindset strchr.0:17,http_dechunk.0:8,expect_body.0:5,expect_body.1:3,expect_body.2:3,expect_extensions.0:4
 	prove http states i386 8 10 --slice-formula --unwindset strchr.0:17
 	same http text.c socket.c
 	prove request targets x86_64 16 18 --slice-formula --unwindset strchr.0:21,strlen.0:31,is_one_of.0:20
