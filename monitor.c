@@ -108,7 +108,7 @@ static const char labels[] =
     /* packet_events */
     "event\0connect broadcast ping disconnect error\0"
     /* enum packet_refusal */
-    "cause\0unreadable room-full not-in-room too-many-pings user-in-use\0"
+    "cause\0unreadable room-full not-in-room no-such-peer too-many-pings user-in-use\0"
     "error"; /* its values: tls_error_names */
 
 /*
@@ -179,6 +179,8 @@ static const char labels[] =
 	  NONE, SESSION, session_counters, overflows) \
 	X("packets_received_total", "Packets received, by event; error is an unreadable one.", \
 	  EVENT, SIGNALLER, signaller_counters, in.packets) \
+	X("broadcasts_to_one_peer_total", "Broadcasts received that have a To.", \
+	  NONE, SIGNALLER, signaller_counters, to_one_peer) \
 	X("packets_sent_total", "Packets sent, by event, counted once for each receiver.", \
 	  EVENT, SIGNALLER, signaller_counters, out.packets) \
 	X("packets_refused_total", "Packets answered with an error packet, by cause.", \

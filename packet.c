@@ -67,7 +67,7 @@ read_event(struct packet *p, struct span value)
 /* The last Header.  The data of a missing member is NULL. */
 struct header {
 	bool seen, object;
-	struct span event, user, room;
+	struct span event, user, room, to;
 };
 
 /* Reads a Header.  Returns false, with `h` unchanged, if it is not valid JSON. */
@@ -90,6 +90,8 @@ scan_header(struct json *j, struct header *h)
 				scanned.user = value;
 			else if (json_equal(key, "RoomId"))
 				scanned.room = value;
+			else if (json_equal(key, "To"))
+				scanned.to = value;
 		}
 	}
 	if (valid)
@@ -110,7 +112,12 @@ read_header(struct packet *p, const struct header *h)
 		return "UserId must be a string of 1 to 128 bytes";
 	if (!has_room)
 		return "RoomId must be a string of 0 to 128 bytes";
-	return read_event(p, h->event);
+	const char *reason = read_event(p, h->event);
+	/* In other events, To means nothing and can have any value. */
+	if (reason == NULL && p->event == EVENT_BROADCAST && h->to.data != NULL &&
+	    !read_id(h->to, 1, p->to_data, &p->to))
+		return "To must be a string of 1 to 128 bytes";
+	return reason;
 }
 
 const char *
@@ -122,7 +129,7 @@ packet_read(struct packet *p, char *text, size_t length)
 	bool at_end, valid = true;
 
 	p->text = (struct span){ text, length };
-	p->payload = (struct span){ 0 };
+	p->payload = p->to = (struct span){ 0 };
 	p->user = p->room = (struct span){ "", 0 };
 	json_init(&j, text, length);
 	if (!json_enter(&j, '{')) {

@@ -8,7 +8,7 @@
 
 #include "text.h"
 
-enum { PACKET_ID = 128 }; /* maximum size of a UserId or RoomId, in bytes */
+enum { PACKET_ID = 128 }; /* maximum size of a UserId, RoomId or To, in bytes */
 
 enum packet_event {
 	EVENT_CONNECT,
@@ -22,17 +22,19 @@ enum packet_event {
 extern const char *const packet_events[PACKET_EVENTS + 1];
 
 /*
- * A received packet.  `text` and `payload` point into the caller's text; `user` and
- * `room` point into the struct, so it must not be copied.
+ * A received packet.  `text` and `payload` point into the caller's text; `user`,
+ * `room` and `to` point into the struct, so it must not be copied.
  */
 struct packet {
 	struct span text;
 	struct span payload; /* JSON value; its data is NULL if there is no Payload */
 	struct span user;    /* UserId, unescaped; empty if it is missing or invalid */
 	struct span room;    /* RoomId, likewise */
+	struct span to; /* To of a broadcast, unescaped; its data is NULL without one */
 	enum packet_event event;
 	char user_data[PACKET_ID];
 	char room_data[PACKET_ID];
+	char to_data[PACKET_ID];
 };
 
 /*

@@ -307,11 +307,28 @@ handle_ping(uint32_t session, const struct packet *p)
 	block_give(t.data);
 }
 
+/* Sends a broadcast that has a To to that peer alone, which can be the sender itself. */
+static void
+send_to_peer(uint32_t session, const struct packet *p)
+{
+	uint32_t room = signaller.rooms.peers[session].room;
+	uint32_t peer = room_member(&signaller.rooms, room, p->to);
+
+	if (peer == 0)
+		send_error(session, p, PACKET_NO_SUCH_PEER, "no such peer");
+	else
+		send_event(peer, p->event, p->text);
+}
+
 static void
 handle_member(uint32_t session, const struct packet *p)
 {
 	if (!is_sender(session, p)) {
 		send_error(session, p, PACKET_NOT_IN_ROOM, "not in this room");
+		return;
+	}
+	if (p->to.data != NULL) {
+		send_to_peer(session, p);
 		return;
 	}
 	send_room(signaller.rooms.peers[session].room, session, p->event, p->text);
@@ -347,6 +364,8 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 		return;
 	}
 	count_packet(&signaller.counters.in, p.event, length);
+	if (p.to.data != NULL)
+		signaller.counters.to_one_peer++;
 	switch (p.event) {
 	case EVENT_CONNECT: handle_connect(session, &p); break;
 	case EVENT_PING: handle_ping(session, &p); break;

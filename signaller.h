@@ -1,6 +1,7 @@
 /*
  * The signaller: a service (session.h) that handles packets.  A session joins a room; the
- * other peers of the room receive its packets, and are notified when it leaves.
+ * other peers of the room, or the one that a packet names, receive its packets.  They are
+ * notified when it leaves.
  */
 #ifndef SIGNALLER_H
 #define SIGNALLER_H
@@ -45,6 +46,7 @@ enum packet_refusal {
 	PACKET_UNREADABLE, /* the packet is invalid; it is counted as "error" */
 	PACKET_ROOM_FULL,
 	PACKET_NOT_IN_ROOM,    /* the sender is not in the packet's room */
+	PACKET_NO_SUCH_PEER,   /* the sender's room has no peer with the id in To */
 	PACKET_TOO_MANY_PINGS, /* of other rooms, from the sender's address */
 	PACKET_USER_IN_USE,    /* the user has been taken over too often */
 	PACKET_REFUSALS
@@ -53,6 +55,7 @@ enum packet_refusal {
 struct signaller_counters {
 	struct packet_counts in, out;
 	uint64_t refused[PACKET_REFUSALS];
+	uint64_t to_one_peer; /* received broadcasts that have a To */
 };
 
 const struct signaller_counters *signaller_count(void);

@@ -14,6 +14,10 @@ export const packet = (event, user, room, payload) =>
 	JSON.stringify({ Header: { Event: event, UserId: user, RoomId: room }, Payload: payload });
 export const joined = (user, room, initiator) => packet('connect', user, room, String(initiator));
 export const broadcast = (user, room, payload) => packet('broadcast', user, room, payload);
+/* A packet with a To. */
+export const addressed = (event, user, room, to, payload = 'x') => JSON.stringify({
+	Header: { Event: event, UserId: user, RoomId: room, To: to }, Payload: payload,
+});
 export const ping = (user, room) => packet('ping', user, room, '{}');
 export const quit = (user, room) => packet('disconnect', user, room, '{"bye":1}');
 export const left = (user, room) => packet('disconnect', user, room, '{}');

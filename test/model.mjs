@@ -175,6 +175,8 @@ class Packet {
 		this.#header = last(this.#top, 'Header');
 		const user = this.#id('UserId', 1), room = this.#id('RoomId', 0);
 		this.event = this.#string('Event');
+		/* Only a broadcast has a To; in other packets it is an unknown member. */
+		this.to = this.event === 'broadcast' ? this.#id('To', 1) : undefined;
 		this.user = user ?? '';
 		this.room = room ?? '';
 		this.wrong = this.#why(user, room);
@@ -218,6 +220,8 @@ class Packet {
 			return 'Event must be a string';
 		if (!['connect', 'broadcast', 'ping', 'disconnect'].includes(this.event))
 			return `unknown Event "${cut(this.#raw(event).slice(1, -1), REASON)}"`;
+		if (this.event === 'broadcast' && last(this.#header, 'To') !== undefined && this.to === undefined)
+			return 'To must be a string of 1 to 128 bytes';
 	}
 
 	/* The packet's text with this string as Payload. */
@@ -324,7 +328,12 @@ export class Model {
 	broadcast(session, packet) {
 		if (!this.#isThere(session, packet))
 			return this.#refuse(session, packet, 'not in this room');
-		this.#tell(this.#others(session), packet.text);
+		if (packet.to === undefined)
+			return this.#tell(this.#others(session), packet.text);
+		const peer = this.#in(packet.room).peers[this.users(packet.room).indexOf(packet.to)];
+		if (peer === undefined)
+			return this.#refuse(session, packet, 'no such peer');
+		this.#tell([peer], packet.text);
 	}
 
 	ping(session, packet) {

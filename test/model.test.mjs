@@ -110,6 +110,8 @@ class Author {
 		this.#odd = chance.percent(50);
 		const header = [['Event', this.#string(event)], ['UserId', this.#id(user)],
 			['RoomId', this.#id(room)]];
+		if (chance.percent(event === 'broadcast' ? 50 : 10))
+			header.push(['To', this.#id(chance.of(USERS))]);
 		const members = [['Header', this.#object(header)]];
 		return this.#space() +
 			this.#object(chance.percent(80) ? [...members, ['Payload', payload]] : members) +

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { pair } from './certificate.mjs';
 import {
-	OPCODE, Raw, closeFrame, forwarded, frame, gather, handshake, joined, left, members, open,
+	OPCODE, Raw, addressed, closeFrame, forwarded, frame, gather, handshake, joined, left, members, open,
 	packet, refused, request,
 } from './client.mjs';
 import { failures as tlsFailures } from './hello.mjs';
@@ -396,6 +396,25 @@ for (const kind of ['plain', ...kinds])
 		const bytes = Buffer.from(text);
 		return sum(received('broadcast', bytes), sent('broadcast', bytes, bytes, bytes));
 	}, { about: /packet/ });
+
+counts('a broadcast to one peer', async (server, watch) => {
+	const [a, b] = await gather(server, 'r', 'a', 'b', 'c');
+	await watch.mark();
+	const text = addressed('broadcast', 'a', 'r', 'b');
+	a.send(text);
+	await b.gets(text);
+	return sum(received('broadcast', text), sent('broadcast', text), { broadcasts_to_one_peer_total: 1 });
+});
+
+counts('a broadcast to a peer that is not there', async (server, watch) => {
+	const [a] = await gather(server, 'r', 'a');
+	await watch.mark();
+	const text = addressed('broadcast', 'a', 'r', 'b'), error = refused('no such peer', 'a', 'r');
+	a.send(text);
+	await a.gets(error);
+	return sum(received('broadcast', text), sent('error', error),
+		{ broadcasts_to_one_peer_total: 1, 'packets_refused_total{no-such-peer}': 1 });
+});
 
 counts('a ping', async (server, watch) => {
 	const [a] = await gather(server, 'r', 'a', 'b');

@@ -477,6 +477,150 @@ an_invalid_packet_gives_a_reason_and_its_ids(void **state)
 	}
 }
 
+/*
+ * To
+ */
+
+#define TO "To must be a string of 1 to 128 bytes"
+
+/* Reads a packet whose Header ends with `members`. */
+static const char *
+read_members(struct packet *p, const char *event, const char *members)
+{
+	char data[4096];
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_string(&t, "{\"Header\":{\"Event\":\"");
+	text_string(&t, event);
+	text_string(&t, "\",\"UserId\":\"a\",\"RoomId\":\"r\"");
+	text_string(&t, members);
+	text_string(&t, "}}");
+	assert_false(t.overflow);
+	return read_copy(p, t.data, t.length);
+}
+
+static void
+a_broadcast_can_have_a_to(void **state)
+{
+	static const struct {
+		const char *members, *to; /* `to` is NULL if there is none */
+	} broadcasts[] = {
+		{ "", NULL },
+		{ ",\"to\":\"b\",\"TO\":5,\"T\":\"b\",\"To \":\"b\",\"\":\"b\"", NULL },
+		{ ",\"To\\u0000\":\"b\",\"x\":{\"To\":5}", NULL },
+		{ ",\"To\":\"b\"", "b" },
+		{ ",\"To\":\"a\"", "a" },
+		{ ",\"\\u0054o\":\"b\"", "b" },
+		{ ",\"\\u0054\\u006F\":\"\\u0062\"", "b" },
+		{ ",\"To\":\"\\\"\\\\\\/\\n\\u00e4\\ud83d\\ude00\"",
+		  "\"\\/\n\xc3\xa4\xf0\x9f\x98\x80" },
+		/* Duplicate keys: the last one wins. */
+		{ ",\"To\":\"c\",\"To\":\"b\"", "b" },
+		{ ",\"To\":5,\"T\\u006f\":\"b\"", "b" },
+		{ ",\"To\":\"\",\"x\":[],\"To\":\"b\",\"y\":\"c\"", "b" },
+	};
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(broadcasts); i++) {
+		assert_null(read_members(&p, "broadcast", broadcasts[i].members));
+		if (broadcasts[i].to != NULL)
+			assert_span(p.to, broadcasts[i].to);
+		else
+			assert_null(p.to.data);
+		release(&p);
+	}
+	/* NUL is an ordinary byte. */
+	assert_null(read_members(&p, "broadcast", ",\"To\":\"b\\u0000\""));
+	assert_same(p.to, SPAN("b\0"));
+	release(&p);
+}
+
+static void
+only_the_last_header_has_a_to(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	read_valid(&p, "{\"To\":5,\"Header\":{\"To\":\"b\"},\"Header\":{\"Event\":"
+		       "\"broadcast\",\"UserId\":\"a\",\"RoomId\":\"r\"},\"Payload\":{"
+		       "\"To\":\"c\"}}");
+	assert_null(p.to.data);
+	release(&p);
+}
+
+static void
+an_invalid_to_is_an_error_in_a_broadcast_only(void **state)
+{
+	static const char *const members[] = {
+		",\"To\":\"\"",	       ",\"To\":null",
+		",\"To\":5",	       ",\"To\":false",
+		",\"To\":[\"b\"]",     ",\"To\":{\"To\":\"b\"}",
+		",\"\\u0054o\":5",     ",\"To\":\"b\",\"To\":5",
+		",\"To\":\"\\ud800\"", ",\"To\":\"\xed\xa0\x80\"",
+	};
+	static const char *const others[] = { "connect", "ping", "disconnect" };
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(members); i++) {
+		assert_string_equal(read_members(&p, "broadcast", members[i]), TO);
+		assert_span(p.user, "a");
+		assert_span(p.room, "r");
+		assert_null(p.to.data);
+		release(&p);
+		for (size_t k = 0; k < COUNT(others); k++) {
+			assert_null(read_members(&p, others[k], members[i]));
+			assert_null(p.to.data);
+			release(&p);
+		}
+	}
+	for (size_t k = 0; k < COUNT(others); k++) {
+		assert_null(read_members(&p, others[k], ",\"To\":\"b\""));
+		assert_null(p.to.data);
+		release(&p);
+	}
+	/* The other members are checked first. */
+	assert_string_equal(read_members(&p, "x", ",\"To\":5"), "unknown Event \"x\"");
+	release(&p);
+	assert_string_equal(read_members(&p, "broadcast", ",\"To\":5,\"UserId\":5"),
+			    USER);
+	release(&p);
+	assert_string_equal(read_members(&p, "broadcast", ",\"To\":5,\"RoomId\":5"),
+			    ROOM);
+	release(&p);
+}
+
+static void
+a_to_has_at_most_128_bytes(void **state)
+{
+	static const char *const characters[] = { "x", "\\u0001", "\xc3\xa4" };
+	char data[2048];
+	struct packet p;
+	struct text t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(characters); i++) {
+		size_t bytes = i == 2 ? 2 : 1;
+		text_init(&t, data, sizeof data - 1);
+		text_string(&t, ",\"To\":\"");
+		for (size_t n = 0; n < PACKET_ID; n += bytes)
+			text_string(&t, characters[i]);
+		size_t longest = t.length;
+		text_string(&t, "\"");
+		data[t.length] = '\0';
+		assert_null(read_members(&p, "broadcast", data));
+		assert_int_equal(p.to.length, PACKET_ID);
+		release(&p);
+		t.length = longest;
+		text_string(&t, "y\"");
+		data[t.length] = '\0';
+		assert_string_equal(read_members(&p, "broadcast", data), TO);
+		release(&p);
+	}
+}
+
 static void
 a_truncated_packet_is_rejected_at_its_end(void **state)
 {
@@ -991,6 +1135,10 @@ main(void)
 		cmocka_unit_test(an_escaped_lone_surrogate_is_invalid_in_an_id),
 		cmocka_unit_test(an_unescaped_lone_surrogate_is_invalid_in_an_id),
 		cmocka_unit_test(an_invalid_packet_gives_a_reason_and_its_ids),
+		cmocka_unit_test(a_broadcast_can_have_a_to),
+		cmocka_unit_test(only_the_last_header_has_a_to),
+		cmocka_unit_test(an_invalid_to_is_an_error_in_a_broadcast_only),
+		cmocka_unit_test(a_to_has_at_most_128_bytes),
 		cmocka_unit_test(a_truncated_packet_is_rejected_at_its_end),
 		cmocka_unit_test(any_wrong_byte_is_handled_safely),
 		cmocka_unit_test(an_unknown_event_is_cut_between_characters),

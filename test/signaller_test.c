@@ -98,6 +98,19 @@ receives(uint32_t session, const char *event, const char *user, const char *room
 	signaller_service.message(session, text, (size_t)length, false);
 }
 
+/* A packet of the user a in the room r, with a To, which is JSON. */
+static void
+receives_to(uint32_t session, const char *event, const char *to)
+{
+	char text[1024];
+	int length = snprintf(text, sizeof text,
+			      "{\"Header\":{\"Event\":\"%s\",\"UserId\":\"a\","
+			      "\"RoomId\":\"r\",\"To\":%s},\"Payload\":\"{}\"}",
+			      event, to);
+
+	signaller_service.message(session, text, (size_t)length, false);
+}
+
 /* Asserts the packets sent to a session since the last call: "EVENT USER PAYLOAD;" for
  * each. */
 static void
@@ -151,6 +164,69 @@ a_broadcast_reaches_the_others_of_its_room(void **state)
 	assert_sent(1, "error a \"not in this room\";");
 	assert_sent(3, "");
 	assert_int_equal(signaller_count()->refused[PACKET_NOT_IN_ROOM], 1);
+}
+
+static void
+a_broadcast_with_to_reaches_that_peer_alone(void **state)
+{
+	const struct signaller_counters before = *signaller_count();
+
+	(void)state;
+	receives(1, "connect", "a", "r");
+	receives(2, "connect", "b", "r");
+	receives(3, "connect", "c", "r");
+	receives(4, "connect", "d", "other");
+	for (uint32_t i = 1; i <= 4; i++)
+		lengths[i] = 0;
+	receives_to(1, "broadcast", "\"c\"");
+	assert_sent(3, "broadcast a \"{}\";");
+	/* The sender is a peer like any other. */
+	receives_to(1, "broadcast", "\"a\"");
+	assert_sent(1, "broadcast a \"{}\";");
+	assert_sent(2, "");
+	assert_int_equal(signaller_count()->to_one_peer, before.to_one_peer + 2);
+	assert_int_equal(signaller_count()->out.packets[EVENT_BROADCAST],
+			 before.out.packets[EVENT_BROADCAST] + 2);
+	/* d is in another room. */
+	receives_to(1, "broadcast", "\"d\"");
+	assert_sent(1, "error a \"no such peer\";");
+	receives_to(1, "broadcast", "\"A\"");
+	assert_sent(1, "error a \"no such peer\";");
+	assert_int_equal(signaller_count()->refused[PACKET_NO_SUCH_PEER],
+			 before.refused[PACKET_NO_SUCH_PEER] + 2);
+	receives_to(1, "broadcast", "5");
+	assert_sent(1, "error a \"To must be a string of 1 to 128 bytes\";");
+	assert_int_equal(signaller_count()->refused[PACKET_UNREADABLE],
+			 before.refused[PACKET_UNREADABLE] + 1);
+	assert_int_equal(signaller_count()->to_one_peer, before.to_one_peer + 4);
+	/* A peer that has left is not one of the room. */
+	signaller_service.closed(3);
+	lengths[1] = lengths[2] = 0;
+	receives_to(1, "broadcast", "\"c\"");
+	assert_sent(1, "error a \"no such peer\";");
+	for (uint32_t i = 2; i <= 4; i++)
+		assert_sent(i, "");
+}
+
+static void
+to_means_nothing_in_other_events(void **state)
+{
+	(void)state;
+	receives(2, "connect", "b", "r");
+	receives(3, "connect", "c", "r");
+	lengths[2] = lengths[3] = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const char *to = i == 0 ? "\"b\"" : "5";
+		receives_to(1, "connect", to);
+		for (uint32_t each = 1; each <= 3; each++)
+			assert_sent(each, "connect a \"false\";");
+		receives_to(1, "ping", to);
+		assert_sent(1, "ping a \"[\\\"b\\\",\\\"c\\\",\\\"a\\\"]\";");
+		receives_to(1, "disconnect", to);
+		assert_sent(1, "");
+		assert_sent(2, "disconnect a \"{}\";");
+		assert_sent(3, "disconnect a \"{}\";");
+	}
 }
 
 static void
@@ -370,6 +446,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_first_of_a_room_is_its_initiator),
 		TEST(a_broadcast_reaches_the_others_of_its_room),
+		TEST(a_broadcast_with_to_reaches_that_peer_alone),
+		TEST(to_means_nothing_in_other_events),
 		TEST(a_session_that_ends_leaves_its_room),
 		TEST(a_new_session_of_a_user_replaces_the_previous_one),
 		TEST(a_user_is_taken_over_three_times_in_ten_seconds),

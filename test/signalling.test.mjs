@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, broadcast, closeFrame, frame, gather, joined, left, members, open, packet, ping,
+	OPCODE, Raw, addressed, broadcast, closeFrame, frame, gather, joined, left, members, open, packet, ping,
 	quit, refused, silence,
 } from './client.mjs';
 import { serve, test, until } from './server.mjs';
@@ -10,6 +10,7 @@ import { serve, test, until } from './server.mjs';
 const REPLACED = { code: 4001, reason: 'replaced' };
 const BAD_USER = 'UserId must be a string of 1 to 128 bytes';
 const BAD_ROOM = 'RoomId must be a string of 0 to 128 bytes';
+const BAD_TO = 'To must be a string of 1 to 128 bytes';
 const connect = (user, room, payload = '{}') => packet('connect', user, room, payload);
 
 /* A ping of a room that the client is not in, which has a rate where the tests are no loopback. */
@@ -434,6 +435,92 @@ describe('broadcast', () => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		a.send(broadcast('a', 'r'));
 		await b.gets(broadcast('a', 'r'));
+	});
+
+	test('with To goes to that peer alone, as it was sent and in order', async t => {
+		const server = await serve(t);
+		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
+		const [other] = await gather(server, 's', 'c');
+		const texts = ['"To":"c"', '"T\\u006f" : "\\u0063"', '"To":"b","To":"c"', '"To":5,"\\u0054o":"c"']
+			.map((to, i) => `{"Header":{"Event":"broadcast","UserId":"a","RoomId":"r",${to}},"Payload":${i}}`);
+		const all = broadcast('a', 'r', 'all');
+		for (const text of [...texts, all])
+			a.send(text);
+		await c.gets(...texts, all);
+		await b.gets(all);
+		await silence(a, b, c, other);
+	});
+
+	test('with one\'s own id as To comes back', async t => {
+		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
+		a.send(addressed('broadcast', 'a', 'r', 'a'));
+		await a.gets(addressed('broadcast', 'a', 'r', 'a'));
+		await silence(a, b);
+	});
+
+	test('with To reaches ids of any characters', async t => {
+		const users = ['"\\\u0000\u001f/', 'é漢😀\u2028', '__proto__', 'é'.repeat(64)];
+		const [a, ...others] = await gather(await serve(t), 'r', 'a', ...users);
+		for (const [i, user] of users.entries()) {
+			a.send(addressed('broadcast', 'a', 'r', user));
+			await others[i].gets(addressed('broadcast', 'a', 'r', user));
+		}
+		await silence(a, ...others);
+	});
+
+	test('with To goes to the session that has taken over', async t => {
+		const server = await serve(t);
+		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
+		const next = await open(server);
+		next.join('b', 'r');
+		await next.gets(joined('b', 'r', false));
+		assert.deepEqual(await b.closed(), REPLACED);
+		for (const each of [a, c])
+			await each.gets(left('b', 'r'), joined('b', 'r', false));
+		a.send(addressed('broadcast', 'a', 'r', 'b'));
+		await next.gets(addressed('broadcast', 'a', 'r', 'b'));
+		await silence(next, a, c);
+	});
+
+	test('to a peer that is not in the room is an error, and nobody else is told', async t => {
+		const server = await serve(t);
+		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
+		const [d] = await gather(server, 's', 'd');
+		await c.close();
+		for (const each of [a, b])
+			await each.gets(left('c', 'r'));
+		for (const to of ['c', 'd', 'B', 'b ', 'b\u0000', 'é'.repeat(64)]) {
+			a.send(addressed('broadcast', 'a', 'r', to));
+			await a.gets(refused('no such peer', 'a', 'r'));
+		}
+		/* That the sender is not there counts first. */
+		a.send(addressed('broadcast', 'a', 's', 'd'));
+		await a.gets(refused('not in this room', 'a', 's'));
+		await silence(a, b, d);
+	});
+
+	test('with a To that is no id is an error, and nobody else is told', async t => {
+		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
+		for (const to of ['', null, 5, false, ['b'], { To: 'b' }, 'x'.repeat(129), 'é'.repeat(65), '\ud800']) {
+			a.send(addressed('broadcast', 'a', 'r', to));
+			await a.gets(refused(BAD_TO, 'a', 'r'));
+		}
+		await silence(a, b);
+	});
+
+	test('is the only event in which To means something', async t => {
+		const [a, b, c] = await gather(await serve(t), 'r', 'a', 'b', 'c');
+		for (const to of ['b', 'nobody', '', null, 5]) {
+			a.send(addressed('connect', 'a', 'r', to, '{}'));
+			for (const each of [a, b, c])
+				await each.gets(addressed('connect', 'a', 'r', to, 'true'));
+			a.send(addressed('ping', 'a', 'r', to, '{}'));
+			await a.gets(addressed('ping', 'a', 'r', to, '["a","b","c"]'));
+		}
+		a.send(addressed('disconnect', 'a', 'r', 'b'));
+		for (const each of [b, c])
+			await each.gets(addressed('disconnect', 'a', 'r', 'b'));
+		await silence(a, b, c);
 	});
 
 	test('of who is not there is an error, and nobody else is told', async t => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe } from 'node:test';
 import {
-	OPCODE, Raw, broadcast, frame, joined, left, members, packet, ping, quit, refused, request,
+	OPCODE, Raw, addressed, broadcast, frame, joined, left, members, packet, ping, quit, refused, request,
 	silence,
 } from './client.mjs';
 import { apart, emptied, serve, test } from './server.mjs';
@@ -54,6 +54,27 @@ for (const kind of overSockjs) {
 			texts.forEach(text => a.send(text));
 			for (const each of [b, c])
 				await each.gets(...texts);
+			await silence(a, b, c);
+		});
+
+		test('broadcast to one peer alone, over the same transport and another', async t => {
+			const [server, a, b] = await pair(t);
+			const c = await visit(server, 'plain');
+			c.join('c', 'r');
+			for (const each of [a, b, c])
+				await each.gets(joined('c', 'r', false));
+			for (const [to, peer] of [['b', b], ['c', c], ['a', a]]) {
+				const texts = [addressed('broadcast', 'a', 'r', to, '"é\\😀%<\n'),
+					`{"Header":{"Event":"broadcast","UserId":"a","RoomId":"r","\\u0054o":"${to}"}}`];
+				texts.forEach(text => a.send(text));
+				await peer.gets(...texts);
+			}
+			c.send(addressed('broadcast', 'c', 'r', 'b'));
+			await b.gets(addressed('broadcast', 'c', 'r', 'b'));
+			a.send(addressed('broadcast', 'a', 'r', 'd'));
+			await a.gets(refused('no such peer', 'a', 'r'));
+			a.send(addressed('broadcast', 'a', 'r', 5));
+			await a.gets(refused('To must be a string of 1 to 128 bytes', 'a', 'r'));
 			await silence(a, b, c);
 		});
 

@@ -202,6 +202,8 @@ check_same(const struct packet *a, const struct packet *b)
 {
 	CHECK(a->event == b->event && span_same(a->user, b->user) &&
 	      span_same(a->room, b->room));
+	CHECK((a->to.data == NULL) == (b->to.data == NULL));
+	CHECK(a->to.data == NULL || span_same(a->to, b->to));
 }
 
 /* Replaces the Payload, reads the packet again, and compares. */
@@ -281,6 +283,55 @@ check_own(const struct packet *p, const char *event, const char *payload)
 	      span_same(own.room, p->room));
 }
 
+/* Finds the last member with this name, in an object that is valid JSON. */
+static bool
+last_member(struct span object, const char *name, struct span *found)
+{
+	char *text = fuzz_copy(object.data, object.length);
+	struct span key, value;
+	struct json j;
+	bool end = false, has = false;
+
+	json_init(&j, text, object.length);
+	CHECK(json_enter(&j, '{'));
+	while (json_member(&j, &key, &value, &end))
+		if (json_equal(key, name)) {
+			*found = (struct span){ object.data + (value.data - text),
+						value.length };
+			has = true;
+		}
+	CHECK(end);
+	free(text);
+	return has;
+}
+
+/* Looks To up in the text: a packet has one if it is a broadcast with a valid To. */
+static void
+check_to(const struct packet *p, const char *wrong)
+{
+	static const char reason[] = "To must be a string of 1 to 128 bytes";
+	bool rejected = wrong != NULL && strcmp(wrong, reason) == 0;
+	struct span header, to;
+	struct utf8 utf8 = { 0 };
+	char id[PACKET_ID];
+	long length = 0;
+
+	if (wrong != NULL && !rejected)
+		return;
+	CHECK(!rejected || p->to.data == NULL);
+	CHECK(last_member(p->text, "Header", &header));
+	if (p->event != EVENT_BROADCAST || !last_member(header, "To", &to)) {
+		CHECK(!rejected && p->to.data == NULL);
+		return;
+	}
+	if (*to.data == '"')
+		length = json_unescape(json_contents(to), id, sizeof id, false);
+	if (length > 0 && !utf8_check(&utf8, id, (size_t)length))
+		length = 0;
+	CHECK(rejected == (length <= 0));
+	CHECK(rejected || span_same(p->to, (struct span){ id, (size_t)length }));
+}
+
 static void
 check_packet(const char *data, size_t length)
 {
@@ -289,6 +340,7 @@ check_packet(const char *data, size_t length)
 	const char *wrong = packet_read(&p, text, length);
 
 	CHECK(p.user.length <= PACKET_ID && p.room.length <= PACKET_ID);
+	check_to(&p, wrong);
 	if (wrong != NULL) {
 		CHECK(strlen(wrong) < PACKET_REASON);
 		check_own(&p, "error", wrong);

@@ -70,8 +70,8 @@ splice(void)
 
 #else
 
-static const char header[] =
-    "{\"Event\":\"ping\",\"UserId\":\"ann\",\"RoomId\":\"}\\u007d\",\"x\":[1,{}]}";
+static const char header[] = "{\"Event\":\"ping\",\"UserId\":\"ann\",\"RoomId\":\"}"
+			     "\\u007d\",\"x\":[1,{}],\"To\":5}";
 
 /* Members: the key as written, the key without escapes if it matters, and the value. */
 static const struct {
@@ -154,7 +154,7 @@ check_packet(const unsigned *chosen, size_t count, unsigned spaced)
 	if (wrong != NULL)
 		return;
 	claim(packet.event == EVENT_PING && span_is(packet.user, "ann") &&
-	      span_is(packet.room, "}}"));
+	      span_is(packet.room, "}}") && packet.to.data == NULL);
 	text_init(&t, out, sizeof out);
 	packet_before_payload(&t, &packet);
 	text_string(&t, set);
