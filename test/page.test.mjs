@@ -267,6 +267,44 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await Promise.all(pages.map(page => sees(page, 3)));
 	});
 
+	test('offers, answers and candidates go to one peer alone', async t => {
+		const room = roomOf(t);
+		const [witness] = await gather(plain, room, 'witness');
+		const pages = [await enter(t, plain), await enter(t, plain)];
+		await Promise.all(pages.map(page => says(page, 'Here with you: 2')));
+		await until(pages[0], 'a picture', () => [...document.querySelectorAll('video')].slice(1)
+			.some(video => video.getVideoPlaybackQuality().totalVideoFrames > 5));
+		/* The witness has received what was sent before its last packet. */
+		for (const page of pages) {
+			const sender = await page.evaluate(() => {
+				send('broadcast', { To: 'witness', Last: user });
+				return user;
+			});
+			let last;
+			do {
+				const { Header, Payload } = JSON.parse(await witness.next());
+				last = Payload?.Last;
+				/* Pages of older versions send to all, and read the Payload's To only. */
+				if (Header.Event === 'broadcast')
+					assert.deepEqual([Header.To, Payload.To], ['witness', 'witness']);
+			} while (last !== sender);
+		}
+	});
+
+	test('a page that knows no To in the Header sees the others', async t => {
+		const old = await visit(t, plain);
+		await old.evaluate(() => {
+			send = (Event, Payload) => socket.readyState === WebSocket.OPEN &&
+				socket.send(JSON.stringify({ Header: { Event, UserId: user, RoomId: room }, Payload }));
+		});
+		const ann = await enter(t, plain);
+		await alone(ann);
+		await join(old);
+		await says(ann, 'Here with you: 1');
+		const bob = await enter(t, plain);
+		await Promise.all([ann, old, bob].map(page => sees(page, 2)));
+	});
+
 	test('a server that stays away is tried more and more seldom, and never by all at once', async t => {
 		const page = await visit(t, plain);
 		const waits = await page.evaluate(() => {

@@ -61,7 +61,7 @@ an_invalid_handshake_is_rejected_with_a_status(void **state)
 		{ "POST / HTTP/1.1", UPGRADE VERSION KEY, 405 },
 		{ "OPTIONS / HTTP/1.1", UPGRADE VERSION KEY, 405 },
 		{ "HEAD / HTTP/1.1", UPGRADE VERSION KEY, 405 },
-		{ "get / HTTP/1.1", UPGRADE VERSION KEY, 405 },
+		{ "PUT / HTTP/1.1", UPGRADE VERSION KEY, 405 },
 		{ "GET / HTTP/1.0", UPGRADE VERSION KEY, 400 },
 		{ GET, "", 400 },
 		{ GET, "Upgrade: websocket\r\n" VERSION KEY, 400 },
