@@ -441,8 +441,7 @@ release_input(struct conn *c)
 	c->in_length = 0;
 }
 
-/* Answers plain HTTP on a TLS port.  Returns how many of the `length` bytes in the block
- * remain: all, until they are enough for an answer. */
+/* Answers plain HTTP on a TLS port.  Returns the number of bytes that remain. */
 static size_t
 receive_plain(uint32_t number, size_t length)
 {
