@@ -99,7 +99,6 @@ room_join(struct rooms *r, uint32_t number, struct span id, struct span user)
 	peer->room = found;
 	peer->previous = room->last;
 	peer->next = 0;
-	memset(peer->takeovers, 0, sizeof peer->takeovers);
 	peer->length = (uint8_t)user.length;
 	memcpy(peer->user, user.data, user.length);
 	if (room->last != 0) {
@@ -112,16 +111,6 @@ room_join(struct rooms *r, uint32_t number, struct span id, struct span user)
 	room->count++;
 	r->present++;
 	return found;
-}
-
-void
-room_take_over(struct rooms *r, uint32_t number, uint32_t previous, uint64_t now)
-{
-	uint64_t *takeovers = r->peers[number].takeovers;
-
-	memcpy(takeovers, r->peers[previous].takeovers + 1,
-	       (ROOM_TAKEOVERS - 1) * sizeof *takeovers);
-	takeovers[ROOM_TAKEOVERS - 1] = now;
 }
 
 void

@@ -11,18 +11,13 @@
 #include "memory.h"
 #include "text.h"
 
-enum {
-	ROOM_NAME = 128, /* maximum size of a UserId or RoomId, in bytes */
-	ROOM_TAKEOVERS = 3
-};
+enum { ROOM_NAME = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
 struct peer {
 	uint32_t room;	   /* 0 if the peer is in no room */
 	uint32_t previous; /* the peer before this one, in the order of joining */
 	uint32_t next;	   /* the peer after this one */
-	/* Milliseconds of the last takeovers of the user, the oldest first; 0: none. */
-	uint64_t takeovers[ROOM_TAKEOVERS];
-	uint8_t length; /* of `user`, in bytes */
+	uint8_t length;	   /* of `user`, in bytes */
 	char user[ROOM_NAME];
 };
 
@@ -67,8 +62,6 @@ uint32_t room_member(const struct rooms *, uint32_t room, struct span user);
  * ROOM_NAME bytes and are copied.  Returns the room.
  */
 uint32_t room_join(struct rooms *, uint32_t peer, struct span id, struct span user);
-/* Records in a peer that its user took over another peer, whose record it continues. */
-void room_take_over(struct rooms *, uint32_t peer, uint32_t previous, uint64_t now);
 /* Removes a peer from its room.  Closes the room if it was the last peer. */
 void room_leave(struct rooms *, uint32_t peer);
 

@@ -8,18 +8,21 @@
 
 enum {
 	LOGGED_ID = 40, /* maximum size of an id in the log, in bytes */
-	/* A user can be taken over ROOM_TAKEOVERS times in this time, in milliseconds. */
-	TAKEOVERS_MS = 10000
+	TAKEOVER_S = 10 /* a user can be taken over once in this time, on average */
 };
 
 /* Limits an address's pings of rooms that the sender is not in. */
 static const struct rate_limit other_rooms = { .per_second = 10, .burst_ms = 1000 };
+/* Limits the takeovers of a user, in seconds: three can follow each other. */
+static const struct rate_limit takeovers = { .per_second = 1,
+					     .burst_ms = 3 * 1000 * TAKEOVER_S };
 
 static struct {
 	struct signaller_limits limits;
 	struct signaller_counters counters;
 	struct rooms rooms;
-	struct rate_table pings; /* of other rooms, by address */
+	struct rate_table pings;     /* of other rooms, by address */
+	struct rate_table takeovers; /* of users, by room and user */
 	bool stopping;
 } signaller;
 
@@ -178,9 +181,13 @@ report_full(uint32_t session, struct span room)
 static bool
 may_replace(uint32_t previous)
 {
-	uint64_t oldest = signaller.rooms.peers[previous].takeovers[0];
+	const struct span user = room_user(&signaller.rooms, previous);
+	uint32_t room = signaller.rooms.peers[previous].room;
+	uint32_t hash = signaller.rooms.rooms[room].hash ^
+			text_hash(signaller.rooms.key, user.data, user.length);
 
-	return oldest == 0 || conn_milliseconds() - oldest >= TAKEOVERS_MS;
+	return rate_take(rate_find(&signaller.takeovers, hash), &takeovers, TAKEOVER_S,
+			 conn_milliseconds());
 }
 
 /* Closes the previous session of a user, as MQTT does for a client id. */
@@ -252,9 +259,6 @@ handle_connect(uint32_t session, const struct packet *p)
 		if (previous != 0)
 			replace_session(previous, session);
 		join_room(session, p);
-		if (previous != 0)
-			room_take_over(&signaller.rooms, session, previous,
-				       conn_milliseconds());
 	}
 	room = signaller.rooms.peers[session].room;
 	begin_answer(&t, p);

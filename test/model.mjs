@@ -9,8 +9,8 @@ export const REPLACED = 'closed with 4001, replaced';
 
 const DEPTH = 32; /* objects and arrays within each other, at most */
 const ID = 128; /* bytes of an id, at most */
-const TAKEOVERS = 3; /* of a user within PAUSE, at most */
-const PAUSE = 10_000; /* milliseconds */
+const TAKEOVERS = 3; /* of a user, that can follow each other */
+const PAUSE = 10_000; /* milliseconds after which one more is possible */
 const REASON = 40; /* bytes of an unknown Event that its error repeats, at most */
 
 /*
@@ -242,7 +242,8 @@ class Packet {
 export class Model {
 	#mostPeers;
 	#rooms = new Map(); /* by RoomId: peers in order of joining, and the initiator */
-	#peers = new Map(); /* by session: its user, room and takeovers, if it is in one */
+	#peers = new Map(); /* by session: its user and room, if it is in one */
+	#rested = new Map(); /* by room and user: when all TAKEOVERS are possible again */
 	#now = 0;
 	#told = [];
 
@@ -273,9 +274,13 @@ export class Model {
 		if (packet.wrong !== undefined || packet.event !== 'connect')
 			return false;
 		const older = this.#older(packet);
-		const [oldest] = this.#peers.get(older)?.takeovers ?? [];
-		return older !== session && oldest !== undefined
-			&& Math.abs(now - oldest - PAUSE) < tolerance;
+		return older !== undefined && older !== session
+			&& Math.abs(this.#afterTakeover(packet, now) - now - TAKEOVERS * PAUSE) < tolerance;
+	}
+
+	/* When all takeovers will be possible again, if a user is taken over now. */
+	#afterTakeover({ user, room }, now) {
+		return Math.max(now, this.#rested.get(`${room}\0${user}`) ?? 0) + PAUSE;
 	}
 
 	/* A session ends.  Returns the texts that sessions receive. */
@@ -306,20 +311,21 @@ export class Model {
 		const place = this.#peers.get(session);
 		const older = this.#older(packet);
 		if (older !== session) {
-			const [oldest] = this.#peers.get(older)?.takeovers ?? [];
-			if (oldest !== undefined && this.#now - oldest < PAUSE)
-				return this.#refuse(session, packet, 'user is in use');
 			const isFull = this.#in(room).peers.length === this.#mostPeers;
 			if (isFull && older === undefined && place?.room !== room)
 				return this.#refuse(session, packet, 'room is full');
-			this.#leave(session);
-			let takeovers;
 			if (older !== undefined) {
-				takeovers = [...this.#peers.get(older).takeovers.slice(1), this.#now];
+				const rested = this.#afterTakeover(packet, this.#now);
+				if (rested > this.#now + TAKEOVERS * PAUSE)
+					return this.#refuse(session, packet, 'user is in use');
+				this.#rested.set(`${room}\0${user}`, rested);
+			}
+			this.#leave(session);
+			if (older !== undefined) {
 				this.#leave(older);
 				this.#tell([older], REPLACED);
 			}
-			this.#join(session, user, room, takeovers);
+			this.#join(session, user, room);
 		}
 		const { peers, initiator } = this.#in(room);
 		this.#tell(peers, packet.withPayload(String(initiator === session)));
@@ -374,7 +380,7 @@ export class Model {
 	}
 
 	/* The first peer is the initiator.  In a room without initiator the oldest peer becomes it. */
-	#join(session, user, id, takeovers = Array(TAKEOVERS)) {
+	#join(session, user, id) {
 		const room = this.#in(id);
 		const [oldest] = room.peers;
 		this.#rooms.set(id, room);
@@ -385,7 +391,7 @@ export class Model {
 			this.#tell([oldest], joined(this.#peers.get(oldest).user, id, true));
 		}
 		room.peers.push(session);
-		this.#peers.set(session, { user, room: id, takeovers });
+		this.#peers.set(session, { user, room: id });
 	}
 
 	#leave(session) {

@@ -75,6 +75,7 @@ start(void **state)
 	memset(closed_with, 0, sizeof closed_with);
 	longest = 0;
 	address = (struct address_key){ 0 };
+	now += 60000; /* rates of the last test no longer apply */
 	return 0;
 }
 
@@ -300,11 +301,12 @@ a_user_is_taken_over_three_times_in_ten_seconds(void **state)
 	assert_takeover(1, 2, false);
 	assert_sent(3, "");
 	assert_int_equal(signaller_count()->refused[PACKET_USER_IN_USE] - refused, 2);
-	/* Ten seconds after each of the three, there may be another one. */
+	/* Then there may be one each ten seconds. */
 	now += 1;
 	assert_takeover(1, 2, true);
+	now += 9999;
 	assert_takeover(2, 1, false);
-	now += 100;
+	now += 1;
 	assert_takeover(2, 1, true);
 	assert_takeover(1, 2, false);
 }
@@ -329,21 +331,6 @@ a_refused_takeover_changes_nothing(void **state)
 	/* Other users are not affected. */
 	receives(5, "connect", "b", "r");
 	assert_int_equal(closed_with[3], 4001);
-}
-
-static void
-takeovers_are_forgotten_when_a_user_leaves(void **state)
-{
-	(void)state;
-	receives(3, "connect", "b", "r");
-	receives(1, "connect", "a", "r");
-	assert_takeover(2, 1, true);
-	assert_takeover(1, 2, true);
-	assert_takeover(2, 1, true);
-	/* The same number joins as another session. */
-	signaller_service.closed(2);
-	receives(2, "connect", "a", "r");
-	assert_takeover(1, 2, true);
 }
 
 static void
@@ -452,7 +439,6 @@ main(void)
 		TEST(a_new_session_of_a_user_replaces_the_previous_one),
 		TEST(a_user_is_taken_over_three_times_in_ten_seconds),
 		TEST(a_refused_takeover_changes_nothing),
-		TEST(takeovers_are_forgotten_when_a_user_leaves),
 		TEST(a_full_room_rejects_a_new_user),
 		TEST(other_rooms_can_be_pinged_ten_times_a_second),
 		TEST(no_packet_is_longer_than_signaller_reply),
