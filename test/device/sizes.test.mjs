@@ -20,15 +20,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 184, plain: 97, started: 260 },
-	i386: { tls: 202, plain: 112, started: 284 },
-	aarch64: { tls: 196, plain: 112, started: 264 },
-	armhf: { started: 228 },
-	armel: { tls: 176, plain: 94, started: 256 },
-	mipsel: { tls: 228, plain: 131, started: 296 },
-	mips: { tls: 228, plain: 131, started: 296 },
-	riscv64: { tls: 184, plain: 103, started: 260 },
-	powerpc: { tls: 225, plain: 132, started: 296 },
+	x86_64: { tls: 193, plain: 105, started: 260 },
+	i386: { tls: 213, plain: 121, started: 284 },
+	aarch64: { tls: 207, plain: 121, started: 264 },
+	armhf: { plain: 96, started: 228 },
+	armel: { tls: 183, plain: 100, started: 256 },
+	mipsel: { tls: 239, plain: 140, started: 296 },
+	mips: { tls: 239, plain: 140, started: 296 },
+	riscv64: { tls: 191, plain: 111, started: 260 },
+	powerpc: { tls: 237, plain: 141, started: 296 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
