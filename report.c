@@ -38,6 +38,7 @@ static const char texts[] =
     "refused: /health or /metrics with a Host that is not an address, localhost or a "
     "name of the certificate (Cert)\0"
     "refused: head of a request larger than 16384 bytes, often because of cookies\0"
+    "refused: Host that is not a name or address with an optional port\0"
     "refused: Origin that is not listed (Origins)\0"
     "refused: room is full (MaxPeers)\0"
     "closed with 4001: another client has connected as the same user (UserId)\0"

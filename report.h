@@ -15,6 +15,7 @@ enum report_kind {
 	REPORT_MONITOR,	     /* /health or /metrics from an address outside Monitor */
 	REPORT_MONITOR_HOST, /* the same from loopback, with the Host of another site */
 	REPORT_HEAD,	     /* the head of a request is too large */
+	REPORT_HOST,	     /* a Host is no host with an optional port */
 	REPORT_ORIGIN,	     /* Origins does not list the Origin */
 	REPORT_ROOM_FULL,    /* a room has MaxPeers peers */
 	REPORT_REPLACED,     /* a session is closed with 4001 */

@@ -374,8 +374,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	ch->is_options = r.method == HTTP_OPTIONS;
 	if (status != 0) {
 		if (r.bad_host)
-			log_line(LEVEL_DEBUG, client_name(conn),
-				 "rejected: Host is no host with an optional port");
+			report(REPORT_HOST, client_name(conn), r.host);
 		web_refuse(conn, status);
 		return;
 	}

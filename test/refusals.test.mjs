@@ -88,6 +88,11 @@ const kinds = {
 		act: async server => assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(17_000) }), 431),
 		text: /^refused: head of a request larger than 16384 bytes/,
 	},
+	'a Host that is no host': {
+		act: async server => assert.equal(await asks(server, '/', { Host: 'a:b:c' }), 400),
+		text: /^refused: Host that is not a name or address with an optional port$/,
+		value: 'a:b:c',
+	},
 	'an Origin that Origins lacks': {
 		conf: { Origins: ['https://good.example'] },
 		act: async server => assert.equal(await asks(server, '/echo/info', { Origin: 'https://evil.example' }), 403),
