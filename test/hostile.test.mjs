@@ -24,7 +24,7 @@ function hostile(name, body) {
 hostile('an upgrade of PREFIX/upgrade', async (server, talk) => {
 	const raw = await Raw.connect(server);
 	raw.write(handshake('/echo/upgrade'));
-	assert.equal(await raw.status(), 404);
+	assert.equal(await raw.status(), 400);
 	await talk();
 	raw.destroy();
 });

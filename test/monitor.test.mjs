@@ -596,7 +596,7 @@ describe('/metrics', () => {
 			'limit{per_address}': 3,
 			'limit{peers}': 4,
 			'limit{packet_bytes}': 5000,
-			'limit{head_bytes}': 8192,
+			'limit{head_bytes}': 16384,
 		});
 		/* As many over HTTP as on WebSockets. */
 		assert(sessions >= 24, `${sessions}`);

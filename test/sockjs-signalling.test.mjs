@@ -228,17 +228,18 @@ describe('rooms of mixed transports', () => {
 			const server = await serve(t);
 			const [witness] = await meet(server, 'r', ['witness', 'plain']);
 			for (const before of transports) {
+				const user = `over ${before}`; /* another each time: takeovers of one are limited */
 				const older = await visit(server, before);
-				older.join('a', 'r');
-				await older.gets(joined('a', 'r', false));
-				await witness.gets(joined('a', 'r', false));
+				older.join(user, 'r');
+				await older.gets(joined(user, 'r', false));
+				await witness.gets(joined(user, 'r', false));
 				const next = await visit(server, kind);
-				next.join('a', 'r');
-				await next.gets(joined('a', 'r', false));
-				await witness.gets(left('a', 'r'), joined('a', 'r', false));
+				next.join(user, 'r');
+				await next.gets(joined(user, 'r', false));
+				await witness.gets(left(user, 'r'), joined(user, 'r', false));
 				assert.deepEqual(await older.closed(), REPLACED);
 				next.destroy();
-				await witness.gets(left('a', 'r'));
+				await witness.gets(left(user, 'r'));
 				older.destroy();
 			}
 			await witness.none();
