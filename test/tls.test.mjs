@@ -450,7 +450,7 @@ describe('TLS: the end of a connection', () => {
 });
 
 describe('TLS: clear text', () => {
-	const SIZE = 8192; /* bytes of the largest head */
+	const SIZE = 16_384; /* bytes of the largest head */
 	const GET = request('/echo');
 	const refused = {
 		'a POST': `${request('/echo/1/2/xhr', { method: 'POST', 'Content-Length': '4' })}body`,
