@@ -21,8 +21,7 @@ static struct {
 	struct signaller_limits limits;
 	struct signaller_counters counters;
 	struct rooms rooms;
-	struct rate_table pings;     /* of other rooms, by address */
-	struct rate_table takeovers; /* of users, by room and user */
+	struct rate_table pings; /* of other rooms, by address */
 	bool stopping;
 } signaller;
 
@@ -175,19 +174,15 @@ report_full(uint32_t session, struct span room)
 }
 
 /*
- * Returns true if the user of a peer may be taken over.  The limit ends the exchange of
- * two clients with one id that both connect again immediately.
+ * Returns true if the user of a peer may be taken over, and sets `bucket` to the one of
+ * its successor.  The limit ends the exchange of two clients with one id that both
+ * connect again immediately.
  */
 static bool
-may_replace(uint32_t previous)
+may_replace(uint32_t previous, struct rate_bucket *bucket)
 {
-	const struct span user = room_user(&signaller.rooms, previous);
-	uint32_t room = signaller.rooms.peers[previous].room;
-	uint32_t hash = signaller.rooms.rooms[room].hash ^
-			text_hash(signaller.rooms.key, user.data, user.length);
-
-	return rate_take(rate_find(&signaller.takeovers, hash), &takeovers, TAKEOVER_S,
-			 conn_milliseconds());
+	bucket->full_at = signaller.rooms.peers[previous].takeovers;
+	return rate_take(bucket, &takeovers, TAKEOVER_S, conn_milliseconds());
 }
 
 /* Closes the previous session of a user, as MQTT does for a client id. */
@@ -239,6 +234,7 @@ handle_connect(uint32_t session, const struct packet *p)
 {
 	uint32_t room = room_find(&signaller.rooms, p->room);
 	uint32_t previous = room != 0 ? room_member(&signaller.rooms, room, p->user) : 0;
+	struct rate_bucket bucket = { 0 };
 	struct text t;
 
 	if (previous != session) {
@@ -249,7 +245,7 @@ handle_connect(uint32_t session, const struct packet *p)
 			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
-		if (previous != 0 && !may_replace(previous)) {
+		if (previous != 0 && !may_replace(previous, &bucket)) {
 			report(REPORT_USER_IN_USE, session_peer(session), p->user);
 			send_error(session, p, PACKET_USER_IN_USE, "user is in use");
 			return;
@@ -259,6 +255,7 @@ handle_connect(uint32_t session, const struct packet *p)
 		if (previous != 0)
 			replace_session(previous, session);
 		join_room(session, p);
+		signaller.rooms.peers[session].takeovers = bucket.full_at;
 	}
 	room = signaller.rooms.peers[session].room;
 	begin_answer(&t, p);

@@ -242,8 +242,8 @@ class Packet {
 export class Model {
 	#mostPeers;
 	#rooms = new Map(); /* by RoomId: peers in order of joining, and the initiator */
-	#peers = new Map(); /* by session: its user and room, if it is in one */
-	#rested = new Map(); /* by room and user: when all TAKEOVERS are possible again */
+	#peers = new Map(); /* by session: its user and room, if it is in one, and `rested`: when all
+		TAKEOVERS of the user are possible again */
 	#now = 0;
 	#told = [];
 
@@ -275,12 +275,12 @@ export class Model {
 			return false;
 		const older = this.#older(packet);
 		return older !== undefined && older !== session
-			&& Math.abs(this.#afterTakeover(packet, now) - now - TAKEOVERS * PAUSE) < tolerance;
+			&& Math.abs(this.#afterTakeover(older, now) - now - TAKEOVERS * PAUSE) < tolerance;
 	}
 
-	/* When all takeovers will be possible again, if a user is taken over now. */
-	#afterTakeover({ user, room }, now) {
-		return Math.max(now, this.#rested.get(`${room}\0${user}`) ?? 0) + PAUSE;
+	/* When all takeovers will be possible again, if a session's user is taken over now. */
+	#afterTakeover(session, now) {
+		return Math.max(now, this.#peers.get(session).rested) + PAUSE;
 	}
 
 	/* A session ends.  Returns the texts that sessions receive. */
@@ -314,18 +314,15 @@ export class Model {
 			const isFull = this.#in(room).peers.length === this.#mostPeers;
 			if (isFull && older === undefined && place?.room !== room)
 				return this.#refuse(session, packet, 'room is full');
-			if (older !== undefined) {
-				const rested = this.#afterTakeover(packet, this.#now);
-				if (rested > this.#now + TAKEOVERS * PAUSE)
-					return this.#refuse(session, packet, 'user is in use');
-				this.#rested.set(`${room}\0${user}`, rested);
-			}
+			const rested = older === undefined ? 0 : this.#afterTakeover(older, this.#now);
+			if (rested > this.#now + TAKEOVERS * PAUSE)
+				return this.#refuse(session, packet, 'user is in use');
 			this.#leave(session);
 			if (older !== undefined) {
 				this.#leave(older);
 				this.#tell([older], REPLACED);
 			}
-			this.#join(session, user, room);
+			this.#join(session, user, room, rested);
 		}
 		const { peers, initiator } = this.#in(room);
 		this.#tell(peers, packet.withPayload(String(initiator === session)));
@@ -380,7 +377,7 @@ export class Model {
 	}
 
 	/* The first peer is the initiator.  In a room without initiator the oldest peer becomes it. */
-	#join(session, user, id) {
+	#join(session, user, id, rested) {
 		const room = this.#in(id);
 		const [oldest] = room.peers;
 		this.#rooms.set(id, room);
@@ -391,7 +388,7 @@ export class Model {
 			this.#tell([oldest], joined(this.#peers.get(oldest).user, id, true));
 		}
 		room.peers.push(session);
-		this.#peers.set(session, { user, room: id });
+		this.#peers.set(session, { user, room: id, rested });
 	}
 
 	#leave(session) {

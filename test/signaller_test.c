@@ -75,7 +75,6 @@ start(void **state)
 	memset(closed_with, 0, sizeof closed_with);
 	longest = 0;
 	address = (struct address_key){ 0 };
-	now += 60000; /* rates of the last test no longer apply */
 	return 0;
 }
 
@@ -334,6 +333,43 @@ a_refused_takeover_changes_nothing(void **state)
 }
 
 static void
+takeovers_are_forgotten_when_a_user_leaves(void **state)
+{
+	(void)state;
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+	assert_takeover(1, 2, true);
+	assert_takeover(2, 1, true);
+	/* The same number joins as another session. */
+	signaller_service.closed(2);
+	receives(2, "connect", "a", "r");
+	assert_takeover(1, 2, true);
+}
+
+static void
+takeovers_of_other_users_do_not_count(void **state)
+{
+	char user[8] = "u";
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		user[1] = (char)('a' + i % 26);
+		user[2] = (char)('a' + i / 26 % 26);
+		user[3] = (char)('a' + i / 676);
+		receives(3, "connect", user, user);
+		receives(4, "connect", user, user);
+		assert_int_equal(closed_with[3], 4001);
+		signaller_service.closed(3);
+		signaller_service.closed(4);
+		closed_with[3] = 0;
+	}
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+}
+
+static void
 a_full_room_rejects_a_new_user(void **state)
 {
 	(void)state;
@@ -439,6 +475,8 @@ main(void)
 		TEST(a_new_session_of_a_user_replaces_the_previous_one),
 		TEST(a_user_is_taken_over_three_times_in_ten_seconds),
 		TEST(a_refused_takeover_changes_nothing),
+		TEST(takeovers_are_forgotten_when_a_user_leaves),
+		TEST(takeovers_of_other_users_do_not_count),
 		TEST(a_full_room_rejects_a_new_user),
 		TEST(other_rooms_can_be_pinged_ten_times_a_second),
 		TEST(no_packet_is_longer_than_signaller_reply),
