@@ -211,15 +211,17 @@ leave_rotation(void)
 	file.report(" is rotated by another program: LogSize no longer applies");
 }
 
-/* True if the open file has another name than `path` now. */
+/* Returns true if `path` is now another file than the open one, or none. */
 static bool
 is_moved(void)
 {
 	struct stat here, there;
 
-	return file.regular && fstat(file.fd, &here) == 0 && here.st_nlink > 0 &&
-	       (stat(file.path, &there) < 0 || here.st_ino != there.st_ino ||
-		here.st_dev != there.st_dev);
+	if (!file.regular || fstat(file.fd, &here) < 0 || here.st_nlink == 0)
+		return false;
+	if (stat(file.path, &there) < 0)
+		return errno == ENOENT;
+	return here.st_ino != there.st_ino || here.st_dev != there.st_dev;
 }
 
 static void

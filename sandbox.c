@@ -164,6 +164,12 @@ static const uint16_t calls[] = {
 #ifdef SYS_fstat64
 	SYS_fstat64,
 #endif
+#ifdef SYS_stat
+	SYS_stat, /* musl's stat on x86_64 */
+#endif
+#ifdef SYS_stat64
+	SYS_stat64,
+#endif
 #ifdef SYS_fstatat64
 	SYS_fstatat64,
 #endif

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { built, scratch, serve } from '../server.mjs';
-import { binaryOf, emulate, targets } from './targets.mjs';
+import { binaryOf, emulate, runTests, targets } from './targets.mjs';
 
 const readelf = (file, ...options) => execFileSync('readelf', ['-W', ...options, file],
 	{ encoding: 'utf8', maxBuffer: 1 << 26 });
@@ -71,6 +71,15 @@ for (const target of targets)
 					assert(rights.every(each => each === 'r--p'), rights.join());
 				});
 		});
+
+/* The filter must have the system calls that musl makes. */
+test('the packed x86_64 build does all its work in the sandbox', {
+	skip: process.arch !== 'x64' && 'needs x86_64', timeout: 300_000,
+}, async () => {
+	const { passed } = await runTests('sandbox.test.mjs', '.',
+		{ VIDERE_PLAIN: binaryOf(targets.find(({ name }) => name === 'x86_64')) });
+	assert(passed.length >= 5, passed.join());
+});
 
 describe('the ordinary build', () => {
 	const file = built('VIDERE_PLAIN', 'videre');
