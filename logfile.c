@@ -34,9 +34,10 @@ enum {
 
 static struct {
 	const char *path;
-	size_t max_size; /* 0: no limit */
-	size_t size;	 /* after the last write; another program may truncate it */
-	int fd;		 /* -1: not open */
+	size_t max_size;      /* 0: no limit */
+	bool left_to_another; /* another program rotates; max_size is larger */
+	size_t size;	      /* after the last write; another program may truncate it */
+	int fd;		      /* -1: not open */
 	/* Pipe of lines: the write end, in the writer process the read end; -1: none. */
 	int writer_fd;
 	int exit_fd;	  /* pipe whose other end closes when the writer process exits */
@@ -198,17 +199,22 @@ close_file(void)
 }
 
 /*
- * Another program rotates the file, so this one stops: together they would overwrite each
- * other's files.
+ * Another program has rotated the file: together they would overwrite each other's files.
+ * A larger limit remains, for the case that it was done once by hand.
  */
 static void
 leave_rotation(void)
 {
-	if (file.max_size == 0)
+	enum { FACTOR = 8 };
+
+	if (file.max_size == 0 || file.left_to_another)
 		return;
-	file.max_size = 0;
+	file.left_to_another = true;
+	file.max_size =
+	    file.max_size > SIZE_MAX / FACTOR ? SIZE_MAX : FACTOR * file.max_size;
 	errno = 0;
-	file.report(" is rotated by another program: LogSize no longer applies");
+	file.report(" is rotated by another program: LogSize applies at 8 times its "
+		    "value");
 }
 
 /* Returns true if `path` is now another file than the open one, or none. */

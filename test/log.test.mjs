@@ -92,6 +92,22 @@ describe('the log', () => {
 		assert(!existsSync(`${log}.2`));
 	});
 
+	test('moves at 8 times LogSize once it has been moved by hand', async t => {
+		const log = path.join(await scratch(t), 'log', 'debug.log');
+		const server = await serve(t, {
+			conf: { Log: log, LogSize: 1000 }, expect: [/ warn - Log \S+ is rotated by another program/],
+		});
+		await rename(log, `${log}.old`);
+		await reopened(server);
+		const moved = () => existsSync(`${log}.1`);
+		while (!existsSync(log) || (await stat(log)).size < 7000) {
+			assert(!moved());
+			await server.counters();
+		}
+		await until('it moves', () => server.counters(), moved);
+		assert((await stat(`${log}.1`)).size > 7000);
+	});
+
 	test('never moves with a LogSize of 0', async t => {
 		const { server, log } = await logged(t, { LogSize: 0 });
 		for (let i = 0; i < 10; i++)
@@ -546,7 +562,7 @@ describe('the process that writes the log', () => {
  */
 describe('logrotate loses nothing', { concurrency: true }, () => {
 	const page = readFile(new URL('../videre.8', import.meta.url), 'utf8');
-	const EXTERNAL = / warn - Log \S+ is rotated by another program: LogSize no longer applies$/;
+	const EXTERNAL = / warn - Log \S+ is rotated by another program: LogSize applies at 8 times its value$/;
 	const LINES = 30; /* a round: half of the smaller LogSize below */
 
 	async function rotating(t, LogSize, change) {
