@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	ORIGIN = 300, /* maximum size of a normalized origin, in bytes */
@@ -81,7 +82,13 @@ put_origin(struct text *t, const char *s)
 	if (strcmp(s, "*") == 0)
 		return " is not an origin, write [] to allow all";
 	if (scheme > 0 && strncmp(s + scheme, "://", 3) == 0) {
-		put_lower(t, s, scheme + 3);
+		/* The page of a wss: connection has an https: origin. */
+		if (strncasecmp(s, "ws://", 5) == 0 || strncasecmp(s, "wss://", 6) == 0) {
+			wrong = " is not the origin of a page";
+			text_string(t, scheme == 2 ? "http://" : "https://");
+		} else {
+			put_lower(t, s, scheme + 3);
+		}
 		s += scheme + 3;
 	} else {
 		wrong = " has no scheme";

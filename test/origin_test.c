@@ -103,6 +103,11 @@ an_error_shows_how_to_write_the_origin(void **state)
 		     "\"example.org\" has no scheme, write \"https://example.org\"");
 	assert_error("//example.org/",
 		     "\"//example.org/\" has no scheme, write \"https://example.org\"");
+	assert_error("wss://Example.org/",
+		     "\"wss://Example.org/\" is not the origin of a "
+		     "page, write \"https://example.org\"");
+	assert_error("WS://a:80", "\"WS://a:80\" is not the origin of a page, write "
+				  "\"http://a\"");
 	assert_error(
 	    "localhost:8080",
 	    "\"localhost:8080\" has no scheme, write \"https://localhost:8080\"");
