@@ -196,7 +196,7 @@ static const char labels[] =
 	X("tls_failures_total", "Connections that ended because of a TLS error, by its name.", \
 	  TLS_ERROR, TLS, tls_counters, failures) \
 	X("certificate_not_after_seconds", \
-	  "Unix time at which the first certificate of the chain expires.", \
+	  "Unix time of the earliest expiry among the certificates of the chain.", \
 	  NONE, CERTIFICATE, renewal_counters, not_after) \
 	X("certificate_reloads_total", "Certificates loaded after SIGHUP.", \
 	  NONE, CERTIFICATE, renewal_counters, reloads) \

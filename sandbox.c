@@ -58,7 +58,7 @@ sandbox_try_read(const char *file, uint32_t user, uint32_t group, const uint32_t
 	sigaction(SIGCHLD, &action, NULL);
 	pid_t pid = _Fork();
 	if (pid == 0) {
-		bool failed = sandbox_become(user, group, groups, count) &&
+		bool failed = !sandbox_become(user, group, groups, count) ||
 			      open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC) < 0;
 		_exit(failed ? errno : 0);
 	}

@@ -375,6 +375,8 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	if (status != 0) {
 		if (r.bad_host)
 			report(REPORT_HOST, client_name(conn), r.host);
+		if (status == 431)
+			report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
 		web_refuse(conn, status);
 		return;
 	}

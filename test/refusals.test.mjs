@@ -86,7 +86,11 @@ const kinds = {
 	},
 	'a head that is too large': {
 		act: async server => assert.equal(await asks(server, '/', { Cookie: 'x'.repeat(17_000) }), 431),
-		text: /^refused: head of a request larger than 16384 bytes/,
+		text: /^refused: head of a request, or a field in it, too large: 16384 bytes/,
+	},
+	'a field that is too large': {
+		act: async server => assert.equal(await asks(server, '/', { Origin: `https://${'x'.repeat(5000)}` }), 431),
+		text: /^refused: head of a request, or a field in it, too large/,
 	},
 	'a Host that is no host': {
 		act: async server => assert.equal(await asks(server, '/', { Host: 'a:b:c' }), 400),
