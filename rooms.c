@@ -99,7 +99,6 @@ room_join(struct rooms *r, uint32_t number, struct span id, struct span user)
 	peer->room = found;
 	peer->previous = room->last;
 	peer->next = 0;
-	peer->takeovers = 0;
 	peer->length = (uint8_t)user.length;
 	memcpy(peer->user, user.data, user.length);
 	if (room->last != 0) {

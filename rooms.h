@@ -14,12 +14,12 @@
 enum { ROOM_NAME = 128 }; /* maximum size of a UserId or RoomId, in bytes */
 
 struct peer {
-	/* `full_at` of the bucket (rate.h) that limits takeovers of its user. */
-	uint64_t takeovers;
 	uint32_t room;	   /* 0 if the peer is in no room */
 	uint32_t previous; /* the peer before this one, in the order of joining */
 	uint32_t next;	   /* the peer after this one */
-	uint8_t length;	   /* of `user`, in bytes */
+	/* Second, modulo 2^16, at which takeovers of the user are unlimited again. */
+	uint16_t rested;
+	uint8_t length; /* of `user`, in bytes */
 	char user[ROOM_NAME];
 };
 

@@ -8,15 +8,12 @@
 
 enum {
 	LOGGED_ID = 40, /* maximum size of an id in the log, in bytes */
-	TAKEOVER_S = 10 /* a user can be taken over once in this time, on average */
+	TAKEOVERS = 3,	/* of a user, that can follow each other */
+	TAKEOVER_S = 10 /* seconds after which one more is possible */
 };
 
 /* Limits an address's pings of rooms that the sender is not in. */
 static const struct rate_limit other_rooms = { .per_second = 10, .burst_ms = 1000 };
-/* Limits the takeovers of a user, in seconds: three can follow each other. */
-static const struct rate_limit takeovers = { .per_second = 1,
-					     .burst_ms = 3 * 1000 * TAKEOVER_S };
-
 static struct {
 	struct signaller_limits limits;
 	struct signaller_counters counters;
@@ -174,15 +171,20 @@ report_full(uint32_t session, struct span room)
 }
 
 /*
- * Returns true if the user of a peer may be taken over, and sets `bucket` to the one of
- * its successor.  The limit ends the exchange of two clients with one id that both
- * connect again immediately.
+ * Returns true if the user of a peer may be taken over, and sets `rested` for its
+ * successor.  The limit ends the exchange of two clients with one id that both connect
+ * again immediately.  It is a token bucket of TAKEOVERS tokens, as in rate.c, in 16 bits
+ * for each peer.
  */
 static bool
-may_replace(uint32_t previous, struct rate_bucket *bucket)
+may_replace(uint32_t previous, uint16_t now, uint16_t *rested)
 {
-	bucket->full_at = signaller.rooms.peers[previous].takeovers;
-	return rate_take(bucket, &takeovers, TAKEOVER_S, conn_milliseconds());
+	uint16_t wait = (uint16_t)(signaller.rooms.peers[previous].rested - now);
+
+	if (wait > TAKEOVERS * TAKEOVER_S) /* it has passed */
+		wait = 0;
+	*rested = (uint16_t)(now + wait + TAKEOVER_S);
+	return wait <= (TAKEOVERS - 1) * TAKEOVER_S;
 }
 
 /* Closes the previous session of a user, as MQTT does for a client id. */
@@ -234,7 +236,8 @@ handle_connect(uint32_t session, const struct packet *p)
 {
 	uint32_t room = room_find(&signaller.rooms, p->room);
 	uint32_t previous = room != 0 ? room_member(&signaller.rooms, room, p->user) : 0;
-	struct rate_bucket bucket = { 0 };
+	const uint16_t now = (uint16_t)conn_seconds();
+	uint16_t rested = now;
 	struct text t;
 
 	if (previous != session) {
@@ -245,7 +248,7 @@ handle_connect(uint32_t session, const struct packet *p)
 			send_error(session, p, PACKET_ROOM_FULL, "room is full");
 			return;
 		}
-		if (previous != 0 && !may_replace(previous, &bucket)) {
+		if (previous != 0 && !may_replace(previous, now, &rested)) {
 			report(REPORT_USER_IN_USE, session_peer(session), p->user);
 			send_error(session, p, PACKET_USER_IN_USE, "user is in use");
 			return;
@@ -255,7 +258,7 @@ handle_connect(uint32_t session, const struct packet *p)
 		if (previous != 0)
 			replace_session(previous, session);
 		join_room(session, p);
-		signaller.rooms.peers[session].takeovers = bucket.full_at;
+		signaller.rooms.peers[session].rested = rested;
 	}
 	room = signaller.rooms.peers[session].room;
 	begin_answer(&t, p);

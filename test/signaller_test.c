@@ -57,6 +57,12 @@ conn_milliseconds(void)
 	return now;
 }
 
+uint32_t
+conn_seconds(void)
+{
+	return (uint32_t)(now / 1000);
+}
+
 static struct memory memory;
 
 static int
@@ -286,6 +292,7 @@ a_user_is_taken_over_three_times_in_ten_seconds(void **state)
 	uint64_t refused = signaller_count()->refused[PACKET_USER_IN_USE];
 
 	(void)state;
+	now += 1000 - now % 1000; /* whole seconds count */
 	receives(3, "connect", "b", "r");
 	receives(1, "connect", "a", "r");
 	assert_takeover(2, 1, true);
@@ -345,6 +352,28 @@ takeovers_are_forgotten_when_a_user_leaves(void **state)
 	signaller_service.closed(2);
 	receives(2, "connect", "a", "r");
 	assert_takeover(1, 2, true);
+}
+
+static void
+takeovers_long_ago_do_not_count(void **state)
+{
+	static const uint64_t later[] = { 40, 3600, 32767, 32768, 65000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		receives(3, "connect", "b", "r");
+		receives(1, "connect", "a", "r");
+		assert_takeover(2, 1, true);
+		assert_takeover(1, 2, true);
+		assert_takeover(2, 1, true);
+		now += later[i] * 1000;
+		assert_takeover(1, 2, true);
+		assert_takeover(2, 1, true);
+		assert_takeover(1, 2, true);
+		assert_takeover(2, 1, false);
+		signaller_service.closed(1);
+		signaller_service.closed(3);
+	}
 }
 
 static void
@@ -476,6 +505,7 @@ main(void)
 		TEST(a_user_is_taken_over_three_times_in_ten_seconds),
 		TEST(a_refused_takeover_changes_nothing),
 		TEST(takeovers_are_forgotten_when_a_user_leaves),
+		TEST(takeovers_long_ago_do_not_count),
 		TEST(takeovers_of_other_users_do_not_count),
 		TEST(a_full_room_rejects_a_new_user),
 		TEST(other_rooms_can_be_pinged_ten_times_a_second),

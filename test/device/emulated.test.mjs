@@ -40,7 +40,7 @@ for (const target of targets)
 				const bad = await run(['-c', file('bad.json')], { binary });
 				assert.equal(bad.code, 1);
 				assert.equal(bad.stderr,
-					`${file('bad.json')}:2: Port must be a whole number from 0 to 65535`);
+					`${file('bad.json')}:2: Port must be a whole number from 0 to 65535, not 65536`);
 			});
 
 			test('-k makes a certificate, with which it serves until SIGTERM', async t => {

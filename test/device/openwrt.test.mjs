@@ -158,11 +158,15 @@ const HOSTILE = ['"', '\\', '\\"', '","User":"root', '\'; touch owned; \'', '$(t
 
 test('a value comes through as it is, whatever it is', async t => {
 	for (const value of HOSTILE) {
-		const { code, stderr, json, dir } = await call(t, 'start', configuration({ cert: value,
-			origins: [value, 'x', value] }));
+		const origins = ['https://a', 'null', 'https://b'];
+		const { code, stderr, json, dir } = await call(t, 'start', configuration({ cert: value, origins }));
 		assert.equal(code, 0, `${value}: ${stderr}`);
-		assert.deepEqual(JSON.parse(json), { Cert: value, Origins: [value, 'x', value] });
+		assert.deepEqual(JSON.parse(json), { Cert: value, Origins: origins });
 		await assert.rejects(readFile(path.join(dir, 'owned')));
+		const refused = await call(t, 'start', configuration({ origins: ['null', value] }));
+		assert.notEqual(refused.code, 0, value);
+		assert.match(refused.stderr, /Origins must be/);
+		await assert.rejects(readFile(path.join(refused.dir, 'owned')));
 	}
 });
 
