@@ -20,15 +20,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 193, plain: 105, started: 260 },
-	i386: { tls: 213, plain: 121, started: 284 },
-	aarch64: { tls: 207, plain: 121, started: 264 },
-	armhf: { plain: 96, started: 228 },
-	armel: { tls: 183, plain: 100, started: 256 },
-	mipsel: { tls: 239, plain: 140, started: 296 },
-	mips: { tls: 239, plain: 140, started: 296 },
-	riscv64: { tls: 191, plain: 111, started: 260 },
-	powerpc: { tls: 237, plain: 141, started: 296 },
+	x86_64: { tls: 193, plain: 105, started: 272 },
+	i386: { tls: 213, plain: 121, started: 296 },
+	aarch64: { tls: 207, plain: 121, started: 284 },
+	armhf: { plain: 96, started: 240 },
+	armel: { tls: 183, plain: 100, started: 264 },
+	mipsel: { tls: 239, plain: 140, started: 308 },
+	mips: { tls: 239, plain: 140, started: 308 },
+	riscv64: { tls: 191, plain: 111, started: 268 },
+	powerpc: { tls: 237, plain: 141, started: 316 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
