@@ -86,7 +86,7 @@ read_name(struct altnames *n, const char *text, bool *full)
 		*full = !add_name(n, DER_IP_ADDRESS, address, 16);
 	} else if (valid_name(text)) {
 		for (size_t i = 0; i < length; i++)
-			lower[i] = (char)(text[i] | (is_letter(text[i]) ? 0x20 : 0));
+			lower[i] = text_lower(text[i]);
 		*full = !add_name(n, DER_DNS_NAME, lower, length);
 	} else {
 		return false;

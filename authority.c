@@ -14,16 +14,6 @@
 /* The PEM text of the file that is being written. */
 static char file_text[2 * 16384];
 
-/* Adds "FILE: why".  Always returns false. */
-static bool
-fail(struct text *error, const char *file, const char *why)
-{
-	text_string(error, file);
-	text_string(error, ": ");
-	text_string(error, why);
-	return false;
-}
-
 /*
  * The certificates
  */
@@ -100,11 +90,10 @@ put_distinguished_name(struct text *t, const struct draft *d)
 static void
 put_validity(struct text *t, time_t now)
 {
-	enum { YEAR_2019 = 1546300800, YEAR_2020 = 1577836800 };
-	enum { DAY = 86400, DAYS = 825 };
+	enum { YEAR_2019 = 1546300800, DAY = 86400, DAYS = 825 };
 	size_t sequence = der_open(t, DER_SEQUENCE);
 
-	if (now < YEAR_2020) {
+	if (now < TEXT_CLOCK_SET) {
 		der_put_time(t, YEAR_2019);
 		der_put_time(t, DER_YEAR_2050 - 1);
 	} else {
@@ -414,7 +403,7 @@ create(const char *file, mode_t mode, struct text *output)
 
 	if (fd >= 0 && fchmod(fd, mode) == 0)
 		return fd;
-	fail(output, file, text_error(errno));
+	text_file_error(output, file, text_error(errno));
 	if (fd >= 0) {
 		close(fd);
 		unlink(file);
@@ -430,7 +419,7 @@ finish(int fd, const char *file, bool written, struct text *output)
 
 	if (close(fd) == 0 && written)
 		return true;
-	return fail(output, file, text_error(written ? errno : write_error));
+	return text_file_error(output, file, text_error(written ? errno : write_error));
 }
 
 static bool
@@ -455,8 +444,8 @@ write_pair(const struct issue *m, const char *cert_file, const char *key_file,
 	   struct text *output)
 {
 	if (strcmp(cert_file, key_file) == 0)
-		return fail(output, key_file,
-			    "the certificate and the key must be two files");
+		return text_file_error(output, key_file,
+				       "the certificate and the key must be two files");
 	int key = create(key_file, 0600, output);
 	if (key < 0)
 		return false;

@@ -12,16 +12,6 @@
 static char file_text[CERT_FILE_MAX + 1];
 static size_t file_used; /* bytes of file_text to erase after use */
 
-/* Adds "FILE: why".  Always returns false. */
-static bool
-fail(struct text *error, const char *file, const char *why)
-{
-	text_string(error, file);
-	text_string(error, ": ");
-	text_string(error, why);
-	return false;
-}
-
 /*
  * PEM
  */
@@ -300,8 +290,7 @@ cert_authority(const struct cert *c, struct span *der)
 	br_x509_decoder_push(&decoder, last->data, last->data_len);
 	*der = (struct span){ (const char *)last->data, last->data_len };
 	if (br_x509_decoder_last_error(&decoder) != 0 ||
-	    !br_x509_decoder_isCA(&decoder) || !find_element(*der, DER_SEQUENCE, &body) ||
-	    !find_element(body, DER_SEQUENCE, &body))
+	    !br_x509_decoder_isCA(&decoder) || !find_contents(last, &body))
 		return false;
 	for (size_t i = 0; i < COUNT; i++)
 		if (take_element(&body, &parts[i]) < 0)
@@ -394,7 +383,7 @@ read_file(const char *file, struct span *text, bool *exposed, struct text *error
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return fail(error, file, text_error(errno));
+		return text_file_error(error, file, text_error(errno));
 	while ((n = read(fd, file_text + length, sizeof file_text - length)) > 0)
 		length += (size_t)n;
 	int read_error = errno;
@@ -403,11 +392,11 @@ read_file(const char *file, struct span *text, bool *exposed, struct text *error
 	*text = (struct span){ file_text, length };
 	file_used = length > file_used ? length : file_used;
 	if (n < 0)
-		return fail(error, file, text_error(read_error));
+		return text_file_error(error, file, text_error(read_error));
 	if (length > CERT_FILE_MAX)
-		return fail(error, file, "longer than 131072 bytes");
+		return text_file_error(error, file, "longer than 131072 bytes");
 	if (length == 0)
-		return fail(error, file, "empty");
+		return text_file_error(error, file, "empty");
 	/* Skip the byte order mark that some editors add. */
 	if (starts(*text, "\xef\xbb\xbf"))
 		*text = skip(*text, 3);
@@ -450,12 +439,14 @@ add_certificate(struct cert *c, struct span body, size_t *used, const char *file
 	unsigned char *der = c->data + *used;
 
 	if (c->count == CERT_COUNT_MAX)
-		return fail(error, file, "more than 8 certificates");
+		return text_file_error(error, file, "more than 8 certificates");
 	long length = decode_base64(body, der, sizeof c->data - *used);
 	if (length == BASE64_TOO_LONG)
-		return fail(error, file, "more than 65536 bytes of certificates");
+		return text_file_error(error, file,
+				       "more than 65536 bytes of certificates");
 	if (length < 0 || !is_sequence(der, (size_t)length))
-		return fail(error, file, "damaged: a certificate cannot be read");
+		return text_file_error(error, file,
+				       "damaged: a certificate cannot be read");
 	c->chain[c->count++] = (br_x509_certificate){ der, (size_t)length };
 	*used += (size_t)length;
 	return true;
@@ -473,17 +464,18 @@ read_chain(struct cert *c, const char *file, struct text *error)
 		return false;
 	while (next_block(&rest, &b)) {
 		if (!b.complete)
-			return fail(error, file, damaged_block);
+			return text_file_error(error, file, damaged_block);
 		if (is_certificate(b.label) &&
 		    !add_certificate(c, b.body, &used, file, error))
 			return false;
 		key = key || is_key(b.label);
 	}
 	return c->count > 0 ||
-	       fail(error, file,
-		    key ? "a private key but no certificate: are the two files "
-			  "swapped?"
-			: "no certificate (-----BEGIN CERTIFICATE-----)");
+	       text_file_error(
+		   error, file,
+		   key ? "a private key but no certificate: are the two files "
+			 "swapped?"
+		       : "no certificate (-----BEGIN CERTIFICATE-----)");
 }
 
 static bool
@@ -491,7 +483,7 @@ check_rsa_size(size_t bits, const char *file, struct text *error)
 {
 	if (bits >= CERT_RSA_BITS_MIN && bits <= CERT_RSA_BITS_MAX)
 		return true;
-	fail(error, file, "an RSA key of ");
+	text_file_error(error, file, "an RSA key of ");
 	text_number(error, bits);
 	text_string(error, " bits: 2048 to 4096 are supported");
 	return false;
@@ -508,7 +500,7 @@ decode_key(struct cert *c, const unsigned char *der, size_t length, const char *
 	br_skey_decoder_push(d, der, length);
 	int code = br_skey_decoder_last_error(d);
 	if (code != 0)
-		return fail(error, file, decoder_reason(code));
+		return text_file_error(error, file, decoder_reason(code));
 	c->key_type = br_skey_decoder_key_type(d);
 	if (c->key_type == BR_KEYTYPE_EC) {
 		c->key.ec = *br_skey_decoder_get_ec(d);
@@ -524,13 +516,15 @@ take_key(struct cert *c, const struct block *b, const char *file, struct text *e
 	unsigned char *der = (unsigned char *)file_text + (b->body.data - file_text);
 
 	if (span_is(b->label, "ENCRYPTED PRIVATE KEY") || starts(b->body, "Proc-Type:"))
-		return fail(error, file, "the key is encrypted: remove its passphrase");
+		return text_file_error(error, file,
+				       "the key is encrypted: remove its passphrase");
 	if (!span_is(b->label, "PRIVATE KEY") && !span_is(b->label, "RSA PRIVATE KEY") &&
 	    !span_is(b->label, "EC PRIVATE KEY"))
-		return fail(error, file, decoder_reason(BR_ERR_X509_UNSUPPORTED));
+		return text_file_error(error, file,
+				       decoder_reason(BR_ERR_X509_UNSUPPORTED));
 	long length = decode_base64(b->body, der, b->body.length);
 	if (length < 0 || !is_sequence(der, (size_t)length))
-		return fail(error, file, "damaged: the key cannot be read");
+		return text_file_error(error, file, "damaged: the key cannot be read");
 	return decode_key(c, der, (size_t)length, file, error);
 }
 
@@ -545,15 +539,16 @@ read_key(struct cert *c, const char *file, struct text *error)
 		return false;
 	while (next_block(&rest, &b)) {
 		if (!b.complete)
-			return fail(error, file, damaged_block);
+			return text_file_error(error, file, damaged_block);
 		if (is_key(b.label))
 			return take_key(c, &b, file, error);
 		certificate = certificate || is_certificate(b.label);
 	}
-	return fail(error, file,
-		    certificate ? "a certificate but no private key: are the two "
-				  "files swapped?"
-				: "no private key (-----BEGIN PRIVATE KEY-----)");
+	return text_file_error(error, file,
+			       certificate
+				   ? "a certificate but no private key: are the two "
+				     "files swapped?"
+				   : "no private key (-----BEGIN PRIVATE KEY-----)");
 }
 
 static bool
@@ -594,7 +589,7 @@ check_pair(struct cert *c, const char *cert_file, const char *key_file,
 	int code = br_x509_decoder_last_error(&decoder);
 	public = br_x509_decoder_get_pkey(&decoder);
 	if (code != 0 || public == NULL)
-		return fail(error, cert_file, decoder_reason(code));
+		return text_file_error(error, cert_file, decoder_reason(code));
 	c->issuer_key_type = br_x509_decoder_get_signer_key_type(&decoder);
 	if (public->key_type == BR_KEYTYPE_RSA &&
 	    !check_rsa_size(8 * public->key.rsa.nlen, cert_file, error))
@@ -603,7 +598,7 @@ check_pair(struct cert *c, const char *cert_file, const char *key_file,
 	    (c->key_type == BR_KEYTYPE_EC ? ec_fits(&c->key.ec, &public->key.ec)
 					  : rsa_fits(&c->key.rsa, &public->key.rsa)))
 		return true;
-	fail(error, key_file, "not the key of the (first) certificate in ");
+	text_file_error(error, key_file, "not the key of the (first) certificate in ");
 	text_string(error, cert_file);
 	return false;
 }
@@ -612,6 +607,7 @@ void
 cert_wipe(struct cert *c)
 {
 	c->count = 0;
+	c->authority = (struct span){ 0 };
 	c->key_type = 0;
 	c->issuer_key_type = 0;
 	memory_wipe(&c->key, sizeof c->key);
@@ -626,8 +622,11 @@ cert_load(struct cert *c, const char *cert_file, const char *key_file, struct te
 	/* Either file may have contained the key. */
 	memory_wipe(file_text, file_used);
 	file_used = 0;
-	if (loaded && check_pair(c, cert_file, key_file, error))
+	if (loaded && check_pair(c, cert_file, key_file, error)) {
+		if (!cert_authority(c, &c->authority))
+			c->authority = (struct span){ 0 };
 		return true;
+	}
 	cert_wipe(c);
 	return false;
 }

@@ -26,6 +26,7 @@ struct cert {
 	br_x509_certificate
 	    chain[CERT_COUNT_MAX]; /* the server's certificate is the first */
 	size_t count;		   /* 0 if nothing is loaded */
+	struct span authority;	   /* the result of cert_authority; NULL: none */
 	int key_type;	     /* of the server's key: BR_KEYTYPE_RSA or BR_KEYTYPE_EC */
 	int issuer_key_type; /* of the issuer's key, likewise; 0 if it is another type */
 	bool key_exposed;    /* the key's file is readable by every user */

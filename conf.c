@@ -575,13 +575,10 @@ conf_load(struct conf *c, const char *file, struct text *error)
 	bool end;
 	ssize_t length = read_file(file);
 
-	if (length < 0 || length > CONF_FILE_MAX) {
-		text_string(error, file);
-		text_string(error, ": ");
-		text_string(error,
-			    length < 0 ? text_error(errno) : "longer than 16384 bytes");
-		return false;
-	}
+	if (length < 0)
+		return text_file_error(error, file, text_error(errno));
+	if (length > CONF_FILE_MAX)
+		return text_file_error(error, file, "longer than 16384 bytes");
 	json_init(&j, file_text, (size_t)length);
 	/* A byte order mark, which some editors write. */
 	if (length >= 3 && memcmp(file_text, "\xef\xbb\xbf", 3) == 0)

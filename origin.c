@@ -18,8 +18,7 @@ static void
 put_lower(struct text *t, const char *data, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
-		text_char(t, data[i] >= 'A' && data[i] <= 'Z' ? (char)(data[i] + 32)
-							      : data[i]);
+		text_char(t, text_lower(data[i]));
 }
 
 /* Puts the host at the start of `s`.  Returns its length, or 0 if it is invalid. */

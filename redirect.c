@@ -11,21 +11,11 @@ can_be(const char *data, size_t length, const char *method)
 	return memcmp(data, method, length < size ? length : size) == 0;
 }
 
-static bool
-is_visible(struct span s)
-{
-	for (size_t i = 0; i < s.length; i++)
-		if (s.data[i] <= ' ' || s.data[i] > '~')
-			return false;
-	return true;
-}
-
-/* http_parse has checked the host, but accepts an empty one. */
+/* http_parse has checked host and target, but accepts an empty host, and "*". */
 static bool
 has_url(const struct http_request *r)
 {
-	return r->host.length > 0 && *r->host.data != ':' && *r->path.data == '/' &&
-	       is_visible(r->path) && is_visible(r->query);
+	return r->host.length > 0 && *r->path.data == '/';
 }
 
 /*

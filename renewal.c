@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 enum {
-	WARN_DAYS = 30,	       /* before the end of a certificate */
-	CHECK_S = 3600,	       /* time between two checks of the dates */
-	NEVER = INT32_MIN,     /* in place of a number of days */
-	CLOCK_SET = 1577836800 /* 2020-01-01: a clock before it is not set */
+	WARN_DAYS = 30,	  /* before the end of a certificate */
+	CHECK_S = 3600,	  /* time between two checks of the dates */
+	NEVER = INT32_MIN /* in place of a number of days */
 };
 
 static struct {
@@ -80,7 +79,7 @@ put_date(struct text *t, uint64_t time)
 static bool
 is_at_fault(const struct cert_validity *v, uint64_t now)
 {
-	return now >= CLOCK_SET &&
+	return now >= TEXT_CLOCK_SET &&
 	       (now < v->not_before || renewal_days(v->not_after, now) < WARN_DAYS);
 }
 

@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include "conn.h"
+#include "http.h"
 #include "log.h"
 
 #include <string.h>
@@ -44,6 +45,8 @@ static const char texts[] =
     "refused: room is full (MaxPeers)\0"
     "closed with 4001: another client has connected as the same user (UserId)\0"
     "refused: clients connect as the same user again and again (UserId)";
+
+_Static_assert(HTTP_HEAD_SIZE == 16384, "the number in the text of REPORT_HEAD");
 
 static void
 log_gathered(unsigned kind)

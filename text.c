@@ -19,8 +19,8 @@ span_same(struct span a, struct span b)
 	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
-static char
-to_lower(char c)
+char
+text_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
@@ -31,7 +31,7 @@ span_is_nocase(struct span s, const char *string)
 	if (s.length != strlen(string))
 		return false;
 	for (size_t i = 0; i < s.length; i++)
-		if (to_lower(s.data[i]) != to_lower(string[i]))
+		if (text_lower(s.data[i]) != text_lower(string[i]))
 			return false;
 	return true;
 }
@@ -42,7 +42,7 @@ span_same_nocase(struct span a, struct span b)
 	if (a.length != b.length)
 		return false;
 	for (size_t i = 0; i < a.length; i++)
-		if (to_lower(a.data[i]) != to_lower(b.data[i]))
+		if (text_lower(a.data[i]) != text_lower(b.data[i]))
 			return false;
 	return true;
 }
@@ -309,6 +309,15 @@ put_clock(struct text *t, uint64_t time)
 	text_padded(t, second / 60 % 60, 2);
 	text_char(t, ':');
 	text_padded(t, second % 60, 2);
+}
+
+bool
+text_file_error(struct text *t, const char *file, const char *why)
+{
+	text_string(t, file);
+	text_string(t, ": ");
+	text_string(t, why);
+	return false;
 }
 
 void

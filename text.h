@@ -14,6 +14,8 @@ struct span {
 
 bool span_is(struct span, const char *string);
 bool span_same(struct span, struct span);
+/* Returns the small letter of an ASCII capital, and any other byte unchanged. */
+char text_lower(char);
 /* These two ignore the case of ASCII letters. */
 bool span_is_nocase(struct span, const char *string);
 bool span_same_nocase(struct span, struct span);
@@ -63,6 +65,14 @@ void text_address(struct text *, const uint8_t *address, size_t length);
  * used: it would link the messages of all errors.
  */
 const char *text_error(int error);
+/* Adds "FILE: why".  Always returns false. */
+bool text_file_error(struct text *, const char *file, const char *why);
+
+/*
+ * Seconds from 1970 to 2020 UTC.  A clock before this is not set, as on devices without a
+ * battery.
+ */
+enum { TEXT_CLOCK_SET = 1577836800 };
 
 /* These two take a time in seconds since 1970 UTC. */
 

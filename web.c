@@ -142,11 +142,10 @@ end_answer(uint32_t conn)
 static void
 put_date(struct text *t)
 {
-	enum { YEAR_2020 = 1577836800 };
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec < YEAR_2020)
+	if (now.tv_sec < TEXT_CLOCK_SET)
 		return;
 	text_string(t, "Date: ");
 	text_http_time(t, (uint64_t)now.tv_sec);
@@ -361,6 +360,15 @@ begin_request(struct channel *ch, const struct http_request *r, size_t head,
 	ch->http.chunks = (struct http_chunked){ 0 };
 }
 
+/* Refuses a request because of its head, and reports one that is too large. */
+static void
+refuse_head(uint32_t conn, unsigned status)
+{
+	if (status == 414 || status == 431)
+		report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
+	web_refuse(conn, status);
+}
+
 /* Handles a complete head of `length` bytes. */
 static void
 handle_head(uint32_t conn, struct input *in, size_t length)
@@ -375,9 +383,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	if (status != 0) {
 		if (r.bad_host)
 			report(REPORT_HOST, client_name(conn), r.host);
-		if (status == 431)
-			report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
-		web_refuse(conn, status);
+		refuse_head(conn, status);
 		return;
 	}
 	bool has_body = r.chunked || r.length > 0;
@@ -408,16 +414,6 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 		conn_write(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 
-/* Refuses a head of more than HTTP_HEAD_SIZE bytes. */
-static void
-refuse_large_head(uint32_t conn, const char *head)
-{
-	bool line_ends = memchr(head, '\n', HTTP_HEAD_SIZE) != NULL;
-
-	report(REPORT_HEAD, client_name(conn), (struct span){ 0 });
-	web_refuse(conn, line_ends ? 431 : 414);
-}
-
 /*
  * The steps of reading requests.  Each consumes input from the front.  It returns true if
  * the step for the channel's new state can follow, or false if that must wait: for more
@@ -444,7 +440,9 @@ read_head(uint32_t conn, struct input *in)
 		web_refuse(conn, 400);
 	else if (head > HTTP_HEAD_SIZE ||
 		 (head == HTTP_MORE && in->length > HTTP_HEAD_SIZE))
-		refuse_large_head(conn, in->data);
+		/* The request line alone is that long if it does not end. */
+		refuse_head(conn,
+			    memchr(in->data, '\n', HTTP_HEAD_SIZE) != NULL ? 431 : 414);
 	else if (head == HTTP_MORE)
 		return false;
 	else

@@ -246,13 +246,21 @@ next_random(void)
 	return x;
 }
 
-/* Changes up to four bytes, anywhere. */
+/* Copies the data, with up to four bytes changed anywhere. */
+static void
+damage_bytes(void *out, const void *data, size_t length)
+{
+	char *changed = out;
+
+	memcpy(changed, data, length);
+	for (uint32_t i = next_random() % 4 + 1; i > 0; i--)
+		changed[next_random() % length] = (char)next_random();
+}
+
 static size_t
 damage(char *out, const struct file *f)
 {
-	memcpy(out, f->data, f->length);
-	for (uint32_t i = next_random() % 4 + 1; i > 0; i--)
-		out[next_random() % f->length] = (char)next_random();
+	damage_bytes(out, f->data, f->length);
 	return f->length;
 }
 
@@ -456,9 +464,7 @@ names_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 	for (size_t i = 1; i < length; i++)
 		assert_false(der_names(der, i, "example.org"));
 	for (unsigned i = 0; i < 20000; i++) {
-		memcpy(changed, der, length);
-		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
-			changed[next_random() % length] = (unsigned char)next_random();
+		damage_bytes(changed, der, length);
 		der_names(changed, length, "example.org");
 	}
 }
@@ -606,9 +612,7 @@ dates_of_a_damaged_certificate_are_read_within_its_bounds(void **state)
 	for (size_t i = 1; i < length; i++)
 		assert_false(der_validity(der, i, &v));
 	for (unsigned i = 0; i < 20000; i++) {
-		memcpy(changed, der, length);
-		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
-			changed[next_random() % length] = (unsigned char)next_random();
+		damage_bytes(changed, der, length);
 		if (der_validity(changed, length, &v)) {
 			read++;
 			assert_true(v.not_before <= UINT64_C(253402300799) &&
@@ -670,10 +674,7 @@ the_authority_is_a_last_certificate_that_is_its_own_issuer(void **state)
 		}
 	assert_false(der_authority(leaf->data, leaf->data_len, changed, ca->data_len));
 	for (unsigned i = 0; i < 20000; i++) {
-		memcpy(changed, ca->data, ca->data_len);
-		for (uint32_t j = next_random() % 4 + 1; j > 0; j--)
-			changed[next_random() % ca->data_len] =
-			    (unsigned char)next_random();
+		damage_bytes(changed, ca->data, ca->data_len);
 		der_authority(leaf->data, leaf->data_len, changed, ca->data_len);
 	}
 }

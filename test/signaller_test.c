@@ -286,6 +286,18 @@ assert_takeover(uint32_t session, uint32_t previous, bool allowed)
 	closed_with[previous] = 0;
 }
 
+/* Session 3 joins as "b".  Sessions 1 and 2 take over "a" from each other; 2 is the last.
+ */
+static void
+take_over_three_times(void)
+{
+	receives(3, "connect", "b", "r");
+	receives(1, "connect", "a", "r");
+	assert_takeover(2, 1, true);
+	assert_takeover(1, 2, true);
+	assert_takeover(2, 1, true);
+}
+
 static void
 a_user_is_taken_over_three_times_in_ten_seconds(void **state)
 {
@@ -321,11 +333,7 @@ static void
 a_refused_takeover_changes_nothing(void **state)
 {
 	(void)state;
-	receives(3, "connect", "b", "r");
-	receives(1, "connect", "a", "r");
-	assert_takeover(2, 1, true);
-	assert_takeover(1, 2, true);
-	assert_takeover(2, 1, true);
+	take_over_three_times();
 	receives(4, "connect", "c", "other");
 	assert_takeover(4, 2, false);
 	/* It is still in the other room, and as its user can connect again. */
@@ -343,11 +351,7 @@ static void
 takeovers_are_forgotten_when_a_user_leaves(void **state)
 {
 	(void)state;
-	receives(3, "connect", "b", "r");
-	receives(1, "connect", "a", "r");
-	assert_takeover(2, 1, true);
-	assert_takeover(1, 2, true);
-	assert_takeover(2, 1, true);
+	take_over_three_times();
 	/* The same number joins as another session. */
 	signaller_service.closed(2);
 	receives(2, "connect", "a", "r");
@@ -361,11 +365,7 @@ takeovers_long_ago_do_not_count(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-		receives(3, "connect", "b", "r");
-		receives(1, "connect", "a", "r");
-		assert_takeover(2, 1, true);
-		assert_takeover(1, 2, true);
-		assert_takeover(2, 1, true);
+		take_over_three_times();
 		now += later[i] * 1000;
 		assert_takeover(1, 2, true);
 		assert_takeover(2, 1, true);
