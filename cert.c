@@ -108,52 +108,6 @@ next_block(struct span *rest, struct block *b)
 	return true;
 }
 
-static int
-base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-enum { BASE64_TOO_LONG = -2, BASE64_INVALID = -1 };
-
-/*
- * Decodes base64 with white space anywhere.  Writes at most `size` bytes to `out`, which
- * may be the buffer of the text.  Returns the number of bytes or a BASE64_ error.
- */
-static long
-decode_base64(struct span s, unsigned char *out, size_t size)
-{
-	size_t length = 0;
-	uint32_t bits = 0;
-	unsigned digits = 0, padding = 0;
-
-	for (size_t i = 0; i < s.length; i++) {
-		int value = base64_value(s.data[i]);
-		if (memchr(" \t\r\n", s.data[i], 4) != NULL)
-			continue;
-		if (s.data[i] == '=')
-			value = ++padding <= 2 ? 0 : -1;
-		else if (padding > 0)
-			value = -1;
-		if (value < 0)
-			return BASE64_INVALID;
-		bits = bits << 6 | (uint32_t)value;
-		if (++digits % 4 != 0)
-			continue;
-		if (size - length < 3 - padding)
-			return BASE64_TOO_LONG;
-		for (unsigned j = 0; j < 3 - padding; j++)
-			out[length++] = (unsigned char)(bits >> (16 - 8 * j));
-	}
-	return digits % 4 == 0 ? (long)length : BASE64_INVALID;
-}
-
 /*
  * DER (X.690)
  */
@@ -440,7 +394,7 @@ add_certificate(struct cert *c, struct span body, size_t *used, const char *file
 
 	if (c->count == CERT_COUNT_MAX)
 		return text_file_error(error, file, "more than 8 certificates");
-	long length = decode_base64(body, der, sizeof c->data - *used);
+	long length = base64_decode(body, BASE64, der, sizeof c->data - *used);
 	if (length == BASE64_TOO_LONG)
 		return text_file_error(error, file,
 				       "more than 65536 bytes of certificates");
@@ -522,7 +476,7 @@ take_key(struct cert *c, const struct block *b, const char *file, struct text *e
 	    !span_is(b->label, "EC PRIVATE KEY"))
 		return text_file_error(error, file,
 				       decoder_reason(BR_ERR_X509_UNSUPPORTED));
-	long length = decode_base64(b->body, der, b->body.length);
+	long length = base64_decode(b->body, BASE64, der, b->body.length);
 	if (length < 0 || !is_sequence(der, (size_t)length))
 		return text_file_error(error, file, "damaged: the key cannot be read");
 	return decode_key(c, der, (size_t)length, file, error);

@@ -223,6 +223,77 @@ text_address(struct text *t, const uint8_t *address, size_t length)
 	}
 }
 
+void
+text_base64(struct text *t, enum base64 kind, const void *data, size_t length)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
+	const unsigned char *p = data;
+	char group[4];
+
+	for (size_t i = 0; i < length; i += 3) {
+		size_t count = length - i < 3 ? length - i : 3;
+		uint32_t bits = 0;
+		for (size_t j = 0; j < 3; j++)
+			bits = bits << 8 | (j < count ? p[i + j] : 0u);
+		for (size_t j = 0; j < 4; j++) {
+			uint32_t value = bits >> (18 - 6 * j) & 63;
+			if (value >= 62 && kind == BASE64URL)
+				value += 2;
+			group[j] = j <= count ? digits[value] : '=';
+		}
+		text_put(t, group, kind == BASE64URL ? count + 1 : sizeof group);
+	}
+}
+
+int
+base64_value(char c, enum base64 kind)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == (kind == BASE64URL ? '-' : '+'))
+		return 62;
+	return c == (kind == BASE64URL ? '_' : '/') ? 63 : -1;
+}
+
+long
+base64_decode(struct span s, enum base64 kind, void *out, size_t size)
+{
+	unsigned char *bytes = out;
+	size_t length = 0, digits = 0, padding = 0;
+	uint32_t bits = 0;   /* that are not yet written, and zeros above them */
+	unsigned unused = 0; /* number of those bits */
+
+	for (size_t i = 0; i < s.length; i++) {
+		if (kind == BASE64 && memchr(" \t\r\n", s.data[i], 4) != NULL)
+			continue;
+		if (kind == BASE64 && s.data[i] == '=') {
+			padding++;
+			continue;
+		}
+		int value = base64_value(s.data[i], kind);
+		if (value < 0 || padding > 0)
+			return BASE64_INVALID;
+		digits++;
+		bits = bits << 6 | (uint32_t)value;
+		unused += 6;
+		if (unused < 8)
+			continue;
+		if (length == size)
+			return BASE64_TOO_LONG;
+		unused -= 8;
+		bytes[length++] = (unsigned char)(bits >> unused);
+		bits &= (1u << unused) - 1;
+	}
+	bool valid = kind == BASE64 ? (digits + padding) % 4 == 0 && padding <= 2
+				    : unused < 6 && bits == 0;
+	return valid ? (long)length : BASE64_INVALID;
+}
+
 const char *
 text_error(int error)
 {

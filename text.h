@@ -60,6 +60,29 @@ void text_hashed(struct text *, const uint32_t key[2], struct span);
 void text_address(struct text *, const uint8_t *address, size_t length);
 
 /*
+ * The two forms of base64 (RFC 4648).  BASE64 (section 4) has + and / and is padded;
+ * BASE64URL (section 5) has - and _ and, as JWTs have it, no padding.
+ */
+enum base64 { BASE64, BASE64URL };
+
+void text_base64(struct text *, enum base64, const void *data, size_t length);
+
+/* Returns the value of a digit, 0 to 63; -1 if the character is not a digit. */
+int base64_value(char c, enum base64);
+
+enum { BASE64_INVALID = -1, BASE64_TOO_LONG = -2 };
+
+/*
+ * Decodes base64 to `out`, which has `size` bytes and may be the memory of the text.
+ * Returns the number of bytes, BASE64_INVALID or BASE64_TOO_LONG.
+ *
+ * BASE64 may contain white space anywhere, as in PEM files, and ignores the unused bits
+ * of the last digit.  In BASE64URL these bits must be zero and every character a digit:
+ * each sequence of bytes has exactly one valid form.
+ */
+long base64_decode(struct span, enum base64, void *out, size_t size);
+
+/*
  * Returns the message of an errno value, for the errors that the server can meet.  For
  * any other value it is "error N", which the next such call overwrites.  strerror is not
  * used: it would link the messages of all errors.

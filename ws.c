@@ -3,25 +3,6 @@
 #include <bearssl.h>
 #include <string.h>
 
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static void
-base64(const unsigned char *in, size_t length, char *out)
-{
-	for (size_t i = 0; i < length; i += 3) {
-		uint32_t group = (uint32_t)in[i] << 16;
-		if (i + 1 < length)
-			group |= (uint32_t)in[i + 1] << 8;
-		if (i + 2 < length)
-			group |= in[i + 2];
-		*out++ = base64_digits[group >> 18];
-		*out++ = base64_digits[group >> 12 & 63];
-		*out++ = i + 1 < length ? base64_digits[group >> 6 & 63] : '=';
-		*out++ = i + 2 < length ? base64_digits[group & 63] : '=';
-	}
-}
-
 /* 16 bytes in base64 are 22 digits and "==".  The last digit has four unused bits. */
 static bool
 valid_key(struct span key)
@@ -29,9 +10,9 @@ valid_key(struct span key)
 	if (key.length != 24 || key.data[22] != '=' || key.data[23] != '=')
 		return false;
 	for (size_t i = 0; i < 22; i++)
-		if (key.data[i] == '\0' || strchr(base64_digits, key.data[i]) == NULL)
+		if (base64_value(key.data[i], BASE64) < 0)
 			return false;
-	return strchr("AQgw", key.data[21]) != NULL;
+	return base64_value(key.data[21], BASE64) % 16 == 0;
 }
 
 unsigned
@@ -40,6 +21,7 @@ ws_handshake(const struct http_request *r, char accept[WS_ACCEPT])
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	unsigned char digest[br_sha1_SIZE];
 	br_sha1_context sha1;
+	struct text t;
 
 	if (r->method != HTTP_GET)
 		return 405;
@@ -54,7 +36,8 @@ ws_handshake(const struct http_request *r, char accept[WS_ACCEPT])
 	br_sha1_update(&sha1, r->websocket_key.data, r->websocket_key.length);
 	br_sha1_update(&sha1, guid, sizeof guid - 1);
 	br_sha1_out(&sha1, digest);
-	base64(digest, sizeof digest, accept);
+	text_init(&t, accept, WS_ACCEPT);
+	text_base64(&t, BASE64, digest, sizeof digest);
 	return 101;
 }
 

@@ -1,4 +1,4 @@
-/* Spans, the text builder, numbers, addresses, times, UTF-8 and the hash. */
+/* Spans, the text builder, numbers, addresses, times, UTF-8, base64 and the hash. */
 #include "text.h"
 #include "unit.h"
 
@@ -1070,6 +1070,112 @@ a_cut_keeps_as_many_whole_characters_as_fit(void **state)
 
 static const uint32_t published_key[2] = { 0x03020100, 0x07060504 };
 
+/*
+ * Base64
+ */
+
+/* The same bytes in both forms. */
+static const struct {
+	const char *bytes;
+	size_t length;
+	const char *padded, *url;
+} base64_vectors[] = {
+	/* RFC 4648 section 10 */
+	{ BYTES(""), "", "" },
+	{ BYTES("f"), "Zg==", "Zg" },
+	{ BYTES("fo"), "Zm8=", "Zm8" },
+	{ BYTES("foo"), "Zm9v", "Zm9v" },
+	{ BYTES("foob"), "Zm9vYg==", "Zm9vYg" },
+	{ BYTES("fooba"), "Zm9vYmE=", "Zm9vYmE" },
+	{ BYTES("foobar"), "Zm9vYmFy", "Zm9vYmFy" },
+	/* RFC 7515 appendix C */
+	{ BYTES("\x03\xec\xff\xe0\xc1"), "A+z/4ME=", "A-z_4ME" },
+	{ BYTES("\xff\xff\xff\xff"), "/////w==", "_____w" },
+	{ BYTES("\xfb\xef\xbe\0"), "++++AA==", "----AA" },
+};
+
+static long
+decode(const char *text, enum base64 kind, void *out, size_t size)
+{
+	char *exact = copy(text, strlen(text));
+	long length =
+	    base64_decode((struct span){ exact, strlen(text) }, kind, out, size);
+
+	free(exact);
+	return length;
+}
+
+static void
+base64_has_the_published_values_in_both_forms(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(base64_vectors); i++)
+		for (enum base64 kind = BASE64; kind <= BASE64URL; kind++) {
+			const char *text = kind == BASE64 ? base64_vectors[i].padded
+							  : base64_vectors[i].url;
+			size_t length = base64_vectors[i].length;
+			char *out = allocate(length), made[16];
+			struct text t;
+			text_init(&t, made, sizeof made);
+			text_base64(&t, kind, base64_vectors[i].bytes, length);
+			assert_text(&t, text);
+			assert_int_equal(decode(text, kind, out, length), length);
+			assert_memory_equal(out, base64_vectors[i].bytes, length);
+			if (length > 0)
+				assert_int_equal(decode(text, kind, out, length - 1),
+						 BASE64_TOO_LONG);
+			free(out);
+		}
+}
+
+static void
+base64url_has_one_form_for_each_sequence_of_bytes(void **state)
+{
+	static const char *const invalid[] = {
+		/* padding, white space, the other alphabet, other characters */
+		"Zg==", "Zm8=", "Zm9v=", "=", " Zg", "Zg ", "Z g", "Zg\n", "+w", "/w",
+		"Z.", "Z\x80", "Zm9\xc3", "Zm9v!",
+		/* a digit alone */
+		"Z", "Zm9vY",
+		/* unused bits that are not zero */
+		"Zh", "Zx", "Z_", "Zm9", "Zm-", "Zm9vYh"
+	};
+	char out[16];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(invalid); i++)
+		if (decode(invalid[i], BASE64URL, out, sizeof out) != BASE64_INVALID)
+			fail_msg("%s is accepted", invalid[i]);
+	assert_int_equal(base64_decode(SPAN("Zg\0"), BASE64URL, out, sizeof out),
+			 BASE64_INVALID);
+}
+
+static void
+padded_base64_may_contain_white_space(void **state)
+{
+	static const char *const invalid[] = { "Zg",   "Zg=",	"Zg===",    "Z===",
+					       "====", "Zm9v=", "Zm9v====", "Zg==Zg==",
+					       "Z=g=", "-w==",	"_w==" };
+	char out[16];
+
+	(void)state;
+	assert_int_equal(decode(" Zm9\r\n\tvYg = =\n", BASE64, out, sizeof out), 4);
+	assert_memory_equal(out, "foob", 4);
+	for (size_t i = 0; i < COUNT(invalid); i++)
+		if (decode(invalid[i], BASE64, out, sizeof out) != BASE64_INVALID)
+			fail_msg("%s is accepted", invalid[i]);
+}
+
+static void
+base64_is_decoded_in_place(void **state)
+{
+	char text[] = "Zm9vYmFy";
+
+	(void)state;
+	assert_int_equal(base64_decode(span(text), BASE64URL, text, 6), 6);
+	assert_memory_equal(text, "foobar", 6);
+}
+
 /* Returns the hash of the bytes 00 01 02 ..., `length` of them, exactly sized. */
 static uint32_t
 hash_of_count(const uint32_t key[2], size_t length)
@@ -1196,6 +1302,10 @@ main(void)
 		    repairs_of_up_to_three_bytes_agree_with_a_simple_decoder),
 		cmocka_unit_test(repairs_of_five_bytes_agree_with_a_simple_decoder),
 		cmocka_unit_test(a_cut_keeps_as_many_whole_characters_as_fit),
+		cmocka_unit_test(base64_has_the_published_values_in_both_forms),
+		cmocka_unit_test(base64url_has_one_form_for_each_sequence_of_bytes),
+		cmocka_unit_test(padded_base64_may_contain_white_space),
+		cmocka_unit_test(base64_is_decoded_in_place),
 		cmocka_unit_test(the_hash_has_the_published_values),
 		cmocka_unit_test(different_keys_give_different_hashes),
 	};

@@ -117,8 +117,10 @@ proofs='
 	same request text.c socket.c
 	prove base64 encode x86_64 20 8
 	prove base64 key x86_64 26 66
-	prove base64 decode x86_64 9 65 --unwindset expect.0:10,decode_base64.0:4,decode_base64.1:10,memchr.0:5
-	prove base64 in_place x86_64 9 65 --unwindset expect.0:10,decode_base64.0:4,decode_base64.1:10,memchr.0:5
+	prove base64 decode x86_64 9 65 --unwindset expect.0:10,base64_decode.0:10,memchr.0:5
+	prove base64 in_place x86_64 9 65 --unwindset expect.0:10,base64_decode.0:10,memchr.0:5
+	prove base64 decode_url x86_64 12 65 --unwindset expect_url.0:13,base64_decode.0:13
+	prove base64 round_trip x86_64 11 5 --unwindset base64_decode.0:12
 '
 list() {
 	grep . <<<"$proofs"
