@@ -32,8 +32,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls renewal)
 # All source files but videre.c, which is the program on top of them.
-FILES = text json http http_value ws memory entropy rate addresses rooms packet logfile lograte log origin conf socket sandbox pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
-UNITS = text origin json http ws memory rate addresses rooms packet log conf cert renewal guard sockjs_frame session_table signaller share report
+FILES = text json http http_value ws memory entropy rate addresses rooms packet token logfile lograte log origin conf socket sandbox pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page monitor
+UNITS = text origin json http ws memory rate addresses rooms packet token log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
@@ -51,7 +51,7 @@ $(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o | $(LIBBEARSSL)
 $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/cert_tool: $(FILES:%=$(B)/%.o) $(B)/test/cert_tool.o | $(LIBBEARSSL)
+$(B)/cert_tool $(B)/token_tool: $(B)/%: $(FILES:%=$(B)/%.o) $(B)/test/%.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The test implements the sessions.
@@ -134,7 +134,7 @@ build/noalloc.so build/forbidden.so build/faults.so build/seed.so: build/%.so: t
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
 sanitized: ## builds what most tests run, with the address and undefined behaviour sanitizers
-	+$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool $(UNITS:%=build/san/%_test)
+	+$(SANITIZED) build/san/videre build/san/echo build/san/cert_tool build/san/token_tool $(UNITS:%=build/san/%_test)
 
 without-tls: ## builds videre without TLS
 	$(MAKE) --silent TLS=0 B=build/notls build/notls/videre
@@ -202,7 +202,7 @@ soak: sanitized ## runs all kinds of clients against one server for MINUTES=10
 # Fuzzing with clang's libFuzzer: `make fuzz` runs each target for FUZZ_SECONDS.
 
 FUZZ_SECONDS ?= 60
-FUZZ = cert conf http packet server sockjs tls ws
+FUZZ = cert conf http packet server sockjs tls token ws
 # Without tracing comparisons the targets run twice as fast, and find defects sooner.
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
 	-fno-sanitize-coverage=trace-cmp

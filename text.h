@@ -97,6 +97,10 @@ bool text_file_error(struct text *, const char *file, const char *why);
  */
 enum { TEXT_CLOCK_SET = 1577836800 };
 
+/* The release of this version, in seconds since 1970 UTC.  A clock that shows an earlier
+ * time is not set. */
+enum { TEXT_RELEASED = 1793491200 }; /* 2026-11-01 */
+
 /* These two take a time in seconds since 1970 UTC. */
 
 /* Adds it in ISO 8601 format: 1994-11-06T08:49:37. */
