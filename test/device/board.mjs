@@ -196,9 +196,9 @@ class Board {
 		}
 	}
 
-	/* The process of a service. */
+	/* The process of a service.  Others may end meanwhile, which makes grep fail. */
 	async pid(name) {
-		const found = await this.shell(`grep -l /etc/${name}.json /proc/[0-9]*/cmdline`);
+		const found = await this.shell(`grep -ls /etc/${name}.json /proc/[0-9]*/cmdline || :`);
 		return Number(/\/proc\/(\d+)\/cmdline/.exec(found)[1]);
 	}
 
