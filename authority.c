@@ -93,7 +93,7 @@ put_validity(struct text *t, time_t now)
 	enum { YEAR_2019 = 1546300800, DAY = 86400, DAYS = 825 };
 	size_t sequence = der_open(t, DER_SEQUENCE);
 
-	if (now < TEXT_CLOCK_SET) {
+	if (now < TEXT_RELEASED) {
 		der_put_time(t, YEAR_2019);
 		der_put_time(t, DER_YEAR_2050 - 1);
 	} else {

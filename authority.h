@@ -26,7 +26,7 @@ enum { AUTHORITY_OUTPUT_SIZE = ALTNAMES_MAX * (ALTNAME_SIZE + 1) + 512 };
  * those below the DNS names.
  *
  * Both are valid for 825 days, starting one day ago: Apple's limit for servers.  If the
- * clock is not set (before 2020), they are valid from 2019 to the end of 2049.  Clients
+ * clock is not set (TEXT_RELEASED), they are valid from 2019 to the end of 2049.  Clients
  * accept that: Apple limits the validity only of certificates that start after June 2019,
  * other clients only that of certificates from public CAs.
  *

@@ -17,7 +17,8 @@ struct conf {
 	bool tls;
 	const char *cert;
 	const char *key;
-	const char *host; /* an address; "": all addresses, IPv4 and IPv6 */
+	const char *tokens; /* file of secrets that sign tokens; "": no tokens */
+	const char *host;   /* an address; "": all addresses, IPv4 and IPv6 */
 	const char *prefix;
 	bool page; /* serve the page at / */
 	const char *log;

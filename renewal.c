@@ -2,11 +2,10 @@
 
 #include "log.h"
 #include "pollset.h"
-#include "sandbox.h"
+#include "secrets.h"
 
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
 	WARN_DAYS = 30,	  /* before the end of a certificate */
@@ -79,7 +78,7 @@ put_date(struct text *t, uint64_t time)
 static bool
 is_at_fault(const struct cert_validity *v, uint64_t now)
 {
-	return now >= TEXT_CLOCK_SET &&
+	return now >= TEXT_RELEASED &&
 	       (now < v->not_before || renewal_days(v->not_after, now) < WARN_DAYS);
 }
 
@@ -195,54 +194,15 @@ check_key(void)
 	}
 }
 
-static void
-log_unreadable(const char *file, bool is_key, int error)
-{
-	struct text *t = begin_warning();
-
-	if (t == NULL)
-		return;
-	text_string(t, "SIGHUP will not be able to read ");
-	text_string(t, file);
-	text_string(t, is_key ? " (Key) as " : " (Cert) as ");
-	text_string(t, renewal.conf->user);
-	text_string(t, ": ");
-	text_string(t, text_error(error));
-	text_string(t, "; chgrp and chmod 640 it for a group of User, or let the deploy "
-		       "hook copy it");
-	log_end();
-}
-
-/*
- * Logs a warning if the files can be read now, by root, but not after the change to User.
- * Each directory on the way counts.
- */
-static void
-check_access(void)
-{
-	const struct conf *conf = renewal.conf;
-	const char *const files[] = { conf->cert, conf->key };
-	uint32_t user, group, groups[CONF_GROUPS_MAX];
-
-	if (geteuid() != 0 || *conf->user == '\0' ||
-	    !conf_find_user(conf->user, &user, &group))
-		return;
-	size_t count = conf_find_groups(conf->user, group, groups);
-	if (count > CONF_GROUPS_MAX)
-		count = CONF_GROUPS_MAX;
-	for (unsigned i = strcmp(conf->cert, conf->key) == 0; i < 2; i++) {
-		int error = sandbox_try_read(files[i], user, group, groups, count);
-		if (error != 0)
-			log_unreadable(files[i], i == 1, error);
-	}
-}
-
 void
 renewal_warn(void)
 {
 	if (!renewal.conf->tls)
 		return;
-	check_access();
+	const struct conf *conf = renewal.conf;
+	if (strcmp(conf->cert, conf->key) != 0)
+		secrets_check_access(conf, conf->cert, "Cert");
+	secrets_check_access(conf, conf->key, "Key");
 	check_key();
 	check_dates();
 }
@@ -280,23 +240,17 @@ load_again(void)
 	struct text error;
 
 	text_init(&error, data, sizeof data);
-	if (cert_load(next, conf->cert, conf->key, &error)) {
+	bool loaded = cert_load(next, conf->cert, conf->key, &error);
+	secrets_log_reload("certificate", loaded, &error);
+	if (loaded) {
 		renewal.in_use = !renewal.in_use;
 		renewal.counters.reloads++;
 		tls_renew(next);
 		read_dates();
-		log_line(LEVEL_INFO, (struct span){ 0 }, "certificate loaded");
 		check_key();
-		check_dates();
-		return;
-	}
-	renewal.counters.failures++;
-	renewal.days = NEVER;
-	struct text *t = begin_warning();
-	if (t != NULL) {
-		text_string(t, "certificate not loaded, the previous one stays in use: ");
-		text_put(t, error.data, error.length);
-		log_end();
+	} else {
+		renewal.counters.failures++;
+		renewal.days = NEVER;
 	}
 	check_dates();
 }

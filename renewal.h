@@ -37,7 +37,7 @@ void renewal_wakeup(void);
 /*
  * Adds what the dates of a certificate mean at a time: "expires in 6 days: 2026-12-03".
  * Returns false and adds nothing if it is valid for 30 days more, or the clock is not set
- * (earlier than 2020).  `now` is Unix time.  The text needs 60 bytes of room.
+ * (TEXT_RELEASED).  `now` is Unix time.  The text needs 60 bytes of room.
  */
 bool renewal_put_dates(struct text *, const struct cert_validity *, uint64_t now);
 

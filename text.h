@@ -92,13 +92,9 @@ const char *text_error(int error);
 bool text_file_error(struct text *, const char *file, const char *why);
 
 /*
- * Seconds from 1970 to 2020 UTC.  A clock before this is not set, as on devices without a
- * battery.
+ * The release of this version, in seconds since 1970 UTC.  A clock that shows an earlier
+ * time is not set, as on devices without a battery.
  */
-enum { TEXT_CLOCK_SET = 1577836800 };
-
-/* The release of this version, in seconds since 1970 UTC.  A clock that shows an earlier
- * time is not set. */
 enum { TEXT_RELEASED = 1793491200 }; /* 2026-11-01 */
 
 /* These two take a time in seconds since 1970 UTC. */

@@ -8,10 +8,12 @@
 #include "page.h"
 #include "renewal.h"
 #include "sandbox.h"
+#include "secrets.h"
 #include "authority.h"
 #include "signaller.h"
 #include "sockjs.h"
 #include "tls.h"
+#include "token.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,6 +67,7 @@ on_wakeup(void)
 		log_reopen();
 		log_line(LEVEL_INFO, (struct span){ 0 }, "log reopened");
 		renewal_request();
+		secrets_reload();
 	}
 	renewal_wakeup();
 	if (counters_wanted) {
@@ -171,11 +174,16 @@ struct options {
 static const char usage[] =
     "usage: videre [-c FILE] [-n] [-p PORT] [-V] [-h]\n"
     "       videre -k CERT KEY [NAME...]\n"
+    "       videre -s FILE\n"
+    "       videre -t FILE [ROOM [USER [SECONDS]]]\n"
     "  -c FILE  read the configuration from FILE (default: conf.json, if it exists)\n"
     "  -n       check the configuration and exit\n"
     "  -p PORT  listen on PORT instead of the configured port (0: any free port)\n"
     "  -k       create a private key and a certificate with its authority in two new\n"
     "           files, for these host names and addresses (default: of this host)\n"
+    "  -s FILE  create a secret that signs tokens, in a new file\n"
+    "  -t       print a token, signed with the first secret of FILE, that is valid in\n"
+    "           ROOM for USER (default, and \"\": any) for SECONDS (default: 86400)\n"
     "  -V       print the version and exit (or --version)\n"
     "  -h       print this help and exit (or --help)";
 
@@ -210,23 +218,32 @@ usage_error(const char *what, const char *argument)
 	_exit(1);
 }
 
-/* -k CERT KEY [NAME...] */
+/* -k CERT KEY [NAME...], -s FILE, or -t FILE [ROOM [USER [SECONDS]]] */
 static void
-make_cert(char **arguments)
+run_command(char letter, char **arguments)
 {
-	char data[AUTHORITY_OUTPUT_SIZE];
+	char data[AUTHORITY_OUTPUT_SIZE + TOKEN_MAX];
 	struct text output;
-	size_t names = 0;
+	size_t count = 0;
+	int status;
 
-	if (arguments[0] == NULL || arguments[1] == NULL)
+	while (arguments[count] != NULL)
+		count++;
+	if (letter == 'k' && count < 2)
 		usage_error("option -k needs two file names: CERT KEY", "");
-	while (arguments[2 + names] != NULL)
-		names++;
+	if (letter != 'k' && (count < 1 || count > (letter == 's' ? 1 : 4)))
+		usage_error("wrong number of arguments: -", (char[]){ letter, '\0' });
 	text_init(&output, data, sizeof data - 1);
-	int status =
-	    authority_issue(arguments[0], arguments[1], arguments + 2, names, &output);
-	print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &output);
-	_exit(status == 0 ? 0 : 1);
+	if (letter == 'k')
+		status = authority_issue(arguments[0], arguments[1], arguments + 2,
+					 count - 2, &output);
+	else if (letter == 's')
+		status = token_make_secret(arguments[0], &output);
+	else
+		status = token_make(arguments[0], arguments + 1, count - 1, &output);
+	if (output.length > 0)
+		print(status == 0 ? STDOUT_FILENO : STDERR_FILENO, &output);
+	_exit(status);
 }
 
 static void
@@ -245,8 +262,8 @@ read_options(char **argv, struct options *o)
 				print_and_exit(usage, "");
 			if (*letter == 'V')
 				print_and_exit("videre " VIDERE_VERSION, "");
-			if (*letter == 'k' && letter[1] == '\0')
-				make_cert(argv + 1);
+			if (strchr("kst", *letter) != NULL && letter[1] == '\0')
+				run_command(*letter, argv + 1);
 			if (*letter == 'n') {
 				o->check = true;
 				continue;
@@ -519,15 +536,15 @@ map_memory(void)
 	});
 }
 
-/* A certificate that does not load ends the program: there is no plain-text fallback. */
+/* Loads certificate and secrets, or ends the program: there is no insecure fallback. */
 static void
-load_cert(void)
+load_files(void)
 {
 	char data[512];
 	struct text error;
 
 	text_init(&error, data, sizeof data - 1);
-	if (renewal_load(&conf, &error))
+	if (renewal_load(&conf, &error) && secrets_load(&conf, &error))
 		return;
 	print(STDERR_FILENO, &error);
 	_exit(1);
@@ -539,6 +556,7 @@ end_check(const char *file)
 {
 	log_configure("", LEVEL_WARN, 0);
 	renewal_warn();
+	secrets_warn();
 	log_flush();
 	print_and_exit("the configuration is valid: ", file != NULL ? file : defaults);
 }
@@ -568,12 +586,13 @@ main(int argc, char **argv)
 	if (argc > 0)
 		read_options(argv, &options);
 	read_conf(&options);
-	load_cert();
+	load_files();
 	if (options.check)
 		end_check(options.file);
 	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_start(options.file);
 	renewal_warn();
+	secrets_warn();
 	raise_file_limit();
 	map_memory();
 	monitor_start(conf.monitor);

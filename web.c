@@ -145,7 +145,7 @@ put_date(struct text *t)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec < TEXT_CLOCK_SET)
+	if (now.tv_sec < TEXT_RELEASED)
 		return;
 	text_string(t, "Date: ");
 	text_http_time(t, (uint64_t)now.tv_sec);

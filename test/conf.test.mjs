@@ -142,7 +142,7 @@ describe('the configuration', () => {
 			'error', 'warn', 'info', 'debug', 'trace');
 	});
 
-	for (const key of ['Cert', 'Key', 'Host', 'Prefix', 'Log', 'User'])
+	for (const key of ['Cert', 'Key', 'Tokens', 'Host', 'Prefix', 'Log', 'User'])
 		test(`${key} is a string`, t => wrongType(t, key,
 			['5', 'true', 'null', '["x"]', '{}', '"a\\u0000b"', '"a\\nb"', '"\\ud800"']));
 

@@ -164,6 +164,7 @@ assert_defaults(const struct conf *c)
 	assert_false(c->tls);
 	assert_string_equal(c->cert, "");
 	assert_string_equal(c->key, "");
+	assert_string_equal(c->tokens, "");
 	assert_string_equal(c->host, "");
 	assert_string_equal(c->prefix, "/echo");
 	assert_true(c->page);
@@ -230,6 +231,7 @@ every_key_is_read(void **state)
 	    &c,
 	    "{\n"
 	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
+	    "\"Tokens\": \"secrets\",\n"
 	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Page\": false, \"Log\": "
 	    "\"syslog\",\n"
 	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\", \"Sandbox\": "
@@ -244,6 +246,7 @@ every_key_is_read(void **state)
 	assert_false(c.tls);
 	assert_string_equal(c.cert, "c.pem");
 	assert_string_equal(c.key, "k.pem");
+	assert_string_equal(c.tokens, "secrets");
 	assert_string_equal(c.host, "::1");
 	assert_string_equal(c.prefix, "/a/b");
 	assert_false(c.page);
@@ -446,6 +449,8 @@ static const struct {
 } strings[] = {
 	{ "Cert", offsetof(struct conf, cert), "a string without control characters" },
 	{ "Key", offsetof(struct conf, key), "a string without control characters" },
+	{ "Tokens", offsetof(struct conf, tokens),
+	  "a string without control characters" },
 	{ "User", offsetof(struct conf, user),
 	  "a user of /etc/passwd, or \"\" to keep the user that starts the server" },
 	{ "Host", offsetof(struct conf, host),
@@ -938,7 +943,7 @@ loopback_may_monitor_by_default(void **state)
  */
 
 #define KEYS                                                                             \
-	"the keys are Port, TLS, Cert, Key, Host, Prefix, Page, Log, LogLevel, "         \
+	"the keys are Port, TLS, Cert, Key, Tokens, Host, Prefix, Page, Log, LogLevel, " \
 	"LogSize, "                                                                      \
 	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
 	"TrustedProxies, Monitor, "                                                      \

@@ -55,7 +55,7 @@ describe('the manual page', () => {
 		const { stdout } = await run(['-h']);
 		const options = stdout.match(/^ {2}-\w( [A-Z]+)?/gm).map(option => option.trim().toLowerCase());
 		const told = entries('DESCRIPTION').map(([tag]) => tag).filter(tag => /^-/.test(tag));
-		assert.deepEqual(told.map(tag => tag.replace(/(^-k).*/, '$1').toLowerCase()).sort(),
+		assert.deepEqual(told.map(tag => tag.replace(/(^-[kt]).*/, '$1').toLowerCase()).sort(),
 			options.sort());
 	});
 

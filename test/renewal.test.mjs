@@ -7,29 +7,47 @@ import path from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
 import { serveFaulty } from './faults.mjs';
-import { built, run, scratch, serve, test } from './server.mjs';
+import { run, scratch, serve, test } from './server.mjs';
 import { ask } from './sockjs.mjs';
 import { shake } from './tls.mjs';
 
-const tool = built('CERT_TOOL', 'build/san/cert_tool');
-const DAY = 86400, LASTS = 825; /* days of a certificate that cert_tool makes, from yesterday */
+const DAY = 86400, LASTS = 825; /* days of a certificate */
 const clock = () => Math.floor(Date.now() / 1000);
 
 /*
- * A certificate that expires after these days: half a day more, so that their number stays the same
+ * A certificate, and `ca`, which has its authority with the same dates too.  It expires after these days: half a day more, so that their number stays the same
  * during a test.  Negative: it has expired, so many days and a half ago.
  */
 async function dated(t, days) {
-	const dir = await scratch(t);
-	const [cert, key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
-	const end = clock() + (days + Math.sign(days) / 2) * DAY;
-	await promisify(execFile)(tool, ['make', cert, key, 'localhost', '127.0.0.1'],
-		{ env: { ...process.env, NOW: String(end + 1 - (LASTS - 1) * DAY) } });
-	const ca = await readFile(cert, 'utf8');
-	/* Without the authority, which has the same dates. */
-	const [pem] = /^-----BEGIN[^]*?-----END.*\n/.exec(ca);
-	await writeFile(cert, pem);
-	return { cert, key, end, date: iso(end), pem, ca };
+	const dir = await scratch(t), at = name => path.join(dir, name);
+	const end = clock() + (days + Math.sign(days) / 2) * DAY, start = end + 1 - LASTS * DAY;
+	const utc = time => new Date(time * 1000).toISOString().replace(/[-:T]|\.\d+/g, '');
+	const openssl = (...args) => promisify(execFile)('openssl', args, { cwd: dir });
+	await writeFile(at('db'), '');
+	await writeFile(at('conf'), `[ca]
+default_ca = it
+[it]
+database = db
+new_certs_dir = .
+default_md = sha256
+policy = names
+rand_serial = yes
+unique_subject = no
+copy_extensions = copy
+[names]
+commonName = supplied
+`);
+	const make = async (name, extension, ...signer) => {
+		await openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+			'-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', extension);
+		await openssl('ca', '-batch', '-notext', '-config', 'conf', '-in', `${name}.csr`, '-out', `${name}.crt`,
+			'-startdate', utc(start), '-enddate', utc(end), ...signer);
+		return readFile(at(`${name}.crt`), 'utf8');
+	};
+	const authority = await make('authority', 'basicConstraints=critical,CA:TRUE', '-selfsign', '-keyfile', 'authority.key');
+	const pem = await make('server', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-cert', 'authority.crt',
+		'-keyfile', 'authority.key');
+	return { cert: at('server.crt'), key: at('server.key'), end, date: iso(end), pem, ca: pem + authority };
 }
 
 const iso = time => new Date(time * 1000).toISOString().slice(0, 10);
@@ -257,6 +275,16 @@ describe('files that User cannot read at SIGHUP', () => {
 			server.allowed.push(/ warn - certificate not loaded/);
 			assert.match((await hup(server)).join(), /not loaded.*key\.pem: Permission denied/);
 		}
+	});
+
+	asRoot('a file of secrets of root alone is named', async t => {
+		const tls = await files(t), Tokens = path.join(tls.dir, 'secrets');
+		await chmod(tls.key, 0o640);
+		await chown(tls.key, 0, Number(group));
+		await writeFile(Tokens, 'x'.repeat(32), { mode: 0o600 });
+		const server = await warns(t, tls, [unreadable(Tokens, 'Tokens')], { Tokens });
+		server.allowed.push(/ warn - file of Tokens not loaded/);
+		assert.match((await hup(server)).join(), new RegExp(`previous one stays in use: ${Tokens}: Permission denied$`));
 	});
 
 	asRoot('a key of a group of User is not, and is loaded', async t => {

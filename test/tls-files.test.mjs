@@ -335,9 +335,10 @@ describe('TLS: a build without TLS', () => {
 		await client.gets(joined('a', 'r', true));
 	});
 
-	test('contains of BearSSL only the hash for WebSocket handshakes', async () => {
+	test('contains of BearSSL only the hashes for WebSocket handshakes and tokens', async () => {
 		const symbols = (await promisify(execFile)('nm', [binary])).stdout;
 		assert.match(symbols, / br_sha1_out$/m);
+		assert.match(symbols, / br_hmac_out$/m);
 		assert.doesNotMatch(symbols, / br_(ssl|x509|ec|rsa|aes)_/);
 	});
 });

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { pair } from '../certificate.mjs';
+import { inDirectory, pair } from '../certificate.mjs';
 import { built, run, scratch, test } from '../server.mjs';
 import { optionOf } from '../uci.mjs';
 import { root } from './targets.mjs';
@@ -71,6 +71,8 @@ const configuration = options => `config videre 'main'\n${Object.entries(options
 	[value].flat().map(one => `\t${Array.isArray(value) ? 'list' : 'option'} ${name} ${quote(one)}\n`)).join('')}`;
 
 const { cert, key } = await pair('P-256');
+const secrets = inDirectory('secrets');
+await writeFile(secrets, `${'s'.repeat(32)}\n`, { mode: 0o600 });
 
 /* User, which is nobody, must be able to read both. */
 if (process.getuid() === 0) {
@@ -86,6 +88,7 @@ const values = {
 	TLS: ['1', true],
 	Cert: [cert, cert],
 	Key: [key, key],
+	Tokens: [secrets, secrets],
 	Host: ['192.168.1.1', '192.168.1.1'],
 	Prefix: ['none', ''],
 	Page: ['0', false],
@@ -134,7 +137,8 @@ test('what is shipped has every option, and is a device\'s configuration', async
 	const device = JSON.parse(await readFile(path.join(root, 'device/conf.json')));
 	assert.deepEqual(JSON.parse(json), { ...device, Port: 1111, User: 'nobody' });
 	const whole = config.replace(/^\t#(?=option|list)/gm, '\t')
-		.replace('/etc/videre/cert.pem', cert).replace('/etc/videre/key.pem', key);
+		.replace('/etc/videre/cert.pem', cert).replace('/etc/videre/key.pem', key)
+		.replace('/etc/videre/secrets', secrets);
 	assert.equal((await call(t, 'start', whole)).stderr, '');
 });
 

@@ -22,8 +22,8 @@ check_networks(const struct socket_network *networks)
 static void
 check_conf(const struct conf *c)
 {
-	const char *const strings[] = { c->cert, c->key,  c->host,  c->prefix,
-					c->log,	 c->user, c->sockjs };
+	const char *const strings[] = { c->cert,   c->key, c->tokens, c->host,
+					c->prefix, c->log, c->user,   c->sockjs };
 	size_t origins = 0;
 
 	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

@@ -8,7 +8,8 @@
  * decode: any text of up to BOUND bytes, into a buffer of any size up to BOUND.
  * in_place: any such text, into its own memory.
  * decode_url: any such text as base64url, into a buffer of any size up to BOUND.
- * round_trip: the encoder returns any valid base64url text of up to BOUND bytes unchanged.
+ * round_trip: the encoder returns any valid base64url text of up to BOUND bytes
+ * unchanged.
  */
 #include "proof.h"
 #include "text.c"
