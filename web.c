@@ -37,11 +37,10 @@ enum state { HEAD, BODY, ANSWER, SKIP, UPGRADED, ENDED };
 enum { MOST_INPUT = HTTP_HEAD_SIZE + 1 };
 
 struct channel {
-	enum state state;
+	uint8_t state;	     /* enum state */
 	bool is_idle;	     /* HEAD, after a request: the next one has not begun */
 	bool keep_alive;     /* another request may follow this one */
-	bool is_head;	     /* the method is HEAD: the answer has no body */
-	bool is_options;     /* the method is OPTIONS */
+	uint8_t method;	     /* enum http_method; to HEAD the answer has no body */
 	bool is_http_1_0;    /* a streamed answer is not chunked */
 	bool is_chunked;     /* the request's body is chunked */
 	bool skips_body;     /* the handler does not want the body */
@@ -114,7 +113,7 @@ await_request(uint32_t conn)
 
 	ch->state = HEAD;
 	ch->is_idle = true;
-	ch->is_head = false;
+	ch->method = HTTP_OTHER;
 	ch->partly_handled = false;
 	ch->http.head = 0;
 	accept_unclaim(conn);
@@ -200,7 +199,7 @@ web_answer(uint32_t conn, const struct web_answer *a)
 	}
 	put_connection(&t, ch, a->status);
 	text_string(&t, "\r\n");
-	if (conn_write(conn, t.data, t.length) && has_body && !ch->is_head)
+	if (conn_write(conn, t.data, t.length) && has_body && ch->method != HTTP_HEAD)
 		conn_write(conn, a->body.data, a->body.length);
 	end_answer(conn);
 }
@@ -208,7 +207,7 @@ web_answer(uint32_t conn, const struct web_answer *a)
 void
 web_not_allowed(uint32_t conn, const char *methods)
 {
-	bool asked = web.channels[conn].is_options;
+	bool asked = web.channels[conn].method == HTTP_OPTIONS;
 	char data[64];
 	struct text fields;
 
@@ -378,8 +377,7 @@ handle_head(uint32_t conn, struct input *in, size_t length)
 	unsigned status = http_parse(in->data, length, &r);
 
 	web.counters.requests++;
-	ch->is_head = r.method == HTTP_HEAD;
-	ch->is_options = r.method == HTTP_OPTIONS;
+	ch->method = (uint8_t)r.method;
 	if (status != 0) {
 		if (r.bad_host)
 			report(REPORT_HOST, client_name(conn), r.host);
@@ -592,7 +590,7 @@ expired(uint32_t conn)
 static void
 stopping(uint32_t conn)
 {
-	enum state state = web.channels[conn].state;
+	enum state state = (enum state)web.channels[conn].state;
 
 	/* Other connections stay open: a request that is on its way gets a 503. */
 	web.stopping = true;
@@ -608,7 +606,7 @@ static void
 closed(uint32_t conn)
 {
 	struct channel *ch = &web.channels[conn];
-	enum state state = ch->state;
+	enum state state = (enum state)ch->state;
 
 	log_line(LEVEL_DEBUG, client_name(conn), "disconnected");
 	if (state == UPGRADED)

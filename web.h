@@ -55,7 +55,7 @@ enum {
 	/* Maximum size of input that is received after a complete body, in bytes. */
 	WEB_PIPELINED = 512,
 	/* Bytes of a connection's state after web_upgrade. */
-	WEB_UPGRADED_SIZE = 64 + 4 * sizeof(size_t)
+	WEB_UPGRADED_SIZE = 56 + 4 * sizeof(size_t)
 };
 
 /* Takes the memory (memory.h: called in both passes).  The handler must stay valid. */

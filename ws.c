@@ -49,7 +49,7 @@ ws_header(const unsigned char *data, size_t length, struct ws_frame *f)
 	unsigned opcode = data[0] & 0x0f;
 	bool control = opcode >= WS_CLOSE;
 	f->fin = (data[0] & 0x80) != 0;
-	f->opcode = (enum ws_opcode)opcode;
+	f->opcode = (uint8_t)opcode;
 	if ((data[0] & 0x70) != 0 || opcode > WS_PONG ||
 	    (opcode > WS_BINARY && !control) || (control && !f->fin))
 		return WS_BAD;

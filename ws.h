@@ -45,7 +45,7 @@ unsigned ws_handshake(const struct http_request *, char accept[WS_ACCEPT]);
 
 struct ws_frame {
 	uint64_t length; /* bytes of payload */
-	enum ws_opcode opcode;
+	uint8_t opcode;	 /* enum ws_opcode */
 	bool fin;
 	unsigned char mask[4];
 };
@@ -97,9 +97,9 @@ struct ws {
 	size_t max_message; /* maximum size of a message, in bytes */
 	bool binary_utf8;   /* binary messages must be valid UTF-8 too */
 
-	bool in_message;       /* a message has begun and is incomplete */
-	bool in_frame;	       /* a header has been read, but not its whole payload */
-	enum ws_opcode opcode; /* of the message */
+	bool in_message; /* a message has begun and is incomplete */
+	bool in_frame;	 /* a header has been read, but not its whole payload */
+	uint8_t opcode;	 /* enum ws_opcode, of the message */
 	struct ws_frame frame;
 	size_t payload_read;   /* bytes of the frame's payload read */
 	size_t message_start;  /* offset of the message in the buffer */

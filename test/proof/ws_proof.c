@@ -118,7 +118,7 @@ expect(const unsigned char *p, size_t length, struct ws_frame *f)
 	if (length < head + 4)
 		return WS_MORE;
 	f->fin = p[0] >= 0x80;
-	f->opcode = (enum ws_opcode)(p[0] & 0x0f);
+	f->opcode = p[0] & 0x0f;
 	f->length = value;
 	memcpy(f->mask, p + head, 4);
 	return (int)head + 4;
