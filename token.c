@@ -3,6 +3,7 @@
 #include "entropy.h"
 #include "json.h"
 #include "memory.h"
+#include "secret_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,9 @@ const char *const token_errors[TOKEN_ERRORS] = {
  * Secrets
  */
 
+_Static_assert((int)TOKEN_SECRETS_MAX <= (int)SECRET_FILE_SECRETS,
+	       "a file can have all secrets");
+
 void
 token_add_secret(struct token_secrets *s, struct span secret)
 {
@@ -32,102 +36,19 @@ token_add_secret(struct token_secrets *s, struct span secret)
 			 secret.length);
 }
 
-/* Adds "FILE: why", or "FILE:LINE: why" if `line` is not 0.  Always returns false. */
-static bool
-fail(struct text *error, const char *file, unsigned line, const char *why)
-{
-	text_string(error, file);
-	if (line > 0) {
-		text_char(error, ':');
-		text_number(error, line);
-	}
-	text_string(error, ": ");
-	text_string(error, why);
-	return false;
-}
-
-/* Returns the next line, without LF or CR LF. */
-static struct span
-take_line(struct span *rest)
-{
-	const char *end = memchr(rest->data, '\n', rest->length);
-	size_t length = end != NULL ? (size_t)(end - rest->data) : rest->length;
-	struct span line = { rest->data, length };
-
-	length += end != NULL;
-	*rest = (struct span){ rest->data + length, rest->length - length };
-	if (line.length > 0 && line.data[line.length - 1] == '\r')
-		line.length--;
-	return line;
-}
-
-/* Returns NULL, or why a line is not a secret. */
-static const char *
-check_secret(struct span line)
-{
-	for (size_t i = 0; i < line.length; i++)
-		if (line.data[i] <= ' ' || line.data[i] > '~')
-			return "a secret must be printable ASCII without spaces";
-	return line.length < TOKEN_SECRET_MIN ? "a secret must have at least 32 bytes"
-					      : NULL;
-}
-
-static bool
-read_secrets(struct token_secrets *s, struct span text, const char *file,
-	     struct text *error)
-{
-	for (unsigned number = 1; text.length > 0; number++) {
-		struct span line = take_line(&text);
-		if (line.length == 0)
-			continue;
-		const char *why = s->count == TOKEN_SECRETS_MAX ? "more than 4 secrets"
-								: check_secret(line);
-		if (why != NULL)
-			return fail(error, file, number, why);
-		token_add_secret(s, line);
-	}
-	return s->count > 0 ||
-	       fail(error, file, 0, "no secret: videre -s makes a file with one");
-}
-
-/* Reads a whole file.  `text` has TOKEN_FILE_MAX + 1 bytes. */
-static bool
-read_file(const char *file, char *text, size_t *length, struct text *error)
-{
-	struct stat status;
-	ssize_t n;
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	*length = 0;
-	if (fd < 0)
-		return fail(error, file, 0, text_error(errno));
-	bool known = fstat(fd, &status) == 0;
-	while ((n = read(fd, text + *length, TOKEN_FILE_MAX + 1 - *length)) > 0)
-		*length += (size_t)n;
-	int read_error = errno;
-	close(fd);
-	if (n < 0)
-		return fail(error, file, 0, text_error(read_error));
-	if (!known || (status.st_mode & (S_IROTH | S_IWOTH)) != 0)
-		return fail(error, file, 0,
-			    "every user can read or write the secrets: chmod 640");
-	return *length <= TOKEN_FILE_MAX ||
-	       fail(error, file, 0, "longer than 2048 bytes");
-}
-
 bool
 token_load(struct token_secrets *s, const char *file, struct text *error)
 {
-	struct token_secrets loaded = { 0 };
-	char text[TOKEN_FILE_MAX + 1];
-	size_t length;
-	bool valid = read_file(file, text, &length, error) &&
-		     read_secrets(&loaded, (struct span){ text, length }, file, error);
+	const struct secret_file_rule rule = { TOKEN_SECRETS_MAX, TOKEN_SECRET_MIN };
+	struct secret_file read;
+	bool valid = secret_file_read(&read, file, rule, error);
 
-	if (valid)
-		*s = loaded;
-	memory_wipe(&loaded, sizeof loaded);
-	memory_wipe(text, sizeof text);
+	if (valid) {
+		*s = (struct token_secrets){ 0 };
+		for (size_t i = 0; i < read.count; i++)
+			token_add_secret(s, read.secrets[i]);
+	}
+	memory_wipe(&read, sizeof read);
 	return valid;
 }
 
@@ -379,7 +300,7 @@ token_make_secret(const char *file, struct text *output)
 		if (!written)
 			unlink(file);
 	}
-	return written || fail(output, file, 0, text_error(error)) ? 0 : 1;
+	return written || text_file_error(output, file, text_error(error)) ? 0 : 1;
 }
 
 /* Returns false if an argument can not be a UserId or RoomId. */

@@ -13,7 +13,6 @@ enum {
 	TOKEN_MAX = 2048,	      /* maximum size of a token, in bytes */
 	TOKEN_SECRETS_MAX = 4,	      /* maximum number of secrets in a file */
 	TOKEN_SECRET_MIN = 32,	      /* minimum size of a secret in a file, in bytes */
-	TOKEN_FILE_MAX = 2048,	      /* maximum size of a file of secrets, in bytes */
 	TOKEN_SECRET_TEXT = 43,	      /* size of a new secret, in bytes */
 	TOKEN_SECONDS = 86400,	      /* default lifetime of a new token */
 	TOKEN_SECONDS_MAX = 315360000 /* maximum lifetime of a new token: 10 years */
@@ -32,12 +31,9 @@ struct token_secrets {
 void token_add_secret(struct token_secrets *, struct span secret);
 
 /*
- * Reads secrets from a file.  Each line is one secret of at least TOKEN_SECRET_MIN
- * printable ASCII characters without spaces.  Its bytes are the key; they are not
- * decoded.  CR LF ends a line too, and empty lines are ignored.
- *
- * On failure returns false, adds "FILE: why" or "FILE:LINE: why" to `error`, and does not
- * change the secrets.  A file that every user can read or write is an error.
+ * Reads secrets from a file (secret_file.h), each of at least TOKEN_SECRET_MIN bytes.
+ * These bytes are the key; they are not decoded.  On failure returns false, adds the
+ * reason to `error`, and does not change the secrets.
  */
 bool token_load(struct token_secrets *, const char *file, struct text *error);
 

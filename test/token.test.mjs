@@ -182,7 +182,7 @@ const faults = {
 	'an empty file': ['', ': no secret: videre -s makes a file with one'],
 	'a short secret': [`${SECRET}\n\nshort\n`, ':3: a secret must have at least 32 bytes'],
 	'a secret with a space': [`${SECRET} \n`, ':1: a secret must be printable ASCII without spaces'],
-	'five secrets': [`${SECRET}\n`.repeat(5), ':5: more than 4 secrets'],
+	'five secrets': [`${SECRET}\n`.repeat(5), ':5: too many secrets, at most 4'],
 	'a file that everyone can read': [`${SECRET}\n`, ': every user can read or write the secrets: chmod 640', 0o644],
 };
 

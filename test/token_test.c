@@ -1,4 +1,5 @@
 /* Tokens: signatures, headers, claims, files of secrets, and tokens that are made. */
+#include "secret_file.h"
 #include "token.h"
 #include "unit.h"
 
@@ -717,20 +718,20 @@ a_line_that_is_not_a_secret_is_refused_with_its_number(void **state)
 	snprintf(expected, sizeof expected, ":1%s", wrong);
 	assert_refused(BYTES("\xef\xbb\xbf" A), expected);
 	assert_refused(BYTES(A "\n" A "\n" A "\n\n" A "\n" A "\n"),
-		       ":6: more than 4 secrets");
+		       ":6: too many secrets, at most 4");
 }
 
 static void
 a_file_without_secrets_or_too_long_is_refused(void **state)
 {
-	char longest[TOKEN_FILE_MAX + 1];
+	char longest[SECRET_FILE_MAX + 1];
 
 	(void)state;
 	assert_refused(BYTES(""), ": no secret: videre -s makes a file with one");
 	assert_refused(BYTES("\n\r\n"), ": no secret: videre -s makes a file with one");
 	memset(longest, 'x', sizeof longest);
 	assert_refused(longest, sizeof longest, ": longer than 2048 bytes");
-	write_file(longest, TOKEN_FILE_MAX);
+	write_file(longest, SECRET_FILE_MAX);
 	assert_null(load(&secrets, path));
 	assert_string_equal(load(&secrets, "/nonexistent"),
 			    ": No such file or directory");

@@ -6,6 +6,7 @@
  * others: a token.  It is valid only if its signature is.
  */
 #include "fuzz.h"
+#include "secret_file.h"
 #include "token.h"
 
 #include <bearssl.h>
@@ -136,7 +137,7 @@ check_file(const uint8_t *data, size_t length)
 	CHECK(chmod(file, 0600) == 0);
 	text_init(&error, said, sizeof said);
 	if (token_load(&secrets, file, &error)) {
-		CHECK(error.length == 0 && length <= TOKEN_FILE_MAX);
+		CHECK(error.length == 0 && length <= SECRET_FILE_MAX);
 		CHECK(secrets.count > 0 && secrets.count <= TOKEN_SECRETS_MAX);
 		return;
 	}
