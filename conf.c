@@ -13,7 +13,7 @@
 #define HAVE_TLS 1
 #endif
 
-enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS, NETWORKS };
+enum kind { FLAG, NUMBER, STRING, LEVEL, ORIGINS, NETWORKS, SERVERS };
 
 static bool valid_host(struct span);
 static bool valid_prefix(struct span);
@@ -34,6 +34,8 @@ static const struct key {
 	{ "Cert", STRING, offsetof(struct conf, cert), 0, 0, NULL, NULL },
 	{ "Key", STRING, offsetof(struct conf, key), 0, 0, NULL, NULL },
 	{ "Tokens", STRING, offsetof(struct conf, tokens), 0, 0, NULL, NULL },
+	{ "IceServers", SERVERS, offsetof(struct conf, ice_servers), 0, 0, NULL, NULL },
+	{ "TurnSecret", STRING, offsetof(struct conf, turn_secret), 0, 0, NULL, NULL },
 	{ "Host", STRING, offsetof(struct conf, host), 0, 0, valid_host,
 	  "an IPv4 or IPv6 address, or \"\" for all addresses" },
 	{ "Prefix", STRING, offsetof(struct conf, prefix), 0, 0, valid_prefix,
@@ -85,6 +87,7 @@ conf_default(struct conf *c)
 		.cert = "",
 		.key = "",
 		.tokens = "",
+		.turn_secret = "",
 		.host = "",
 		.prefix = "/echo",
 		.page = true,
@@ -332,28 +335,12 @@ put_rule(struct text *error, const struct key *k)
 	case NETWORKS:
 		text_string(error, "a list of at most 16 addresses or networks");
 		break;
+	case SERVERS:
+		text_string(error, "a list of at most 16 URLs such as "
+				   "\"stun:example.org\", or objects with urls, "
+				   "username and credential");
+		break;
 	}
-}
-
-/*
- * Unescapes and terminates a string in place, and returns it.  Returns NULL if the value
- * is not a string, or has control characters.
- */
-static char *
-read_string(struct span value)
-{
-	if (*value.data != '"')
-		return NULL;
-	struct span contents = json_contents(value);
-	char *string = file_text + (contents.data - file_text);
-	long length = json_unescape(contents, string, contents.length, false);
-	if (length < 0)
-		return NULL;
-	for (long i = 0; i < length; i++)
-		if ((unsigned char)string[i] < 0x20)
-			return NULL;
-	string[length] = '\0';
-	return string;
 }
 
 static void
@@ -391,7 +378,7 @@ read_strings(const char **strings, size_t max, struct span value)
 			begin_fault(", not more");
 			return false;
 		}
-		if ((strings[count] = read_string(item)) == NULL)
+		if ((strings[count] = json_terminate(item)) == NULL)
 			return false;
 		count++;
 	}
@@ -483,16 +470,17 @@ read_value(struct conf *c, const struct key *k, struct span value)
 		*(uint32_t *)place = (uint32_t)number;
 		return true;
 	case STRING: {
-		const char *string = read_string(value);
+		const char *string = json_terminate(value);
 		if (string == NULL || (k->valid != NULL && !k->valid((struct span){
 							       string, strlen(string) })))
 			return false;
 		*(const char **)place = string;
 		return true;
 	}
-	case LEVEL: return read_level(place, read_string(value));
+	case LEVEL: return read_level(place, json_terminate(value));
 	case ORIGINS: return read_origins(place, value);
 	case NETWORKS: return read_networks(place, value);
+	case SERVERS: return ice_servers_read(place, value, &fault);
 	}
 	return false;
 }
@@ -597,8 +585,15 @@ conf_load(struct conf *c, const char *file, struct text *error)
 		while (json_member(&j, &name, &value, &end))
 			if (!read_member(c, file, name, value, &seen, error))
 				return false;
-	if (json_finish(&j))
-		return true;
-	put_syntax(error, file, &j);
-	return false;
+	if (!json_finish(&j)) {
+		put_syntax(error, file, &j);
+		return false;
+	}
+	/* Browsers reject all servers if one for TURN has no credentials. */
+	return *c->turn_secret != '\0' || !ice_servers_need_secret(c->ice_servers) ||
+	       text_file_error(
+		   error, file,
+		   "a turn: or turns: URL of IceServers has no credentials: "
+		   "set TurnSecret, or write an object with urls, username and "
+		   "credential");
 }

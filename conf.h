@@ -2,6 +2,7 @@
 #ifndef CONF_H
 #define CONF_H
 
+#include "ice_server.h"
 #include "log.h"
 #include "socket.h"
 
@@ -18,7 +19,9 @@ struct conf {
 	const char *cert;
 	const char *key;
 	const char *tokens; /* file of secrets that sign tokens; "": no tokens */
-	const char *host;   /* an address; "": all addresses, IPv4 and IPv6 */
+	struct ice_server ice_servers[ICE_SERVERS_MAX + 1]; /* ended by a NULL url */
+	const char *turn_secret; /* file with the secret of a TURN server; "": none */
+	const char *host;	 /* an address; "": all addresses, IPv4 and IPv6 */
 	const char *prefix;
 	bool page; /* serve the page at / */
 	const char *log;

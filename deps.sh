@@ -20,6 +20,13 @@ need_package() {
 	done
 }
 
+# Keeps the services of packages from starting that would be reachable from outside: the tests start their own.
+mask_services() {
+	case " $missing " in
+	*" coturn "*) ! command -v systemctl >/dev/null || $root systemctl mask coturn.service ;;
+	esac
+}
+
 install_missing() {
 	[ -n "$missing" ] || return 0
 	echo "deps.sh: installing$missing"
@@ -28,6 +35,7 @@ install_missing() {
 		echo "deps.sh: asking for root through sudo"
 		root=sudo
 	fi
+	mask_services
 	$root apt-get update -q
 	# shellcheck disable=SC2086
 	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
@@ -62,6 +70,7 @@ need_test() {
 	need gnutls-cli gnutls-bin
 	need python3 python3
 	need firefox-esr firefox-esr
+	need turnserver coturn
 	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
 }
 

@@ -319,6 +319,8 @@ parse_field(struct span name, struct span value, struct http_request *r,
 	} else if (span_is_nocase(name, "Origin")) {
 		r->origin = value;
 		return value.length <= HTTP_REPEATED_SIZE ? 0 : 431;
+	} else if (span_is_nocase(name, "Authorization")) {
+		r->authorization = value;
 	} else if (span_is_nocase(name, "Content-Type")) {
 		r->content_type = value;
 	} else if (span_is_nocase(name, "Cookie")) {
@@ -588,6 +590,7 @@ http_reason(unsigned status)
 	case 204: return "No Content";
 	case 304: return "Not Modified";
 	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
 	case 403: return "Forbidden";
 	case 404: return "Not Found";
 	case 405: return "Method Not Allowed";

@@ -36,6 +36,7 @@ struct http_request {
 	struct span host;  /* of the target if it is absolute, else of the Host field */
 	struct span target_host; /* of an absolute target only */
 	struct span origin;
+	struct span authorization;
 	struct span content_type;
 	struct span cookie;
 	struct span accept_encoding;

@@ -500,6 +500,23 @@ json_equal(struct span contents, const char *name)
 	return length >= 0 && span_is((struct span){ plain, (size_t)length }, name);
 }
 
+char *
+json_terminate(struct span value)
+{
+	if (*value.data != '"')
+		return NULL;
+	struct span contents = json_contents(value);
+	char *string = (char *)contents.data;
+	long length = json_unescape(contents, string, contents.length, false);
+	if (length < 0)
+		return NULL;
+	for (long i = 0; i < length; i++)
+		if ((unsigned char)string[i] < 0x20)
+			return NULL;
+	string[length] = '\0';
+	return string;
+}
+
 char
 json_letter(char c)
 {

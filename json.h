@@ -76,6 +76,13 @@ enum { JSON_NO_SPACE = -1, JSON_LONE_SURROGATE = -2 };
  */
 long json_unescape(struct span contents, char *out, size_t size, bool keep_lone);
 
+/*
+ * Unescapes a string in place and ends it with NUL.  Its text must be writable.  Returns
+ * the string; NULL if the value is not a string, or has control characters or a lone
+ * surrogate.
+ */
+char *json_terminate(struct span value);
+
 /* Returns the number of leading bytes that are ASCII and need no escape in a string. */
 size_t json_plain(const char *data, size_t length);
 

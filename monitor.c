@@ -3,6 +3,7 @@
 
 #include "accept.h"
 #include "client.h"
+#include "ice.h"
 #include "log.h"
 #include "loop.h"
 #include "renewal.h"
@@ -67,6 +68,7 @@ enum owner {
 	TLS,
 	CERTIFICATE, /* unknown without TLS */
 	SIGNALLER,
+	ICE,
 	OWNERS
 };
 
@@ -81,6 +83,7 @@ enum label {
 	TRANSPORT,
 	EVENT,
 	PACKET_REFUSAL,
+	ICE_RESULT,
 	TLS_ERROR
 };
 
@@ -99,7 +102,7 @@ static const char labels[] =
     "cause\0unread stalled\0"
     /* web_statuses */
     "code\0"
-    "101 200 204 304 400 403 404 405 406 408 413 414 417 426 431 500 501 503 505\0"
+    "101 200 204 304 400 401 403 404 405 406 408 413 414 417 426 431 500 501 503 505\0"
     /* websocket_codes */
     "code\0"
     "1000 1002 1007 1009 3000 4001\0"
@@ -109,6 +112,9 @@ static const char labels[] =
     "event\0connect broadcast ping disconnect error\0"
     /* enum packet_refusal */
     "cause\0unreadable room-full not-in-room no-such-peer too-many-pings user-in-use\0"
+    /* enum ice_result */
+    "result\0"
+    "answered token-needed token-invalid token-expired token-early no-clock\0"
     "error"; /* its values: tls_error_names */
 
 /*
@@ -189,6 +195,8 @@ static const char labels[] =
 	  EVENT, SIGNALLER, signaller_counters, in.bytes) \
 	X("packet_sent_bytes_total", "Bytes of sent packets, by event, without frames.", \
 	  EVENT, SIGNALLER, signaller_counters, out.bytes) \
+	X("ice_requests_total", "Requests for /ice with GET or HEAD, by result.", \
+	  ICE_RESULT, ICE, ice_counters, results) \
 	X("tls_handshakes_total", "TLS handshakes completed.", \
 	  NONE, TLS, tls_counters, handshakes) \
 	X("tls_resumed_total", "TLS handshakes that resumed an earlier session.", \
@@ -297,6 +305,7 @@ take_snapshot(struct snapshot *s)
 	s->owners[TLS] = tls_count();
 	s->owners[CERTIFICATE] = renewal_count();
 	s->owners[SIGNALLER] = signaller_count();
+	s->owners[ICE] = ice_count();
 	s->families = COUNT - (s->gauges.memory == 0);
 }
 

@@ -1,19 +1,28 @@
 #include "secrets.h"
 
 #include "log.h"
+#include "memory.h"
 #include "sandbox.h"
+#include "secret_file.h"
 
 #include <unistd.h>
 
 static struct {
 	const struct conf *conf;
 	struct token_secrets tokens;
+	br_hmac_key_context turn;
 } secrets;
 
 const struct token_secrets *
 secrets_of_tokens(void)
 {
 	return *secrets.conf->tokens != '\0' ? &secrets.tokens : NULL;
+}
+
+const br_hmac_key_context *
+secrets_of_turn(void)
+{
+	return *secrets.conf->turn_secret != '\0' ? &secrets.turn : NULL;
 }
 
 void
@@ -59,29 +68,81 @@ secrets_log_reload(const char *what, bool loaded, const struct text *error)
 	log_end();
 }
 
+static bool
+load_tokens(const char *file, struct text *error)
+{
+	return token_load(&secrets.tokens, file, error);
+}
+
+static bool
+load_turn(const char *file, struct text *error)
+{
+	const struct secret_file_rule one = { .most = 1, .shortest = 1 };
+	struct secret_file read;
+	bool valid = secret_file_read(&read, file, one, error);
+
+	if (valid)
+		br_hmac_key_init(&secrets.turn, &br_sha1_vtable, read.secrets[0].data,
+				 read.secrets[0].length);
+	memory_wipe(&read, sizeof read);
+	return valid;
+}
+
+/* The files: the configuration key, its value, and what loads the file. */
+static const struct {
+	const char *key;
+	size_t at; /* of the file's name, in struct conf */
+	bool (*load)(const char *file, struct text *error);
+} files[] = {
+	{ "Tokens", offsetof(struct conf, tokens), load_tokens },
+	{ "TurnSecret", offsetof(struct conf, turn_secret), load_turn },
+};
+
+enum { FILES = sizeof files / sizeof *files };
+
+/* Returns the name of a file; NULL if the configuration has none. */
+static const char *
+file_name(size_t i)
+{
+	const char *place = (const char *)secrets.conf + files[i].at;
+	const char *name = *(const char *const *)(const void *)place;
+
+	return *name != '\0' ? name : NULL;
+}
+
 bool
 secrets_load(const struct conf *conf, struct text *error)
 {
 	secrets.conf = conf;
-	return *conf->tokens == '\0' || token_load(&secrets.tokens, conf->tokens, error);
+	for (size_t i = 0; i < FILES; i++)
+		if (file_name(i) != NULL && !files[i].load(file_name(i), error))
+			return false;
+	return true;
 }
 
 void
 secrets_warn(void)
 {
-	if (*secrets.conf->tokens != '\0')
-		secrets_check_access(secrets.conf, secrets.conf->tokens, "Tokens");
+	for (size_t i = 0; i < FILES; i++)
+		if (file_name(i) != NULL)
+			secrets_check_access(secrets.conf, file_name(i), files[i].key);
 }
 
 void
 secrets_reload(void)
 {
-	char data[512];
-	struct text error;
+	char data[512], what[32];
+	struct text error, t;
 
-	if (*secrets.conf->tokens == '\0')
-		return;
-	text_init(&error, data, sizeof data);
-	bool loaded = token_load(&secrets.tokens, secrets.conf->tokens, &error);
-	secrets_log_reload("file of Tokens", loaded, &error);
+	for (size_t i = 0; i < FILES; i++) {
+		if (file_name(i) == NULL)
+			continue;
+		text_init(&error, data, sizeof data);
+		bool loaded = files[i].load(file_name(i), &error);
+		text_init(&t, what, sizeof what);
+		text_string(&t, "file of ");
+		text_string(&t, files[i].key);
+		text_char(&t, '\0');
+		secrets_log_reload(what, loaded, &error);
+	}
 }

@@ -9,8 +9,8 @@
 #include "token.h"
 
 /*
- * Loads the file of Tokens, if there is one.  On failure returns false and adds the
- * reason to `error`.  The configuration must stay valid; the caller owns it.
+ * Loads the files of Tokens and TurnSecret that there are.  On failure returns false and
+ * adds the reason to `error`.  The configuration must stay valid; the caller owns it.
  */
 bool secrets_load(const struct conf *, struct text *error);
 
@@ -25,6 +25,9 @@ void secrets_reload(void);
 
 /* Returns the secrets that sign tokens; NULL: no token is needed. */
 const struct token_secrets *secrets_of_tokens(void);
+
+/* Returns the key of HMAC-SHA-1 that TurnSecret has; NULL: none. */
+const br_hmac_key_context *secrets_of_turn(void);
 
 /*
  * Logs a warning if the file can be read now, by root, but not after the change to User.

@@ -3,6 +3,7 @@
 #include "accept.h"
 #include "conf.h"
 #include "entropy.h"
+#include "ice.h"
 #include "loop.h"
 #include "monitor.h"
 #include "page.h"
@@ -456,7 +457,8 @@ raise_file_limit(void)
 static bool
 answer_unmatched(uint32_t conn, const struct http_request *r)
 {
-	return monitor_answer(conn, r) || page_answer_authority(conn, r) ||
+	return monitor_answer(conn, r) || ice_answer(conn, r) ||
+	       page_answer_authority(conn, r) ||
 	       (conf.page && page_answer(conn, r, conf.prefix));
 }
 
@@ -596,6 +598,7 @@ main(int argc, char **argv)
 	raise_file_limit();
 	map_memory();
 	monitor_start(conf.monitor);
+	ice_start(conf.ice_servers);
 	catch_signals(&waiting);
 	open_sockets();
 	drop_root();

@@ -68,8 +68,8 @@ static struct {
 	bool stopping;
 } web;
 
-const uint16_t web_statuses[] = { 101, 200, 204, 304, 400, 403, 404, 405, 406, 408,
-				  413, 414, 417, 426, 431, 500, 501, 503, 505 };
+const uint16_t web_statuses[] = { 101, 200, 204, 304, 400, 401, 403, 404, 405, 406,
+				  408, 413, 414, 417, 426, 431, 500, 501, 503, 505 };
 
 const struct web_counters *
 web_count(void)

@@ -97,7 +97,7 @@ void *web_upgrade(uint32_t conn);
 /* Returns the same bytes until the connection ends; NULL if it is not upgraded. */
 void *web_upgraded(uint32_t conn);
 
-enum { WEB_STATUSES = 19 };
+enum { WEB_STATUSES = 20 };
 
 /* The statuses that are counted, in the order of `answers`. */
 extern const uint16_t web_statuses[WEB_STATUSES];

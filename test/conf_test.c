@@ -165,6 +165,8 @@ assert_defaults(const struct conf *c)
 	assert_string_equal(c->cert, "");
 	assert_string_equal(c->key, "");
 	assert_string_equal(c->tokens, "");
+	assert_null(c->ice_servers[0].url);
+	assert_string_equal(c->turn_secret, "");
 	assert_string_equal(c->host, "");
 	assert_string_equal(c->prefix, "/echo");
 	assert_true(c->page);
@@ -231,7 +233,8 @@ every_key_is_read(void **state)
 	    &c,
 	    "{\n"
 	    "\"Port\": 8443, \"TLS\": false, \"Cert\": \"c.pem\", \"Key\": \"k.pem\",\n"
-	    "\"Tokens\": \"secrets\",\n"
+	    "\"Tokens\": \"secrets\", \"TurnSecret\": \"turn\",\n"
+	    "\"IceServers\": [\"stun:a\", \"turn:b:1?transport=udp\"],\n"
 	    "\"Host\": \"::1\", \"Prefix\": \"/a/b\", \"Page\": false, \"Log\": "
 	    "\"syslog\",\n"
 	    "\"LogLevel\": \"warn\", \"LogSize\": 1, \"User\": \"nobody\", \"Sandbox\": "
@@ -247,6 +250,10 @@ every_key_is_read(void **state)
 	assert_string_equal(c.cert, "c.pem");
 	assert_string_equal(c.key, "k.pem");
 	assert_string_equal(c.tokens, "secrets");
+	assert_string_equal(c.turn_secret, "turn");
+	assert_string_equal(c.ice_servers[0].url, "stun:a");
+	assert_string_equal(c.ice_servers[1].url, "turn:b:1?transport=udp");
+	assert_null(c.ice_servers[2].url);
 	assert_string_equal(c.host, "::1");
 	assert_string_equal(c.prefix, "/a/b");
 	assert_false(c.page);
@@ -939,11 +946,58 @@ loopback_may_monitor_by_default(void **state)
 }
 
 /*
+ * ICE servers; ice_test.c has the URLs and objects
+ */
+
+#define SERVERS                                                                          \
+	"IceServers must be a list of at most 16 URLs such as \"stun:example.org\", or " \
+	"objects with urls, username and credential"
+
+static void
+ice_servers_are_urls_or_objects(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_valid(&c, "{\"IceServers\": [\"stun:\\u0061\", {\"urls\": \"turn:b\", "
+		       "\"username\": \"u\", \"credential\": \"c\"}, ]}");
+	assert_string_equal(c.ice_servers[0].url, "stun:a");
+	assert_string_equal(c.ice_servers[1].url, "turn:b");
+	assert_string_equal(c.ice_servers[1].username, "u");
+	assert_string_equal(c.ice_servers[1].credential, "c");
+	assert_null(c.ice_servers[2].url);
+	assert_refused("{\n\"IceServers\":[\"stun:a\",\"turn://host\"]}", 2,
+		       SERVERS ": entry 2: \"turn://host\" has slashes, write "
+			       "\"turn:host\"");
+	assert_refused("{\"IceServers\":\"stun:a\"}", 1, SERVERS ", not \"stun:a\"");
+	assert_refused("{\"IceServers\":{\"credential\":\"secret\"}}", 1,
+		       SERVERS ", not an object");
+}
+
+/* Whatever the order of the two keys. */
+static void
+a_turn_url_without_credentials_needs_turn_secret(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	load_valid(&c, "{\"IceServers\":[\"turn:a\"],\"TurnSecret\":\"s\"}");
+	load_valid(&c, "{\"TurnSecret\":\"s\",\"IceServers\":[\"turns:a\"]}");
+	load_valid(&c, "{\"TurnSecret\":\"s\"}");
+	assert_false(load(&c, "{\"TurnSecret\":\"\",\"IceServers\":[\"turn:a\"]}"));
+	assert_string_equal(without_line(),
+			    "a turn: or turns: URL of IceServers has no credentials: set "
+			    "TurnSecret, or write an object with urls, username and "
+			    "credential");
+}
+
+/*
  * Keys
  */
 
 #define KEYS                                                                             \
-	"the keys are Port, TLS, Cert, Key, Tokens, Host, Prefix, Page, Log, LogLevel, " \
+	"the keys are Port, TLS, Cert, Key, Tokens, IceServers, TurnSecret, Host, "      \
+	"Prefix, Page, Log, LogLevel, "                                                  \
 	"LogSize, "                                                                      \
 	"User, Sandbox, Origins, SockJS, MaxConnections, MaxPerAddress, "                \
 	"TrustedProxies, Monitor, "                                                      \
@@ -1326,6 +1380,8 @@ main(void)
 		cmocka_unit_test(trusted_proxies_are_addresses_and_networks),
 		cmocka_unit_test(invalid_networks_and_more_than_16_are_refused),
 		cmocka_unit_test(loopback_may_monitor_by_default),
+		cmocka_unit_test(ice_servers_are_urls_or_objects),
+		cmocka_unit_test(a_turn_url_without_credentials_needs_turn_secret),
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_key_may_have_escapes),
 		cmocka_unit_test(a_key_given_twice_is_refused),

@@ -242,7 +242,7 @@ describe('a fleet', { concurrency: 3 }, () => {
 		const { proxy } = await fleet(t);
 		for (const target of ['/', '/echo', '//echo', '/./echo', '/../echo', '/a/../echo', '/a%2Fb/echo', '/%61/echo',
 			'/%00/echo', `/${'x'.repeat(65)}/echo`, `/${'x'.repeat(7000)}/echo`, '/a b/echo', '/a;b/echo', '/a/echoes',
-			'/a/health', '/a/metrics', '/health', '/a//echo', '/a/b/echo', '/a', '*']) {
+			'/a/health', '/a/metrics', '/health', '/ice', '/a/ices', '/a/ice/', '/a/b/ice', '/a//echo', '/a/b/echo', '/a', '*']) {
 			const raw = await Raw.connect(proxy);
 			raw.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
 			const { status } = await raw.response();
@@ -251,6 +251,7 @@ describe('a fleet', { concurrency: 3 }, () => {
 		}
 		assert.deepEqual(await places(proxy), {});
 		assert.equal((await ask(proxy, '/a+b/echo')).body, 'No such room key');
+		assert.equal((await ask(proxy, '/a/ice?token=x')).body, '{"iceServers":[],"ttl":86400}');
 		assert.equal((await ask(proxy, '/a/echo/../../health')).status, 404);
 		const longest = 'x'.repeat(64);
 		const [room] = await Promise.all([Room.open(proxy, longest), Room.open(proxy, 'A-Z_09')]);

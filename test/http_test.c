@@ -685,6 +685,7 @@ static const struct {
 	const char *name;
 	size_t place;
 } kept[] = {
+	{ "Authorization", offsetof(struct http_request, authorization) },
 	{ "Content-Type", offsetof(struct http_request, content_type) },
 	{ "Cookie", offsetof(struct http_request, cookie) },
 	{ "Accept-Encoding", offsetof(struct http_request, accept_encoding) },

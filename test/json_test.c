@@ -1147,6 +1147,34 @@ contents_can_be_unescaped_in_place(void **state)
 }
 
 static void
+a_string_is_terminated_in_place(void **state)
+{
+	static const char *const refused[] = { "3",	      "null",	      "[\"a\"]",
+					       "{}",	      "\"a\\u0000\"", "\"\\n\"",
+					       "\"\\u001f\"", "\"\\ud800\"" };
+	static const struct {
+		const char *text, *expected;
+	} cases[] = { { "\"\"", "" },
+		      { "\"ab\"", "ab" },
+		      { "\"\\u0041\\\"\x7f\"", "A\"\x7f" } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t length = strlen(cases[i].text);
+		char *p = copy(cases[i].text, length);
+		char *string = json_terminate((struct span){ p, length });
+		assert_ptr_equal(string, p + 1);
+		assert_string_equal(string, cases[i].expected);
+		free(p);
+	}
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		char *p = copy(refused[i], strlen(refused[i]));
+		assert_null(json_terminate((struct span){ p, strlen(refused[i]) }));
+		free(p);
+	}
+}
+
+static void
 a_buffer_that_is_too_small_is_an_error(void **state)
 {
 	(void)state;
@@ -1306,6 +1334,7 @@ main(void)
 		cmocka_unit_test(a_lone_surrogate_is_kept_if_requested),
 		cmocka_unit_test(a_lone_surrogate_is_an_error_otherwise),
 		cmocka_unit_test(contents_can_be_unescaped_in_place),
+		cmocka_unit_test(a_string_is_terminated_in_place),
 		cmocka_unit_test(a_buffer_that_is_too_small_is_an_error),
 		cmocka_unit_test(only_necessary_escapes_are_written),
 		cmocka_unit_test(any_ascii_bytes_survive_escaping_and_unescaping),

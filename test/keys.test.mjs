@@ -25,6 +25,7 @@ const uci = {
 	LEVEL: ['put string', 'option'],
 	ORIGINS: ['put_list', 'list'],
 	NETWORKS: ['put_list', 'list'],
+	SERVERS: ['put_list', 'list'],
 };
 
 /*

@@ -1,16 +1,18 @@
 /* /health and /metrics: their contents, what changes them, and which addresses may request them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { pair } from './certificate.mjs';
+import { SignJWT } from 'jose';
+import { inDirectory, pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, addressed, closeFrame, forwarded, frame, gather, handshake, joined, left, members, open,
 	packet, refused, request,
 } from './client.mjs';
+import { serveFaulty } from './faults.mjs';
 import { failures as tlsFailures } from './hello.mjs';
 import { bounded, scratch, serve, test, until } from './server.mjs';
 import {
@@ -504,6 +506,32 @@ counts('a ping too many of another room', async (server, watch) => {
 	return sum(received('ping', text), sent('error', error), { 'packets_refused_total{too-many-pings}': 1 });
 }, { conf: { TrustedProxies: ['127.0.0.1'] } });
 
+/* ICE servers. */
+const tokens = inDirectory('tokens'), SECRET = 's'.repeat(32);
+await writeFile(tokens, `${SECRET}\n`, { mode: 0o600 });
+const signed = claims => new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET));
+const icy = { conf: { Tokens: tokens }, about: /^(?!connections)/ };
+
+for (const [result, claims] of Object.entries({
+	answered: { exp: 4e9 },
+	'token-needed': undefined,
+	'token-invalid': {},
+	'token-expired': { exp: 1 },
+	'token-early': { exp: 4e9, nbf: 3e9 },
+}))
+	counts(`a request for /ice: ${result}`, async server => {
+		const code = result === 'answered' ? 200 : 401;
+		const { status } = await ask(server, claims ? `/ice?token=${await signed(claims)}` : '/ice');
+		assert.equal(status, code);
+		return sum(response(code), { [`ice_requests_total{${result}}`]: 1 });
+	}, icy);
+
+counts('a request for /ice without a clock', async server => {
+	const { status } = await ask(server, `/ice?token=${await signed({ exp: 4e9 })}`);
+	assert.equal(status, 503);
+	return sum(response(503), { 'ice_requests_total{no-clock}': 1 });
+}, { ...icy, at: { realtime: -1e9 }, expect: [/ warn - no ICE servers: the clock is not set/] });
+
 /* TLS. */
 const secure = { tls: await pair('P-256') };
 
@@ -548,7 +576,8 @@ counts('want of descriptors', async (server, watch) => {
 describe('counters move with', { concurrency: 4 }, () => {
 	for (const { name, act, about, options } of events)
 		test(name, async t => {
-			const server = await serve(t, options);
+			const server = options.at === undefined ? await serve(t, options)
+				: (await serveFaulty(t, options)).server;
 			const watch = await Watch.of(server);
 			await watch.sees(await act(server, watch), about);
 		});
@@ -580,6 +609,7 @@ describe('/metrics', () => {
 			packets_refused_total: 'cause',
 			packet_received_bytes_total: 'event',
 			packet_sent_bytes_total: 'event',
+			ice_requests_total: 'result',
 			tls_failures_total: 'error',
 		});
 		assert.equal(families.resident_memory_bytes.type, 'gauge');

@@ -237,6 +237,10 @@ for (const name of Object.keys(proxies)) {
 			for (const target of ['/health', '/metrics', '/echo/health', '/echo/../health', '/x'])
 				assert.equal((await ask(proxy, target)).status, 404, target);
 			assert.equal((await ask(proxy, '/echo')).body, 'Welcome to SockJS!\n');
+			for (const target of ['/ice', '/ice?token=x'])
+				assert.equal((await ask(proxy, target)).body, '{"iceServers":[],"ttl":86400}');
+			for (const target of ['/ice/', '/ice/x', '/icex', '/echo/ice'])
+				assert.equal((await ask(proxy, target)).status, 404, target);
 			const { status, headers } = await ask(proxy, '/');
 			assert.deepEqual([status, headers.link], [200, '<./echo/websocket>; rel="service"']);
 		});

@@ -74,12 +74,14 @@ const { cert, key } = await pair('P-256');
 const secrets = inDirectory('secrets');
 await writeFile(secrets, `${'s'.repeat(32)}\n`, { mode: 0o600 });
 
-/* User, which is nobody, must be able to read both. */
+/* User, which is nobody, must be able to read them. */
 if (process.getuid() === 0) {
 	const [, group] = /^nobody:[^:]*:\d+:(\d+):/m.exec(await readFile('/etc/passwd', 'utf8'));
 	await chmod(path.dirname(key), 0o755);
-	await chown(key, 0, Number(group));
-	await chmod(key, 0o640);
+	for (const file of [key, secrets]) {
+		await chown(file, 0, Number(group));
+		await chmod(file, 0o640);
+	}
 }
 
 /* Each key: the value of its option, and the value that the server must get. */
@@ -89,6 +91,9 @@ const values = {
 	Cert: [cert, cert],
 	Key: [key, key],
 	Tokens: [secrets, secrets],
+	IceServers: [['stun:example.org', '{"urls": "turn:example.org", "username": "u", "credential": "\'c\'"}'],
+		['stun:example.org', { urls: 'turn:example.org', username: 'u', credential: '\'c\'' }]],
+	TurnSecret: [secrets, secrets],
 	Host: ['192.168.1.1', '192.168.1.1'],
 	Prefix: ['none', ''],
 	Page: ['0', false],
@@ -138,7 +143,7 @@ test('what is shipped has every option, and is a device\'s configuration', async
 	assert.deepEqual(JSON.parse(json), { ...device, Port: 1111, User: 'nobody' });
 	const whole = config.replace(/^\t#(?=option|list)/gm, '\t')
 		.replace('/etc/videre/cert.pem', cert).replace('/etc/videre/key.pem', key)
-		.replace('/etc/videre/secrets', secrets);
+		.replace('/etc/videre/secrets', secrets).replace('/etc/videre/turn', secrets);
 	assert.equal((await call(t, 'start', whole)).stderr, '');
 });
 

@@ -20,10 +20,29 @@ check_networks(const struct socket_network *networks)
 }
 
 static void
+check_servers(const struct ice_server *s)
+{
+	static char data[ICE_SERVERS_JSON];
+	br_hmac_key_context key;
+	struct text t;
+
+	for (size_t i = 0; s[i].url != NULL; i++) {
+		CHECK(i < ICE_SERVERS_MAX);
+		CHECK(strpbrk(s[i].url, "\"/@ ") == NULL);
+		CHECK((s[i].username == NULL) == (s[i].credential == NULL));
+	}
+	br_hmac_key_init(&key, &br_sha1_vtable, "", 0);
+	text_init(&t, data, sizeof data);
+	ice_servers_put(&t, s, &key, UINT64_MAX, (struct span){ "videre", 6 });
+	CHECK(!t.overflow);
+}
+
+static void
 check_conf(const struct conf *c)
 {
-	const char *const strings[] = { c->cert,   c->key, c->tokens, c->host,
-					c->prefix, c->log, c->user,   c->sockjs };
+	const char *const strings[] = { c->cert,	c->key,	 c->tokens,
+					c->turn_secret, c->host, c->prefix,
+					c->log,		c->user, c->sockjs };
 	size_t origins = 0;
 
 	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
@@ -44,6 +63,7 @@ check_conf(const struct conf *c)
 	while (c->origins[origins] != NULL && origins <= CONF_ORIGINS_MAX)
 		CHECK(strlen(c->origins[origins++]) <= CONF_FILE_MAX);
 	CHECK(origins <= CONF_ORIGINS_MAX);
+	check_servers(c->ice_servers);
 	check_networks(c->trusted_proxies);
 	check_networks(c->monitor);
 }

@@ -41,11 +41,17 @@ check_head(const char *data, size_t length)
 		free(head);
 		return;
 	}
-	const struct span spans[] = { r.query,	       r.host,
-				      r.target_host,   r.origin,
-				      r.content_type,  r.cookie,
-				      r.if_none_match, r.cors_headers,
-				      r.websocket_key, r.websocket_version,
+	const struct span spans[] = { r.query,
+				      r.host,
+				      r.target_host,
+				      r.origin,
+				      r.authorization,
+				      r.content_type,
+				      r.cookie,
+				      r.if_none_match,
+				      r.cors_headers,
+				      r.websocket_key,
+				      r.websocket_version,
 				      r.fields };
 	for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
 		if (spans[i].length > 0)

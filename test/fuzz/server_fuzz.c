@@ -86,6 +86,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf_default(&conf);
 	conf.log = "/dev/null";
 	conf.log_level = LEVEL_TRACE;
+	conf.ice_servers[0].url = "stun:example.org";
+	conf.ice_servers[1] =
+	    (struct ice_server){ "turn:example.org", "user", "\"credential\"" };
 	conf.monitor[0].bits = 0; /* all of IPv4 */
 	conf.max_connections = 6;
 	conf.max_per_address = 3;
@@ -93,11 +96,12 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf.max_packet = 300;
 	conf.heartbeat = 3;
 	conf.handshake_timeout = 4;
-	CHECK(renewal_load(&conf, NULL));
+	CHECK(renewal_load(&conf, NULL) && secrets_load(&conf, NULL));
 	network_reset();
 	log_open(conf.log, (enum log_level)conf.log_level, 0);
 	map_memory();
 	monitor_start(conf.monitor);
+	ice_start(conf.ice_servers);
 	open_sockets();
 	log_flush();
 	memory_remember();
