@@ -22,7 +22,7 @@ export async function serveTurn(t, secret) {
 	await writeFile(file, [
 		'use-auth-secret', `static-auth-secret=${secret}`, `realm=${REALM}`,
 		`listening-port=${port}`, 'listening-ip=127.0.0.1', 'relay-ip=127.0.0.1', 'relay-threads=1',
-		'no-tls', 'no-dtls', 'log-file=stdout', `pidfile=${dir}/pid`, `userdb=${dir}/users`, '',
+		'allow-loopback-peers', 'no-cli', 'no-tls', 'no-dtls', 'log-file=stdout', `pidfile=${dir}/pid`, `userdb=${dir}/users`, '',
 	].join('\n'));
 	const child = spawn('turnserver', ['-c', file], { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
 	const orphaned = () => child.kill('SIGKILL');
