@@ -35,8 +35,8 @@ describe('the page', () => {
 		}
 	});
 
-	test('has at most 12 KB', async () => {
-		assert((await readFile(source)).length <= 12_288);
+	test('has at most 12 KB, packed', async t => {
+		assert((await ask(await serve(t))).body.length <= 12_288);
 	});
 
 	test('is alone outside the prefix', async t => {
@@ -187,11 +187,21 @@ function hurry() {
 }
 
 /* The page's field takes no longer name. */
-const roomOf = t => t.name.slice(0, 30).trim();
+const roomOf = t => t.name.slice(0, 128).trim();
+
+/* The answer to GET /ice of a server without IceServers. */
+const NO_SERVERS = { iceServers: [], ttl: 86400 };
+
+/* A token with these claims.  Its signature is not valid. */
+const encode = value => Buffer.from(JSON.stringify(value)).toString('base64url');
+const token = claims => `${encode({ alg: 'HS256' })}.${encode(claims)}.${'x'.repeat(43)}`;
 
 /* Opens the page in a browser context of its own; at the end nothing may have gone wrong there. */
 async function visit(t, server, options = {}) {
-	const { room = roomOf(t), permissions = BOTH, host = server.host, link, before, allow = [], ...rest } = options;
+	const {
+		room = roomOf(t), permissions = BOTH, host = server.host, fragment = encodeURIComponent(room), link, before,
+		ice = route => route.fulfill({ json: NO_SERVERS }), allow = [], ...rest
+	} = options;
 	const context = await browser.newContext({ permissions, viewport: { width: 480, height: 360 }, ...rest });
 	const page = await context.newPage();
 	const origin = `${server.tls ? 'https' : 'http'}://${host}:${server.port}`;
@@ -206,7 +216,8 @@ async function visit(t, server, options = {}) {
 	for (const script of [process.env.SCREENSHOT ? undefined : useSmallPictures, before])
 		if (script)
 			await page.addInitScript(script);
-	await page.goto(link ?? `${origin}/#${encodeURIComponent(room)}`);
+	await page.route('**/ice', ice);
+	await page.goto(link ?? `${origin}/#${fragment}`);
 	return page;
 }
 
@@ -337,7 +348,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 	test('a server that is too full to say where it is says so', async t => {
 		const page = await visit(t, plain, { allow: [/status of 503/] });
 		await page.route('**/*', route => route.request().method() === 'HEAD'
-			? route.fulfill({ status: 503 }) : route.continue());
+			? route.fulfill({ status: 503 }) : route.fallback());
 		await join(page);
 		await says(page, 'refuses this page: it is full');
 	});
@@ -425,7 +436,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await press(carol, 'Leave');
 		await carol.keyboard.press('Control+A');
 		await carol.keyboard.press('Control+V');
-		assert.equal(await carol.locator('#room').inputValue(), carol.url().slice(0, 30));
+		assert.equal(await carol.locator('#room').inputValue(), carol.url().slice(0, 128));
 	});
 
 	test('no STUN server is asked but one that the link names', async t => {
@@ -439,6 +450,215 @@ describe('in a browser', { concurrency: 2 }, () => {
 			await press(page, 'Leave');
 		}
 		await says(await at('?stun=a+b'), 'cannot ask that STUN server');
+	});
+
+	/* The connect packets that a page sends. */
+	const connects = page => {
+		const packets = [];
+		page.on('websocket', ws => ws.on('framesent', ({ payload }) => {
+			const packet = JSON.parse(payload);
+			if (packet.Header.Event === 'connect')
+				packets.push(packet);
+		}));
+		return packets;
+	};
+
+	const field = (page, id) => page.locator(`#${id}`).inputValue();
+	const label = (page, id) => page.locator(`label[for=${id}]`).textContent();
+
+	test('a page joins with the token of its link, also after a reconnection and a reload', async t => {
+		const server = await start();
+		const room = 'R & D + "ä" #1%';
+		const sent = token({ exp: 1, room });
+		const fragment = `room=${encodeURIComponent(room)}&token=${sent}`;
+		const page = await visit(t, server, { fragment, allow: STOPPED });
+		const packets = connects(page);
+		assert.deepEqual([await field(page, 'room'), await label(page, 'room')],
+			[room, 'Room: anyone with this link can join']);
+		await join(page);
+		await alone(page);
+		await server.stop();
+		await says(page, 'No connection to the server');
+		await serve(t, { conf: { Port: server.port } });
+		await alone(page);
+		assert(page.url().endsWith(`#${fragment}`), page.url());
+		await page.reload();
+		await join(page);
+		await alone(page);
+		assert.equal(packets.length, 3);
+		for (const { Header, Payload } of packets)
+			assert.deepEqual([Header.RoomId, Payload], [room, { Token: sent }]);
+	});
+
+	test('without a token the connect packet has the Payload that it always had', async t => {
+		const page = await visit(t, plain, { fragment: 'a=b' });
+		const packets = connects(page);
+		await join(page);
+		await alone(page);
+		assert.deepEqual(packets.map(({ Header, Payload }) => [Header.RoomId, Payload]), [['a=b', '']]);
+		assert(page.url().endsWith('#a%3Db'), page.url());
+		await page.evaluate(() => location.hash = `token=x.${btoa('{"room":"other"}')}.x`);
+		await until(page, 'the room of the token', () => document.getElementById('room').value === 'other');
+		await join(page);
+		await alone(page);
+		assert.deepEqual(await page.evaluate(() => [room, token]), ['other', `x.${btoa('{"room":"other"}')}.x`]);
+		await page.evaluate(() => location.hash = 'b');
+		await until(page, 'no token', () => document.getElementById('room').value === 'b' && token === '');
+	});
+
+	for (const [what, claims, name, shared] of [
+		['for a room is in the link for others', { room: '01234567-89ab-cdef-0123-456789abcdef' },
+			'The link to this room: anyone who has it can join', true],
+		['for all rooms is in the link for others, which says so', {},
+			'The link to this room; its token is for all other rooms too', true],
+		['for one user is not in the link for others, which says so', { sub: 'Zoë', room: 'Küche' },
+			'The link to this room, without your token: others need their own', false],
+	])
+		test(`a token ${what}`, async t => {
+			const { room = 'kitchen', sub } = claims;
+			const sent = token(claims);
+			const fragment = claims.room ? `token=${sent}` : `room=${room}&token=${sent}`;
+			const page = await visit(t, plain, { fragment });
+			const packets = connects(page);
+			assert.equal(await label(page, 'room'),
+				sub ? 'Room: your link is for you alone' : 'Room: anyone with this link can join');
+			await join(page);
+			await until(page, 'its connect event', () => inside);
+			const link = await field(page, 'link');
+			assert.equal(await label(page, 'link'), name);
+			const bound = `#room=${encodeURIComponent(room)}&token=${sent}`;
+			assert.equal(new URL(page.url()).hash, bound);
+			assert.equal(new URL(link).hash, shared ? bound : `#${encodeURIComponent(room)}`);
+			const [{ Header: { UserId, RoomId } }] = packets;
+			assert.equal(RoomId, room);
+			if (sub)
+				assert.equal(UserId, sub);
+			else
+				assert.match(UserId, /^[a-z2-9]{12}$/);
+		});
+
+	test('a link whose token has no claims still says what the server says of it', async t => {
+		const page = await visit(t, plain);
+		for (const text of ['x', 'x.y', 'x.%.x', '..', `x.${encode(null)}.x`, `x.${encode(7)}.x`, `x.${encode([])}.x`]) {
+			await page.evaluate(fragment => location.hash = fragment, `room=r&token=${text}`);
+			await until(page, `the token ${text}`, expected => token === expected,
+				new URLSearchParams(`t=${text}`).get('t'));
+			await join(page);
+			await alone(page);
+		}
+	});
+
+	test('errors of tokens are told in plain words', async t => {
+		const page = await visit(t, plain);
+		const expected = {
+			'token needed': 'needs an invitation',
+			'token is not valid': 'not valid: it is incomplete, or was withdrawn',
+			'token has expired': 'has expired. Ask for another one',
+			'token is not valid yet': 'not valid yet. Join later',
+			'token is for another room': 'for another room',
+			'token is for another user': 'for another person',
+			"the server's clock is not set": 'its clock is not set. Tell its operator',
+			'room is full': 'Server error: room is full.',
+		};
+		await page.evaluate(() => {
+			const really = receive;
+			receive = ({ Header }) => really({ Header: { ...Header, Event: 'error' }, Payload: window.wrong });
+		});
+		for (const [text, words] of Object.entries(expected)) {
+			await page.evaluate(payload => window.wrong = payload, text);
+			await join(page);
+			await says(page, words);
+			await atTheDoor(page);
+		}
+	});
+
+	/* Answers GET /ice with credentials that differ each time, or as `broken` says. */
+	const handOut = ttl => {
+		const service = { requests: [], broken: undefined };
+		const turn = () => ({ urls: ['turn:192.0.2.1:3478', 'turns:192.0.2.1:5349'],
+			username: `${service.requests.length}:videre`, credential: 'secret' });
+		service.ice = route => {
+			service.requests.push(route.request());
+			return service.broken ? service.broken(route)
+				: route.fulfill({ json: { iceServers: [{ urls: ['stun:192.0.2.1'] }, turn()], ttl } });
+		};
+		return service;
+	};
+	const configured = page => page.evaluate(() => (peers.get('x') ?? meet('x', false)).connection
+		.getConfiguration().iceServers.map(({ urls, username = '' }) => `${urls} ${username}`));
+
+	test('the connections get the servers of /ice, which gets the token', async t => {
+		for (const sent of ['', token({ room: 'r' })]) {
+			const { requests, ice } = handOut(86400);
+			const link = `http://${plain.host}:${plain.port}/?stun=192.0.2.2:1#room=r${sent && `&token=${sent}`}`;
+			const page = await visit(t, plain, { link, ice });
+			assert.equal(requests.length, 0);
+			await join(page);
+			await until(page, 'its connect event', () => inside);
+			assert.deepEqual(await configured(page), ['stun:192.0.2.1 ',
+				'turn:192.0.2.1:3478,turns:192.0.2.1:5349 1:videre', 'stun:192.0.2.2:1 ']);
+			assert.equal(requests.length, 1);
+			assert.equal(requests[0].headers().authorization, sent ? `Bearer ${sent}` : undefined);
+			assert.equal(new URL(requests[0].url()).pathname, '/ice');
+			await press(page, 'Leave');
+		}
+	});
+
+	test('credentials are fetched again before they end', async t => {
+		await gather(plain, roomOf(t), 'x');
+		const page = await enter(t, plain, { ice: handOut(1).ice, before: hurry });
+		await until(page, 'a connection', () => peers.has('x'));
+		await until(page, 'other credentials for it', () => {
+			window.first ??= peers.get('x').connection;
+			return first === peers.get('x').connection && first.getConfiguration().iceServers[1].username >= '2:videre';
+		});
+	});
+
+	test('without an answer from /ice the page goes on with the servers that it has', async t => {
+		const service = handOut(86400);
+		const page = await enter(t, plain, { ice: service.ice, allow: [/status of 40[14]/, /status of 50\d/, /ERR_FAILED/] });
+		await alone(page);
+		const fetchAgain = () => page.evaluate(async () => {
+			await fetchServers();
+			return [iceServers[1].username, renewal === Infinity ? 'never' : renewal - Date.now() < 61_000 ? 'soon' : 'later'];
+		});
+		assert.deepEqual(await fetchAgain(), ['2:videre', 'later']);
+		for (const [when, broken] of [
+			['never', route => route.fulfill({ status: 404 })],
+			['soon', route => route.fulfill({ status: 401 })],
+			['soon', route => route.fulfill({ status: 503, json: { iceServers: [], ttl: 1 } })],
+			['soon', route => route.abort()],
+			['soon', route => route.fulfill({ body: '<html>' })],
+			['soon', route => route.fulfill({ json: null })],
+			['soon', route => route.fulfill({ json: { iceServers: [{ urls: 'http://x' }], ttl: 86400 } })],
+		]) {
+			service.broken = broken;
+			assert.deepEqual(await fetchAgain(), ['2:videre', when], String(broken));
+		}
+		const bob = await enter(t, plain, {
+			ice: route => route.fulfill({ status: 404 }), allow: [/status of 404/],
+		});
+		await Promise.all([sees(page, 1), sees(bob, 1)]);
+	});
+
+	test('a connection that fails says why', async t => {
+		const page = await visit(t, plain);
+		const [local, relayed] = ['a=candidate:1 1 udp 1 10.0.0.1 9 typ host', 'a=candidate:1 1 udp 1 10.0.0.1 9 typ relay'];
+		const stun = { urls: ['stun:turn:1'] }, turn = { urls: ['stun:192.0.2.1', 'turn:192.0.2.1'] };
+		for (const [trouble, state, servers, [ours, theirs], expected] of [
+			['', 'failed', [], [local, local], /^A connection broke/],
+			[undefined, 'connected', [], [local, local], /^A connection broke/],
+			[undefined, 'failed', [], [local, local], /^No way through: the operator needs a TURN server/],
+			['before', 'failed', [stun], [local, local], /^No way through: the operator needs a TURN server/],
+			[undefined, 'failed', [turn], [local, local], /^No way through: the TURN server does not answer/],
+			[undefined, 'failed', [turn], [relayed, local], /^No way through, not even with the TURN server/],
+			[undefined, 'failed', [stun], [local, relayed], /^No way through, not even with the TURN server/],
+		])
+			assert.match(await page.evaluate(([text, iceConnectionState, list, [ours, theirs]]) => {
+				iceServers = list;
+				return explain({ trouble: text },
+					{ iceConnectionState, localDescription: { sdp: ours }, remoteDescription: { sdp: theirs } });
+			}, [trouble, state, servers, [ours, theirs]]), expected);
 	});
 
 	test('a room has a made-up name if it is given none', async t => {
@@ -519,23 +739,35 @@ describe('in a browser', { concurrency: 2 }, () => {
 	});
 
 	test('a connection that fails is made again', async t => {
-		const [ann, bob] = [await enter(t, plain), await enter(t, plain)];
+		const services = [handOut(86400), handOut(86400)];
+		const [ann, bob] = [await enter(t, plain, services[0]), await enter(t, plain, services[1])];
 		await Promise.all([sees(ann, 1), sees(bob, 1)]);
 		for (const page of [ann, bob])
 			await page.evaluate(() => {
 				window.way = () => /ice-ufrag:(.*)/.exec([...peers.values()][0].connection.remoteDescription.sdp)[1];
 				window.first = way();
 			});
-		await ann.evaluate(() => {
-			const [{ connection }] = peers.values();
-			Object.defineProperty(connection, 'connectionState', { value: 'failed', configurable: true });
-			connection.onconnectionstatechange();
-			delete connection.connectionState;
-			connection.onconnectionstatechange();
-		});
+		for (const page of [bob, ann]) {
+			await page.evaluate(() => {
+				const [{ connection }] = peers.values();
+				Object.defineProperty(connection, 'connectionState', { value: 'failed', configurable: true });
+				connection.onconnectionstatechange();
+				window.reason = document.getElementById('notice').textContent;
+				delete connection.connectionState;
+				connection.onconnectionstatechange();
+			});
+			assert.equal(await page.evaluate(() => reason), 'A connection broke. Trying again ...');
+			await until(page, 'no reason', () => document.getElementById('notice').textContent === '');
+		}
 		for (const page of [ann, bob])
 			await until(page, 'another way', () => way() !== first);
 		await Promise.all([sees(ann, 1), sees(bob, 1)]);
+		/* With credentials that are fetched for it, on either side. */
+		for (const [i, page] of [ann, bob].entries()) {
+			assert.equal(services[i].requests.length, 2);
+			assert.equal(await page.evaluate(() => [...peers.values()][0].connection.getConfiguration()
+				.iceServers[1].username), '2:videre');
+		}
 	});
 
 	test('a candidate that overtakes its description is kept for it', async t => {
