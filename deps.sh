@@ -59,6 +59,7 @@ need_test() {
 	! apt-cache show cbmc >/dev/null 2>&1 || need cbmc cbmc
 	need chromium chromium
 	need ip iproute2
+	need nft nftables
 	need openssl openssl
 	need curl curl
 	need logrotate logrotate

@@ -10,6 +10,9 @@ import { chromium } from 'playwright-core';
 import { pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { Raw, gather, open, packet, request } from './client.mjs';
+import {
+	BOTH, alone, atTheDoor, join, others, press, says, sees, until, useSmallPictures,
+} from './pages.mjs';
 import { serve, start, test } from './server.mjs';
 
 const source = new URL('../index.html', import.meta.url);
@@ -142,8 +145,6 @@ describe('the page', () => {
  * In Chromium, with a made-up camera.  Each test has a room of its own.
  */
 
-const PATIENCE = 20_000; /* milliseconds that a page has to get where it is expected */
-
 /* A name for loopback that is not secure as an address of loopback is. */
 const INSECURE = 'videre.test';
 
@@ -168,17 +169,6 @@ after(async () => {
 
 /* What the browser says of a server that a test stops. */
 const STOPPED = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /status of 503/];
-
-const BOTH = ['camera', 'microphone'];
-
-/* Small pictures will do: one machine makes all of them, and shows them. */
-function useSmallPictures() {
-	const { mediaDevices } = navigator;
-	const really = mediaDevices?.getUserMedia.bind(mediaDevices);
-	if (really)
-		mediaDevices.getUserMedia = ({ audio, video }) =>
-			really({ audio, video: video && { width: 160, height: 120 } });
-}
 
 /* Whatever the page waits for comes sooner. */
 function hurry() {
@@ -221,43 +211,10 @@ async function visit(t, server, options = {}) {
 	return page;
 }
 
-const join = page => page.getByRole('button', { name: 'Join' }).click();
-const press = (page, name) => page.getByRole('button', { name }).click();
-
 async function enter(t, server, options) {
 	const page = await visit(t, server, options);
 	await join(page);
 	return page;
-}
-
-/* Waits until `condition` holds in the page; if it never does, says what the page had come to. */
-async function until(page, what, condition, argument) {
-	try {
-		await page.waitForFunction(condition, argument, { polling: 100, timeout: PATIENCE });
-	} catch (cause) {
-		const state = await page.evaluate(() => document.body.innerText).catch(String);
-		throw new Error(`not seen: ${what}; the page: ${JSON.stringify(state)}`, { cause });
-	}
-}
-
-const says = (page, text) => until(page, text, wanted =>
-	['notice', 'status'].some(id => document.getElementById(id).textContent.includes(wanted)), text);
-const alone = page => says(page, 'Nobody else is here');
-const atTheDoor = async page => assert(await page.getByRole('button', { name: 'Join' }).isVisible());
-
-/* How many others there are to be seen, at whatever they are. */
-const others = page => page.evaluate(() => Math.max(document.querySelectorAll('li').length - 1, 0));
-
-/* The page sees so many others, who are there by one way each, and their pictures move. */
-async function sees(page, count) {
-	await until(page, `${count} pictures`, expected => {
-		const tiles = [...document.querySelectorAll('li')].slice(1);
-		window.frames = tiles.map(tile => tile.firstChild.getVideoPlaybackQuality().totalVideoFrames);
-		return tiles.length === expected && tiles.every(tile =>
-			tile.firstChild.videoWidth > 0 && /^\w{4} $/.test(tile.textContent));
-	}, count);
-	await until(page, 'pictures that move', () => [...document.querySelectorAll('li')].slice(1).every((tile, i) =>
-		tile.firstChild.getVideoPlaybackQuality().totalVideoFrames > window.frames[i]));
 }
 
 describe('in a browser', { concurrency: 2 }, () => {
@@ -645,20 +602,19 @@ describe('in a browser', { concurrency: 2 }, () => {
 		const page = await visit(t, plain);
 		const [local, relayed] = ['a=candidate:1 1 udp 1 10.0.0.1 9 typ host', 'a=candidate:1 1 udp 1 10.0.0.1 9 typ relay'];
 		const stun = { urls: ['stun:turn:1'] }, turn = { urls: ['stun:192.0.2.1', 'turn:192.0.2.1'] };
-		for (const [trouble, state, servers, [ours, theirs], expected] of [
-			['', 'failed', [], [local, local], /^A connection broke/],
-			[undefined, 'connected', [], [local, local], /^A connection broke/],
-			[undefined, 'failed', [], [local, local], /^No way through: the operator needs a TURN server/],
-			['before', 'failed', [stun], [local, local], /^No way through: the operator needs a TURN server/],
-			[undefined, 'failed', [turn], [local, local], /^No way through: the TURN server does not answer/],
-			[undefined, 'failed', [turn], [relayed, local], /^No way through, not even with the TURN server/],
-			[undefined, 'failed', [stun], [local, relayed], /^No way through, not even with the TURN server/],
+		for (const [trouble, servers, ours, theirs, expected] of [
+			['', [], local, local, /^A connection broke/],
+			[undefined, [], local, local, /^No way through: the operator needs a TURN server/],
+			['before', [stun], local, local, /^No way through: the operator needs a TURN server/],
+			[undefined, [turn], local, local, /^No way through: the TURN server does not answer/],
+			[undefined, [turn], relayed, local, /^No way through, not even with the TURN server/],
+			[undefined, [stun], local, relayed, /^No way through, not even with the TURN server/],
 		])
-			assert.match(await page.evaluate(([text, iceConnectionState, list, [ours, theirs]]) => {
+			assert.match(await page.evaluate(([text, list, ...sdps]) => {
 				iceServers = list;
-				return explain({ trouble: text },
-					{ iceConnectionState, localDescription: { sdp: ours }, remoteDescription: { sdp: theirs } });
-			}, [trouble, state, servers, [ours, theirs]]), expected);
+				const [localDescription, remoteDescription] = sdps.map(sdp => ({ sdp }));
+				return explain({ trouble: text }, { localDescription, remoteDescription });
+			}, [trouble, servers, ours, theirs]), expected);
 	});
 
 	test('a room has a made-up name if it is given none', async t => {
