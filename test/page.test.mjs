@@ -494,15 +494,16 @@ describe('in a browser', { concurrency: 2 }, () => {
 				assert.match(UserId, /^[a-z2-9]{12}$/);
 		});
 
-	test('a link whose token has no claims still says what the server says of it', async t => {
+	test('a page joins with what is not a token', async t => {
 		const page = await visit(t, plain);
 		for (const text of ['x', 'x.y', 'x.%.x', '..', `x.${encode(null)}.x`, `x.${encode(7)}.x`, `x.${encode([])}.x`]) {
 			await page.evaluate(fragment => location.hash = fragment, `room=r&token=${text}`);
 			await until(page, `the token ${text}`, expected => token === expected,
 				new URLSearchParams(`t=${text}`).get('t'));
-			await join(page);
-			await alone(page);
+			assert.deepEqual(await page.evaluate(() => [claims.sub, claims.room]), [undefined, undefined], text);
 		}
+		await join(page);
+		await alone(page);
 	});
 
 	test('errors of tokens are told in plain words', async t => {
@@ -517,16 +518,20 @@ describe('in a browser', { concurrency: 2 }, () => {
 			"the server's clock is not set": 'its clock is not set. Tell its operator',
 			'room is full': 'Server error: room is full.',
 		};
-		await page.evaluate(() => {
-			const really = receive;
-			receive = ({ Header }) => really({ Header: { ...Header, Event: 'error' }, Payload: window.wrong });
-		});
 		for (const [text, words] of Object.entries(expected)) {
-			await page.evaluate(payload => window.wrong = payload, text);
-			await join(page);
+			await page.evaluate(Payload => receive({ Header: { Event: 'error', UserId: '', RoomId: '' }, Payload }), text);
 			await says(page, words);
 			await atTheDoor(page);
 		}
+		/* Once for a page that is joining. */
+		await page.evaluate(() => {
+			const really = receive;
+			receive = ({ Header }) => really({ Header: { ...Header, Event: 'error' }, Payload: 'token needed' });
+		});
+		await join(page);
+		await says(page, expected['token needed']);
+		assert.equal(await label(page, 'room'), 'Room');
+		await atTheDoor(page);
 	});
 
 	/* Answers GET /ice with credentials that differ each time, or as `broken` says. */
