@@ -54,6 +54,7 @@ extern const char *const token_errors[TOKEN_ERRORS];
 
 /* Claims of a token.  The spans point into the struct, so it must not be copied. */
 struct token_claims {
+	uint64_t signer;     /* identifies the secret that signed them */
 	uint64_t expires;    /* exp, in seconds since 1970 UTC */
 	uint64_t not_before; /* nbf; 0 if there is none */
 	struct span room;    /* room, unescaped; its data is NULL if there is none: any */
@@ -63,13 +64,8 @@ struct token_claims {
 };
 
 /*
- * Checks a token for a room and a user; NULL: any room, any user.  `now` is token_now().
- * Returns the first error in this order:
- *
- * - TOKEN_NEEDED, TOKEN_INVALID: the token has no valid signature or no valid claims.
- *   `claims` is then undefined, and set otherwise.
- * - TOKEN_NO_CLOCK: `now` is 0.
- * - TOKEN_EXPIRED, TOKEN_NOT_YET, TOKEN_OTHER_ROOM, TOKEN_OTHER_USER.
+ * Reads the claims of a token.  Returns TOKEN_VALID; or TOKEN_NEEDED or TOKEN_INVALID if
+ * the token has no valid signature or no valid claims: `claims` is then undefined.
  *
  * The signature is compared with that of every secret, in constant time, before anything
  * else is read.  Header and claims are JSON objects without trailing commas, whatever the
@@ -80,6 +76,22 @@ struct token_claims {
  * room and sub are strings of at most PACKET_ID bytes.  Any other value, even null, makes
  * the token invalid.  Other members are ignored.
  */
+enum token_error token_read(const struct token_secrets *, struct span token,
+			    struct token_claims *claims);
+
+/*
+ * Checks claims for a room and a user; NULL: any room, any user.  `now` is token_now().
+ * Returns TOKEN_VALID or the first error in this order:
+ *
+ * - TOKEN_INVALID: the secret that signed the claims has been removed.
+ * - TOKEN_NO_CLOCK: `now` is 0.
+ * - TOKEN_EXPIRED, TOKEN_NOT_YET, TOKEN_OTHER_ROOM, TOKEN_OTHER_USER.
+ */
+enum token_error token_check_claims(const struct token_secrets *,
+				    const struct token_claims *, const struct span *room,
+				    const struct span *user, uint64_t now);
+
+/* Both. */
 enum token_error token_check(const struct token_secrets *, struct span token,
 			     const struct span *room, const struct span *user,
 			     uint64_t now, struct token_claims *claims);

@@ -563,6 +563,40 @@ without_a_clock_no_token_is_valid(void **state)
 }
 
 static void
+claims_are_valid_while_their_secret_is(void **state)
+{
+	static const char other[] = "another secret of more than 32 bytes";
+	struct token_claims c, d;
+
+	(void)state;
+	token_add_secret(&secrets, span(other));
+	assert_int_equal(token_read(&secrets, make(HEADER, CLAIMS, SECRET), &c),
+			 TOKEN_VALID);
+	assert_int_equal(token_read(&secrets, make(HEADER, CLAIMS, other), &d),
+			 TOKEN_VALID);
+	assert_true(c.signer != d.signer);
+	assert_int_equal(token_check_claims(&secrets, &c, NULL, NULL, NOW), TOKEN_VALID);
+	/* The secrets are read again, in another order, and without the first one. */
+	for (unsigned i = 0; i < 2; i++) {
+		memset(&secrets, 0, sizeof secrets);
+		token_add_secret(&secrets, span(other));
+		if (i == 0)
+			token_add_secret(&secrets, SPAN(SECRET));
+		assert_int_equal(token_check_claims(&secrets, &c, NULL, NULL, NOW),
+				 i == 0 ? TOKEN_VALID : TOKEN_INVALID);
+		assert_int_equal(token_check_claims(&secrets, &d, NULL, NULL, NOW),
+				 TOKEN_VALID);
+	}
+	/* A secret that is given twice is one. */
+	token_add_secret(&secrets, span(other));
+	assert_int_equal(token_read(&secrets, make(HEADER, CLAIMS, other), &c),
+			 TOKEN_VALID);
+	assert_true(c.signer == d.signer);
+	assert_int_equal(token_read(&secrets, SPAN(""), &c), TOKEN_NEEDED);
+	assert_int_equal(token_read(&secrets, SPAN("x"), &c), TOKEN_INVALID);
+}
+
+static void
 a_clock_before_the_release_is_not_set(void **state)
 {
 	static const int64_t unset[] = { INT64_MIN, -1, 0, 1577836800,
@@ -964,6 +998,7 @@ main(void)
 		TEST(room_and_sub_are_strings_of_at_most_128_bytes),
 		TEST(the_claims_are_unescaped),
 		TEST(without_a_clock_no_token_is_valid),
+		TEST(claims_are_valid_while_their_secret_is),
 		TEST(a_clock_before_the_release_is_not_set),
 		TEST(every_error_has_its_text),
 		TEST(each_line_is_a_secret),
