@@ -32,8 +32,8 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls renewal)
 # All source files but videre.c, which is the program on top of them.
-FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs signaller page ice monitor
-UNITS = text origin json http ws memory rate addresses rooms packet token ice log conf cert renewal guard sockjs_frame session_table signaller share report
+FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs admission signaller page ice monitor
+UNITS = text origin json http ws memory rate addresses rooms packet token admission ice log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
 
@@ -55,8 +55,12 @@ $(B)/cert_tool $(B)/token_tool: $(B)/%: $(FILES:%=$(B)/%.o) $(B)/test/%.o | $(LI
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The test implements the sessions.
-$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller report packet rooms rate json text memory log lograte logfile))
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka
+$(B)/signaller_test: $(addprefix $(B)/,$(addsuffix .o,test/signaller_test signaller admission token secret_file entropy http http_value socket report packet rooms rate json text memory log lograte logfile)) | $(LIBBEARSSL)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+# The test implements the sessions and the clock.
+$(B)/admission_test: $(addprefix $(B)/,$(addsuffix .o,test/admission_test admission token secret_file entropy packet http http_value socket rate json text memory log lograte logfile)) | $(LIBBEARSSL)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # The test implements the log and the clock.
 $(B)/report_test: $(addprefix $(B)/,$(addsuffix .o,test/report_test report text))

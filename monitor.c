@@ -2,6 +2,7 @@
 #include "monitor.h"
 
 #include "accept.h"
+#include "admission.h"
 #include "client.h"
 #include "ice.h"
 #include "log.h"
@@ -69,6 +70,7 @@ enum owner {
 	CERTIFICATE, /* unknown without TLS */
 	SIGNALLER,
 	ICE,
+	ADMISSION,
 	OWNERS
 };
 
@@ -84,6 +86,7 @@ enum label {
 	EVENT,
 	PACKET_REFUSAL,
 	ICE_RESULT,
+	TOKEN,
 	TLS_ERROR
 };
 
@@ -111,10 +114,13 @@ static const char labels[] =
     /* packet_events */
     "event\0connect broadcast ping disconnect error\0"
     /* enum packet_refusal */
-    "cause\0unreadable room-full not-in-room no-such-peer too-many-pings user-in-use\0"
+    "cause\0unreadable room-full not-in-room no-such-peer too-many-pings user-in-use "
+    "token\0"
     /* enum ice_result */
     "result\0"
     "answered token-needed token-invalid token-expired token-early no-clock\0"
+    /* enum token_error without TOKEN_VALID */
+    "cause\0needed invalid expired early other-room other-user no-clock\0"
     "error"; /* its values: tls_error_names */
 
 /*
@@ -191,6 +197,10 @@ static const char labels[] =
 	  EVENT, SIGNALLER, signaller_counters, out.packets) \
 	X("packets_refused_total", "Packets answered with an error packet, by cause.", \
 	  PACKET_REFUSAL, SIGNALLER, signaller_counters, refused) \
+	X("tokens_accepted_total", "Connect packets accepted with a token.", \
+	  NONE, ADMISSION, admission_counters, accepted) \
+	X("tokens_refused_total", "Connect packets refused without a valid token, by cause.", \
+	  TOKEN, ADMISSION, admission_counters, refused) \
 	X("packet_received_bytes_total", "Bytes of received packets, by event, without frames.", \
 	  EVENT, SIGNALLER, signaller_counters, in.bytes) \
 	X("packet_sent_bytes_total", "Bytes of sent packets, by event, without frames.", \
@@ -226,8 +236,8 @@ static const char labels[] =
 /* Maximum size of a family in a report.  The label in it is the longest one. */
 #define LENGTH(name, help, label, owner, type, member) \
 	+ sizeof "# HELP videre_ \n# TYPE videre_ counter\n" name name help \
-	+ COUNT_OF(type, member) * \
-	  sizeof "videre_{transport=\"sockjs-websocket\"} 18446744073709551615\n" name
+	+ COUNT_OF(type, member) * (sizeof "videre_ 18446744073709551615\n" name + \
+		(label == NONE ? 0 : sizeof "{transport=\"sockjs-websocket\"}"))
 
 #define FITS(name, help, label, owner, type, member) \
 	_Static_assert(sizeof name <= NAME && sizeof help <= HELP, name ": text too long");
@@ -306,6 +316,7 @@ take_snapshot(struct snapshot *s)
 	s->owners[CERTIFICATE] = renewal_count();
 	s->owners[SIGNALLER] = signaller_count();
 	s->owners[ICE] = ice_count();
+	s->owners[ADMISSION] = admission_count();
 	s->families = COUNT - (s->gauges.memory == 0);
 }
 

@@ -150,6 +150,23 @@ packet_read(struct packet *p, char *text, size_t length)
 	return json_finish(&j) ? reason : syntax_error(&j);
 }
 
+struct span
+packet_payload_member(const struct packet *p, const char *name)
+{
+	struct span key, value, found = { 0 };
+	struct json j;
+	bool at_end;
+
+	/* The caller of packet_read allows changes; valid JSON is not changed. */
+	json_init(&j, (char *)p->payload.data, p->payload.length);
+	if (p->payload.data == NULL || !json_enter(&j, '{'))
+		return found;
+	while (json_member(&j, &key, &value, &at_end))
+		if (json_equal(key, name))
+			found = value;
+	return found;
+}
+
 /* Returns the offset of the Payload's value; without one, of the packet's last brace. */
 static size_t
 payload_offset(const struct packet *p)

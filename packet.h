@@ -47,6 +47,13 @@ struct packet {
 const char *packet_read(struct packet *, char *text, size_t length);
 
 /*
+ * Returns a member's value, which is JSON, of the Payload of a packet that packet_read
+ * has accepted.  Its data is NULL if there is no such member, or the Payload is no
+ * object.
+ */
+struct span packet_payload_member(const struct packet *, const char *name);
+
+/*
  * Adds a copy of a packet with another Payload.  The caller adds the new value, which is
  * JSON, between these two calls.
  */

@@ -339,7 +339,8 @@ receiver_close(uint32_t number, unsigned code, const char *reason)
 
 /* Sends to a receiver that is bound to its session. */
 static void
-serve_receiver(uint32_t number, const struct receiver *receiver, struct span fields)
+serve_receiver(uint32_t number, const struct receiver *receiver, struct span fields,
+	       struct span query)
 {
 	const struct session *s = &receivers.table.sessions[number];
 	struct http_session *h = &receivers.sessions[number];
@@ -350,7 +351,7 @@ serve_receiver(uint32_t number, const struct receiver *receiver, struct span fie
 	start_response(receiver, fields);
 	if (is_new) {
 		send_to_receiver(number, (struct span){ "o", 1 });
-		s->service->opened(number);
+		s->service->opened(number, query);
 	} else if (s->state == SESSION_OPEN) {
 		flush_queue(number);
 	} else {
@@ -360,7 +361,7 @@ serve_receiver(uint32_t number, const struct receiver *receiver, struct span fie
 
 bool
 receiver_attach(const struct service *service, struct span id,
-		const struct receiver *receiver, struct span fields)
+		const struct receiver *receiver, struct span fields, struct span query)
 {
 	uint32_t number = receiver_find(service, id);
 	uint32_t other = number != 0 ? conn_of(number) : 0;
@@ -380,7 +381,7 @@ receiver_attach(const struct service *service, struct span id,
 		session_bind(number, receiver->conn, receiver->transport);
 	else if ((number = add_session(service, id, receiver)) == 0)
 		return false;
-	serve_receiver(number, receiver, fields);
+	serve_receiver(number, receiver, fields, query);
 	return true;
 }
 

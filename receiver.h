@@ -29,12 +29,12 @@ uint32_t receiver_find(const struct service *, struct span id);
 
 /*
  * Attaches a receiver to the session with this id, and answers with these header fields
- * and with frames.  Adds the session if it does not exist.  If another receiver is
- * attached, answers with Close 2010 instead.  Returns false, without an answer, if the
- * session is refused.  Copies all that it keeps.
+ * and with frames.  Adds the session if it does not exist; its service gets `query`.  If
+ * another receiver is attached, answers with Close 2010 instead.  Returns false, without
+ * an answer, if the session is refused.  Copies all that it keeps.
  */
 bool receiver_attach(const struct service *, struct span id, const struct receiver *,
-		     struct span fields);
+		     struct span fields, struct span query);
 
 /* Sends a message, or queues it.  If the queue is full, the session ends. */
 void receiver_send(uint32_t session, const char *data, size_t length);

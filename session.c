@@ -253,14 +253,15 @@ session_receive(uint32_t number, uint32_t conn, struct span payload, struct span
  */
 
 void
-session_open_socket(const struct service *service, uint32_t conn, bool framed)
+session_open_socket(const struct service *service, uint32_t conn, bool framed,
+		    struct span query)
 {
 	uint32_t number =
 	    session_add(service, conn, framed ? TRANSPORT_WEBSOCKET : SESSION_PLAIN);
 
 	if (framed)
 		websocket_send(conn, "o", 1, false);
-	service->opened(number);
+	service->opened(number, query);
 }
 
 /* Receives a payload, which may also be one string, or empty.  Returns the length of the

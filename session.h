@@ -38,8 +38,10 @@ void session_place(struct memory *, const struct session_limits *);
  * For sockjs.c
  */
 
-/* Adds a session on a new WebSocket.  `framed`: messages are in SockJS frames. */
-void session_open_socket(const struct service *, uint32_t conn, bool framed);
+/* Adds a session on a new WebSocket.  `framed`: messages are in SockJS frames.  `query`
+ * is that of its URL. */
+void session_open_socket(const struct service *, uint32_t conn, bool framed,
+			 struct span query);
 
 /*
  * Delivers the messages of a valid payload, and changes the payload.  `conn` is the

@@ -18,8 +18,9 @@ struct service {
 	bool no_websocket;     /* WebSockets are refused, and /info reports that */
 	bool cookie;	       /* sets JSESSIONID, which some load balancers need */
 	size_t response_limit; /* bytes of frames in a streaming response; 0: 128 KiB */
-	/* A session has been opened. */
-	void (*opened)(uint32_t session);
+	/* A session has been opened.  `query` is that of the URL that opened it, still
+	 * escaped, and valid until the return. */
+	void (*opened)(uint32_t session, struct span query);
 	/*
 	 * The message may be changed in place, and is valid until the return.  Text is
 	 * UTF-8; SockJS clients may also send lone surrogates, three bytes each (WTF-8).

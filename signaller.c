@@ -1,5 +1,6 @@
 #include "signaller.h"
 
+#include "admission.h"
 #include "log.h"
 #include "rate.h"
 #include "report.h"
@@ -27,6 +28,7 @@ signaller_place(struct memory *m, const struct signaller_limits *limits)
 {
 	signaller.limits = *limits;
 	rooms_place(&signaller.rooms, m, limits->sessions, limits->key);
+	admission_place(m, limits->tokens, limits->sessions, limits->key);
 }
 
 uint32_t
@@ -231,6 +233,17 @@ begin_answer(struct text *t, const struct packet *p)
 	packet_before_payload(t, p);
 }
 
+/* Returns false, and answers with an error, if no token allows a connect. */
+static bool
+may_join(uint32_t session, const struct packet *p)
+{
+	const char *reason = admission_check(session, p);
+
+	if (reason != NULL)
+		send_error(session, p, PACKET_TOKEN, reason);
+	return reason == NULL;
+}
+
 static void
 handle_connect(uint32_t session, const struct packet *p)
 {
@@ -240,6 +253,8 @@ handle_connect(uint32_t session, const struct packet *p)
 	uint16_t rested = now;
 	struct text t;
 
+	if (!may_join(session, p))
+		return;
 	if (previous != session) {
 		bool inside = room != 0 && signaller.rooms.peers[session].room == room;
 		if (room != 0 && previous == 0 && !inside &&
@@ -289,10 +304,14 @@ handle_ping(uint32_t session, const struct packet *p)
 {
 	uint32_t room = room_find(&signaller.rooms, p->room);
 	uint32_t peer = room != 0 ? signaller.rooms.rooms[room].first : 0;
+	bool inside = room != 0 && signaller.rooms.peers[session].room == room;
 	struct text t;
 
-	if ((room == 0 || signaller.rooms.peers[session].room != room) &&
-	    !may_ping(session)) {
+	if (!inside && !admission_allows_room(session, p->room)) {
+		send_error(session, p, PACKET_NOT_IN_ROOM, "not in this room");
+		return;
+	}
+	if (!inside && !may_ping(session)) {
 		send_error(session, p, PACKET_TOO_MANY_PINGS,
 			   "too many pings of other rooms");
 		return;
@@ -352,16 +371,37 @@ log_packet(uint32_t session, const char *text, size_t length)
 	log_end();
 }
 
+/* Logs a packet without its text, which can hold a token anywhere. */
+static void
+log_header(uint32_t session, const struct packet *p, bool is_read)
+{
+	struct text *t = log_begin(LEVEL_TRACE, session_peer(session));
+
+	text_string(t, "packet ");
+	text_string(t, is_read ? packet_events[p->event] : "unreadable");
+	text_string(t, ", ");
+	text_number(t, p->text.length);
+	text_string(t, " bytes: user ");
+	text_quoted(t, p->user, LOGGED_ID);
+	text_string(t, ", room ");
+	text_quoted(t, p->room, LOGGED_ID);
+	log_end();
+}
+
 static void
 on_message(uint32_t session, char *text, size_t length, bool binary)
 {
+	bool is_traced = log_wants(LEVEL_TRACE),
+	     has_tokens = signaller.limits.tokens != NULL;
 	struct packet p;
 	const char *reason;
 
 	(void)binary; /* both kinds are packets */
-	if (log_wants(LEVEL_TRACE))
+	if (is_traced && !has_tokens)
 		log_packet(session, text, length);
 	reason = packet_read(&p, text, length);
+	if (is_traced && has_tokens)
+		log_header(session, &p, reason == NULL);
 	if (reason != NULL) {
 		count_packet(&signaller.counters.in, PACKET_EVENTS, length);
 		send_error(session, &p, PACKET_UNREADABLE, reason);
@@ -380,8 +420,9 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 }
 
 static void
-on_opened(uint32_t session)
+on_opened(uint32_t session, struct span query)
 {
+	admission_open(session, query);
 	log_line(LEVEL_DEBUG, session_peer(session), "session opened");
 }
 

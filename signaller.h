@@ -9,11 +9,14 @@
 #include "packet.h"
 #include "rooms.h"
 #include "session.h"
+#include "token.h"
 
 struct signaller_limits {
 	uint32_t sessions; /* the highest number of a session */
 	uint32_t peers;	   /* maximum number in a room */
 	uint32_t key[2];   /* random */
+	/* The secrets that sign tokens, which may change; NULL: no token is needed. */
+	const struct token_secrets *tokens;
 };
 
 /* Takes the memory (memory.h: called in both passes). */
@@ -49,6 +52,7 @@ enum packet_refusal {
 	PACKET_NO_SUCH_PEER,   /* the sender's room has no peer with the id in To */
 	PACKET_TOO_MANY_PINGS, /* of other rooms, from the sender's address */
 	PACKET_USER_IN_USE,    /* the user has been taken over too often */
+	PACKET_TOKEN,	       /* no valid token for the room and the user */
 	PACKET_REFUSALS
 };
 

@@ -287,7 +287,7 @@ serve_receiver(const struct exchange *x, enum transport transport)
 	if (sockjs_frame_is_stream(transport))
 		text_string(&fields, "X-Accel-Buffering: no\r\n");
 	if (!receiver_attach(x->service, x->id, &receiver,
-			     (struct span){ fields.data, fields.length }))
+			     (struct span){ fields.data, fields.length }, r.query))
 		answer(x->conn, 503, plain, &fields, "Too many sessions");
 }
 
@@ -388,7 +388,7 @@ open_socket(const struct exchange *x, bool framed)
 	if (x->service->no_websocket)
 		not_found(x->conn);
 	else if (websocket_upgrade(x->conn, x->r, !framed && x->service->binary, limit))
-		session_open_socket(x->service, x->conn, framed);
+		session_open_socket(x->service, x->conn, framed, x->r->query);
 }
 
 /* The endpoints of a session. */

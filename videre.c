@@ -491,6 +491,7 @@ map_memory(void)
 	struct signaller_limits signaller = {
 		.sessions = session_most(&sockjs.session),
 		.peers = conf.max_peers,
+		.tokens = secrets_of_tokens(),
 	};
 	/* For each connection an input and an output block, those of the sessions, and
 	 * one for the packet that is being built. */

@@ -45,14 +45,22 @@ ignore(uint32_t session)
 }
 
 static void
+ignore_opened(uint32_t session, struct span query)
+{
+	(void)session;
+	(void)query;
+}
+
+static void
 echo(uint32_t session, char *data, size_t length, bool binary)
 {
 	session_send(session, data, length, binary);
 }
 
 static void
-go_away(uint32_t session)
+go_away(uint32_t session, struct span query)
 {
+	(void)query;
 	session_close(session, GO_AWAY, "Go away!");
 }
 
@@ -60,7 +68,7 @@ static const struct service services[] = {
 	{ .prefix = "/echo",
 	  .binary = true,
 	  .response_limit = RESPONSE_LIMIT,
-	  .opened = ignore,
+	  .opened = ignore_opened,
 	  .message = echo,
 	  .closed = ignore },
 	{ .prefix = "/close",
@@ -70,13 +78,13 @@ static const struct service services[] = {
 	  .closed = ignore },
 	{ .prefix = "/disabled_websocket_echo",
 	  .no_websocket = true,
-	  .opened = ignore,
+	  .opened = ignore_opened,
 	  .message = echo,
 	  .closed = ignore },
 	{ .prefix = "/cookie_needed_echo",
 	  .binary = true,
 	  .cookie = true,
-	  .opened = ignore,
+	  .opened = ignore_opened,
 	  .message = echo,
 	  .closed = ignore },
 };

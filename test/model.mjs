@@ -2,6 +2,7 @@
  * A second implementation of the signaller: messages go in, and the exact text for each session comes
  * out.  It knows nothing of sockets; the caller gives it the time.
  */
+import { createHmac } from 'node:crypto';
 import { inspect } from 'node:util';
 import { joined, left, refused } from './client.mjs';
 
@@ -224,6 +225,14 @@ class Packet {
 			return 'To must be a string of 1 to 128 bytes';
 	}
 
+	/* The token of the Payload: undefined without one; null if it is not a string. */
+	get token() {
+		const value = last(last(this.#top, 'Payload'), 'Token');
+		if (value === undefined)
+			return undefined;
+		return this.text[value.start] === '"' ? JSON.parse(this.#raw(value)) : null;
+	}
+
 	/* The packet's text with this string as Payload. */
 	withPayload(string) {
 		const value = JSON.stringify(string);
@@ -236,6 +245,46 @@ class Packet {
 }
 
 /*
+ * Tokens
+ */
+
+const MOST_TOKEN = 2048; /* bytes */
+const HEADER = { alg: 'HS256', typ: 'JWT' }; /* the only one of the tokens of the test */
+
+/* The object in a part of a token, if it is one. */
+function decoded(part) {
+	try {
+		return JSON.parse(Buffer.from(part, 'base64url'));
+	} catch {
+		return undefined;
+	}
+}
+
+/* Why a token does not allow this, at a time in seconds, or undefined.  Without a user: any. */
+function tokenFault(token, secrets, now, room, user) {
+	if (token === undefined || token === '')
+		return 'token needed';
+	const [header, claims, signature, ...rest] = token?.split('.') ?? [];
+	const isSigned = secrets.some(secret =>
+		createHmac('sha256', secret).update(`${header}.${claims}`).digest('base64url') === signature);
+	if (!isSigned || rest.length > 0 || bytes(token) > MOST_TOKEN || !isSame(decoded(header), HEADER))
+		return 'token is not valid';
+	const { exp, nbf = 0, room: onlyRoom = room, sub = user } = decoded(claims);
+	if (!Number.isInteger(exp))
+		return 'token is not valid';
+	if (now >= exp)
+		return 'token has expired';
+	if (now < nbf)
+		return 'token is not valid yet';
+	if (onlyRoom !== room)
+		return 'token is for another room';
+	if (user !== undefined && sub !== user)
+		return 'token is for another user';
+}
+
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+/*
  * Rooms
  */
 
@@ -244,11 +293,18 @@ export class Model {
 	#rooms = new Map(); /* by RoomId: peers in order of joining, and the initiator */
 	#peers = new Map(); /* by session: its user and room, if it is in one, and `rested`: when all
 		TAKEOVERS of the user are possible again */
+	#secrets; /* of tokens; undefined: no token is needed */
 	#now = 0;
 	#told = [];
 
-	constructor(mostPeers) {
+	/* The token of a session's URL is its `token`. */
+	constructor(mostPeers, secrets) {
 		this.#mostPeers = mostPeers;
+		this.#secrets = secrets;
+	}
+
+	#tokenFault(token, room, user) {
+		return this.#secrets && tokenFault(token, this.#secrets, Date.now() / 1000, room, user);
 	}
 
 	/*
@@ -308,6 +364,9 @@ export class Model {
 
 	connect(session, packet) {
 		const { user, room } = packet;
+		const fault = this.#tokenFault(packet.token === undefined ? session.token : packet.token, room, user);
+		if (fault !== undefined)
+			return this.#refuse(session, packet, fault);
 		const place = this.#peers.get(session);
 		const older = this.#older(packet);
 		if (older !== session) {
@@ -340,6 +399,10 @@ export class Model {
 	}
 
 	ping(session, packet) {
+		const isInside = this.#peers.get(session)?.room === packet.room;
+		/* A token for the room suffices, for any user. */
+		if (!isInside && this.#tokenFault(session.token, packet.room) !== undefined)
+			return this.#refuse(session, packet, 'not in this room');
 		this.#tell([session], packet.withPayload(JSON.stringify(this.users(packet.room))));
 	}
 

@@ -10,6 +10,7 @@ import { open, packet } from './client.mjs';
 import { Model, REPLACED } from './model.mjs';
 import { eventually, serve } from './server.mjs';
 import { transports, visit } from './sockjs.mjs';
+import { DAY, FIRST, SECOND, now, serveTokens, sign } from './tokens.mjs';
 
 const OPERATIONS = Number(process.env.MODEL_OPERATIONS ?? 250);
 const SEEDS = [1, 2, 3, 4];
@@ -80,12 +81,45 @@ const UNKNOWN = ['Connect', 'connect ', '', 'toString', 'error', 'é'.repeat(30)
 const NO_PACKETS = ['', ' ', '[]', '"x"', '12', 'tru', '{}', '{"Header":null}', '{"Header":[]}',
 	'{"Header":{}}', '{"Payload":"{}"}', '[{"Header":{}}', '{"Header":{"UserId":"ann"},"x"'];
 
+const SECRETS = [FIRST, SECOND];
+
+/* Claims and secrets of tokens that are seldom valid; others are for some room and some user. */
+const STRANGE_TOKENS = ['', 'x', '..', sign({ exp: now() - 1 }), sign({ exp: 'x' }), sign({ nbf: now() + DAY / 2 }),
+	sign({}, 'a secret that the server does not have'), `${sign({})}.`, sign({ x: 'x'.repeat(2048) })];
+
 class Author {
 	#chance;
+	#hasTokens;
 	#odd; /* the present packet is to look it */
 
-	constructor(chance) {
+	constructor(chance, hasTokens) {
 		this.#chance = chance;
+		this.#hasTokens = hasTokens;
+	}
+
+	/* A token for these, or perhaps for any or another. */
+	token(room, user) {
+		const chance = this.#chance;
+		if (chance.percent(15))
+			return chance.of(STRANGE_TOKENS);
+		const one = (id, ids) => chance.percent(40) ? undefined : chance.percent(80) ? id : chance.of(ids);
+		return sign({ room: one(room, ROOMS), sub: one(user, USERS) }, chance.of(SECRETS));
+	}
+
+	/* The token of a session's URL, or undefined. */
+	sessionToken() {
+		const chance = this.#chance;
+		return this.#hasTokens && chance.percent(70) ? this.token(chance.of(ROOMS), chance.of(USERS)) : undefined;
+	}
+
+	#payload(event, user, room) {
+		const chance = this.#chance;
+		if (chance.percent(4))
+			return nested(31 + chance.below(2));
+		if (!this.#hasTokens || !chance.percent(event === 'connect' ? 80 : 10))
+			return chance.of(PAYLOADS);
+		const token = chance.percent(4) ? chance.of(DECOYS) : this.#string(this.token(room, user));
+		return this.#object([['Token', token]]);
 	}
 
 	/* What somebody at this place might say. */
@@ -103,11 +137,10 @@ class Author {
 			user: chance.of(USERS),
 			room: chance.of(ROOMS),
 		};
-		const payload = chance.percent(4)
-			? nested(31 + chance.below(2)) : chance.of(PAYLOADS);
-		if (chance.percent(40))
-			return packet(event, user, room, '{}');
 		this.#odd = chance.percent(50);
+		const payload = this.#payload(event, user, room);
+		if (chance.percent(this.#hasTokens ? 5 : 40))
+			return packet(event, user, room, '{}');
 		const header = [['Event', this.#string(event)], ['UserId', this.#id(user)],
 			['RoomId', this.#id(room)]];
 		if (chance.percent(event === 'broadcast' ? 50 : 10))
@@ -193,19 +226,20 @@ class Run {
 	#seed;
 	#chance;
 	#author;
-	#model = new Model(MOST_PEERS);
+	#model;
 	#sessions = [];
 	#arrived = 0;
 	#done = 0;
 	#history = [];
 	#pings = 0;
 
-	constructor(server, witness, seed) {
+	constructor(server, witness, seed, secrets) {
+		this.#model = new Model(MOST_PEERS, secrets);
 		this.#server = server;
 		this.#witness = witness;
 		this.#seed = seed;
 		this.#chance = new Chance(seed);
-		this.#author = new Author(this.#chance);
+		this.#author = new Author(this.#chance, secrets !== undefined);
 	}
 
 	operate() {
@@ -251,9 +285,10 @@ class Run {
 	}
 
 	async #arrive(kind) {
-		const session = { name: `${++this.#arrived}-${kind}`, kind };
-		this.#record(session, 'arrives');
-		session.client = await visit(this.#server, kind);
+		const session = { name: `${++this.#arrived}-${kind}`, kind, token: this.#author.sessionToken() };
+		this.#record(session, `arrives${session.token === undefined ? '' : ` with ${session.token}`}`);
+		session.client = await visit(this.#server, kind,
+			session.token === undefined ? '' : `token=${encodeURIComponent(session.token)}`);
 		this.#sessions.push(session);
 	}
 
@@ -342,10 +377,12 @@ class Run {
 	}
 }
 
-async function compare(t, seed, operations) {
-	const server = await serve(t, { conf: { MaxPeers: MOST_PEERS } });
-	const witness = await open(server);
-	const run = new Run(server, witness, seed);
+async function compare(t, seed, operations, secrets) {
+	const options = { conf: { MaxPeers: MOST_PEERS } };
+	const server = secrets === undefined ? await serve(t, options)
+		: (await serveTokens(t, { secrets, ...options })).server;
+	const witness = await open(server, { path: `${server.prefix}/websocket?token=${sign({})}` });
+	const run = new Run(server, witness, seed, secrets);
 	for (let i = 0; i < operations; i++)
 		await run.operate();
 	await run.finish();
@@ -357,8 +394,13 @@ const seeds = process.env.MODEL_SEED === undefined
 	? [...SEEDS, Math.floor(Math.random() * 2 ** 32)]
 	: [Number(process.env.MODEL_SEED)];
 
-for (const seed of seeds) {
-	const limit = { timeout: 60_000 + 100 * OPERATIONS };
+const limit = { timeout: 60_000 + 100 * OPERATIONS };
+
+for (const seed of seeds)
 	test(`every peer is told what the model says (MODEL_SEED=${seed})`, limit,
 		t => compare(t, seed, OPERATIONS));
-}
+
+/* Some of them, because each takes seconds. */
+for (const seed of seeds.slice(-2))
+	test(`every peer is told what the model says, with tokens (MODEL_SEED=${seed})`, limit,
+		t => compare(t, seed, OPERATIONS, SECRETS));

@@ -19,6 +19,7 @@ import {
 	Receiver, answer, ask, begin, exchange, fresh, kinds, send, streams, visit,
 } from './sockjs.mjs';
 import { inClear, shake } from './tls.mjs';
+import { DAY, FIRST, REFUSED, connectWith, now, sign } from './tokens.mjs';
 
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -480,6 +481,45 @@ counts('a packet that would take over a user again and again', async (server, wa
 	return { 'packets_refused_total{user-in-use}': 1 };
 }, { about: /packets_refused/ });
 
+/* The server's own directory has the secrets. */
+const withTokens = { conf: { Tokens: 'secrets' }, shell: `umask 077; echo ${FIRST} >secrets`, allow: [REFUSED] };
+
+counts('a connect with a token', async (server, watch) => {
+	const a = await open(server);
+	await watch.mark();
+	const text = connectWith(sign({}), 'a', 'r');
+	a.send(text);
+	await a.gets(joined('a', 'r', true));
+	return sum({ rooms: 1, peers: 1, tokens_accepted_total: 1 }, received('connect', text),
+		sent('connect', joined('a', 'r', true)));
+}, withTokens);
+
+for (const [cause, reason, token] of [
+	['needed', 'token needed', ''],
+	['invalid', 'token is not valid', 'x'],
+	['expired', 'token has expired', sign({ exp: 1 })],
+	['early', 'token is not valid yet', sign({ nbf: now() + DAY / 2 })],
+	['other-room', 'token is for another room', sign({ room: 'x' })],
+	['other-user', 'token is for another user', sign({ sub: 'x' })],
+])
+	counts(`a connect whose token is refused: ${cause}`, async (server, watch) => {
+		const a = await open(server);
+		await watch.mark();
+		const text = connectWith(token, 'a', 'r'), error = refused(reason, 'a', 'r');
+		a.send(text);
+		await a.gets(error);
+		return sum(received('connect', text), sent('error', error),
+			{ [`tokens_refused_total{${cause}}`]: 1, 'packets_refused_total{token}': 1 });
+	}, withTokens);
+
+counts('a connect while the clock is not set', async (server, watch) => {
+	const a = await open(server);
+	await watch.mark();
+	a.send(connectWith(sign({}), 'a', 'r'));
+	await a.gets(refused('the server\'s clock is not set', 'a', 'r'));
+	return { 'tokens_refused_total{no-clock}': 1, 'packets_refused_total{token}': 1 };
+}, { ...withTokens, about: /refused/, at: { realtime: -now() } });
+
 counts('a packet from outside of its room', async (server, watch) => {
 	const a = await open(server);
 	await watch.mark();
@@ -607,6 +647,7 @@ describe('/metrics', () => {
 			packets_received_total: 'event',
 			packets_sent_total: 'event',
 			packets_refused_total: 'cause',
+			tokens_refused_total: 'cause',
 			packet_received_bytes_total: 'event',
 			packet_sent_bytes_total: 'event',
 			ice_requests_total: 'result',

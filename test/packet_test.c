@@ -1123,6 +1123,43 @@ the_longest_user_takes_exactly_packet_put_user_bytes(void **state)
 	assert_true(t.overflow);
 }
 
+/* Asserts the value of the member Token of a Payload. */
+static void
+assert_member(const char *payload, const char *expected)
+{
+	char text[512];
+	struct packet p;
+	int length = snprintf(text, sizeof text,
+			      "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"a\","
+			      "\"RoomId\":\"r\"}%s%s}",
+			      payload != NULL ? ",\"Payload\":" : "",
+			      payload != NULL ? payload : "");
+	char *exact = copy(text, (size_t)length);
+
+	assert_null(packet_read(&p, exact, (size_t)length));
+	assert_span(packet_payload_member(&p, "Token"), expected);
+	free(exact);
+}
+
+static void
+a_member_of_the_payload_is_found(void **state)
+{
+	(void)state;
+	assert_member("{\"Token\":\"x\"}", "\"x\"");
+	assert_member("{\"a\":[1,{\"Token\":1}], \"Token\" : [{}] ,}", "[{}]");
+	assert_member("{\"Token\":1,\"T\\u006fken\":2}", "2");
+	assert_member("{\"token\":1}", NULL);
+	assert_member("{\"a\":{\"Token\":1}}", NULL);
+	assert_member("{}", NULL);
+	assert_member("[\"Token\",1]", NULL);
+	assert_member("\"Token\"", NULL);
+	assert_member("5", NULL);
+	assert_member("null", NULL);
+	assert_member(NULL, NULL);
+	assert_member("5,\"Payload\":{\"Token\":1}", "1");
+	assert_member("{\"Token\":1},\"Payload\":5", NULL);
+}
+
 int
 main(void)
 {
@@ -1149,6 +1186,7 @@ main(void)
 		cmocka_unit_test(the_last_of_several_payloads_is_replaced),
 		cmocka_unit_test(a_payload_outside_the_top_level_is_ignored),
 		cmocka_unit_test(a_missing_payload_is_appended),
+		cmocka_unit_test(a_member_of_the_payload_is_found),
 		cmocka_unit_test(a_trailing_comma_is_not_forwarded),
 		cmocka_unit_test(a_splice_that_does_not_fit_overflows),
 		cmocka_unit_test(a_server_packet_is_written),

@@ -64,11 +64,12 @@ conn_seconds(void)
 }
 
 static struct memory memory;
+static const struct token_secrets *secrets; /* of signaller_limits */
 
 static int
 start(void **state)
 {
-	const struct signaller_limits limits = { SESSIONS, PEERS, { 3, 5 } };
+	const struct signaller_limits limits = { SESSIONS, PEERS, { 3, 5 }, secrets };
 
 	(void)state;
 	memory = (struct memory){ 0 };
@@ -477,6 +478,132 @@ no_packet_is_longer_than_signaller_reply(void **state)
 			signaller_reply((uint32_t)received, PEERS));
 }
 
+/* Sends a connect with this token in its Payload. */
+static void
+receives_token(uint32_t session, const char *user, const char *room, const char *token)
+{
+	char text[4096];
+	int length = snprintf(text, sizeof text,
+			      "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"%s\","
+			      "\"RoomId\":\"%s\"},\"Payload\":{\"Token\":\"%s\"}}",
+			      user, room, token);
+
+	signaller_service.message(session, text, (size_t)length, false);
+}
+
+static struct token_secrets one_secret;
+
+static int
+start_with_tokens(void **state)
+{
+	one_secret = (struct token_secrets){ 0 };
+	token_add_secret(&one_secret, SPAN("0123456789abcdef0123456789abcdef"));
+	secrets = &one_secret;
+	return start(state);
+}
+
+static int
+end_with_tokens(void **state)
+{
+	secrets = NULL;
+	return end(state);
+}
+
+/* Returns a token for a room and a user, valid until the next call. */
+static const char *
+made(const char *room, const char *user)
+{
+	static char data[TOKEN_MAX + 1];
+	struct span r = span(room), u = span(user);
+	struct text t;
+
+	text_init(&t, data, TOKEN_MAX);
+	token_put(&t, secrets, &r, &u, token_now() + 1000);
+	data[t.length] = '\0';
+	return data;
+}
+
+static void
+opens(uint32_t session, const char *token)
+{
+	char query[TOKEN_MAX + 16];
+	int length = snprintf(query, sizeof query, "token=%s", token);
+
+	signaller_service.opened(session, (struct span){ query, (size_t)length });
+}
+
+static void
+a_connect_needs_a_token(void **state)
+{
+	uint64_t refused = signaller_count()->refused[PACKET_TOKEN];
+
+	(void)state;
+	opens(1, "");
+	opens(2, made("r", "b"));
+	receives(1, "connect", "a", "r");
+	assert_sent(1, "error a \"token needed\";");
+	receives_token(1, "a", "r", made("r", "a"));
+	assert_sent(1, "connect a \"true\";");
+	/* The Payload is replaced, so that no peer gets the token. */
+	receives(2, "connect", "b", "r");
+	assert_sent(1, "connect b \"false\";");
+	assert_sent(2, "connect b \"false\";");
+	/* A refused connect changes nothing. */
+	receives(1, "connect", "a", "other");
+	assert_sent(1, "error a \"token needed\";");
+	receives(2, "connect", "a", "r");
+	assert_sent(2, "error a \"token is for another user\";");
+	receives(2, "connect", "b", "other");
+	assert_sent(2, "error b \"token is for another room\";");
+	assert_int_equal(closed_with[1], 0);
+	assert_int_equal(signaller_count()->refused[PACKET_TOKEN], refused + 4);
+	receives(1, "broadcast", "a", "r");
+	assert_sent(2, "broadcast a \"{}\";");
+	assert_sent(1, "");
+	/* The user of the token can take over. */
+	receives_token(3, "a", "r", made("r", "a"));
+	assert_int_equal(closed_with[1], 4001);
+	assert_sent(3, "connect a \"false\";");
+}
+
+static void
+a_full_room_is_not_known_without_a_token(void **state)
+{
+	(void)state;
+	for (uint32_t i = 1; i <= PEERS; i++) {
+		const char user[] = { (char)('a' + i), '\0' };
+		receives_token(i, user, "r", made("r", user));
+	}
+	opens(9, "");
+	receives(9, "connect", "x", "r");
+	assert_sent(9, "error x \"token needed\";");
+	receives_token(9, "x", "r", made("r", "x"));
+	assert_sent(9, "error x \"room is full\";");
+}
+
+static void
+a_ping_of_another_room_needs_a_token_for_it(void **state)
+{
+	uint64_t refused = signaller_count()->refused[PACKET_NOT_IN_ROOM];
+
+	(void)state;
+	opens(1, "");
+	opens(2, made("r", "b"));
+	receives_token(1, "a", "r", made("r", "a"));
+	lengths[1] = 0;
+	/* The sender's own room needs none. */
+	receives(1, "ping", "a", "r");
+	assert_sent(1, "ping a \"[\\\"a\\\"]\";");
+	receives(1, "ping", "a", "other");
+	assert_sent(1, "error a \"not in this room\";");
+	/* The token of another user of the room suffices. */
+	receives(2, "ping", "x", "r");
+	assert_sent(2, "ping x \"[\\\"a\\\"]\";");
+	receives(2, "ping", "b", "other");
+	assert_sent(2, "error b \"not in this room\";");
+	assert_int_equal(signaller_count()->refused[PACKET_NOT_IN_ROOM], refused + 2);
+}
+
 static void
 a_stopping_server_notifies_no_peer(void **state)
 {
@@ -491,6 +618,8 @@ a_stopping_server_notifies_no_peer(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define WITH_TOKENS(name)                                                                \
+	cmocka_unit_test_setup_teardown(name, start_with_tokens, end_with_tokens)
 
 int
 main(void)
@@ -510,6 +639,10 @@ main(void)
 		TEST(a_full_room_rejects_a_new_user),
 		TEST(other_rooms_can_be_pinged_ten_times_a_second),
 		TEST(no_packet_is_longer_than_signaller_reply),
+		WITH_TOKENS(a_connect_needs_a_token),
+		WITH_TOKENS(a_full_room_is_not_known_without_a_token),
+		WITH_TOKENS(a_ping_of_another_room_needs_a_token_for_it),
+		/* The last one, because no test starts the signaller again. */
 		TEST(a_stopping_server_notifies_no_peer),
 	};
 

@@ -165,6 +165,10 @@ export const requests = {
 	'jsonp_send to nobody': ['/0/nobody/jsonp_send', { method: 'POST', body: '["x"]' }],
 };
 
+/* A target with a query, or with more parameters in its query. */
+export const withQuery = (target, query) =>
+	query === '' ? target : `${target}${target.includes('?') ? '&' : '?'}${query}`;
+
 /*
  * Receivers
  */
@@ -239,10 +243,10 @@ export class Receiver {
 	#ends; /* true after the frame of a poll, or the last chunk of a stream */
 
 	/* Returns when the server has read the request. */
-	static async attach(server, session, kind, { raw, prefix = server.prefix, ...headers } = {}) {
+	static async attach(server, session, kind, { raw, prefix = server.prefix, query = '', ...headers } = {}) {
 		const receiver = new Receiver(raw ?? await Raw.connect(server), kind);
 		const { method, path } = receivers[kind];
-		const text = message(`${prefix}${session}${path}`, { method, ...headers });
+		const text = message(withQuery(`${prefix}${session}${path}`, query), { method, ...headers });
 		if (receiver.streams) {
 			receiver.raw.write(text);
 			await receiver.#begin();
@@ -388,6 +392,7 @@ class Session extends Inbox {
 
 class HttpSession extends Session {
 	#kind;
+	#query; /* of each receiver, as sockjs-client has it */
 	#attaching;
 	#receiving;
 	#sending;
@@ -395,16 +400,17 @@ class HttpSession extends Session {
 	#busy = false;
 	#left = false;
 
-	constructor(server, kind) {
+	constructor(server, kind, query) {
 		super(server);
 		this.#kind = kind;
+		this.#query = query;
 		this.#fetch().catch(error => this.finish({ code: 1006, reason: error.message }));
 	}
 
 	async #fetch() {
 		while (!this.isOver && !this.#left) {
 			this.#attaching = Receiver.attach(this.server, this.path, this.#kind,
-				{ raw: this.#receiving });
+				{ raw: this.#receiving, query: this.#query });
 			const receiver = await this.#attaching;
 			this.#receiving = receiver.raw;
 			do {
@@ -472,10 +478,10 @@ class HttpSession extends Session {
 }
 
 class SocketSession extends Session {
-	constructor(server) {
+	constructor(server, query) {
 		super(server);
 		this.socket = new WebSocket(
-			url(server, `${server.prefix}${this.path}/websocket`), dialing(server));
+			url(server, withQuery(`${server.prefix}${this.path}/websocket`, query)), dialing(server));
 		this.socket.on('message', data => this.take(data.toString()));
 		this.socket.on('close', (code, reason) => this.finish({ code, reason: reason.toString() }));
 		this.socket.on('error', () => {});
@@ -507,10 +513,12 @@ class SocketSession extends Session {
 /* All transports of a peer; plain is a WebSocket without SockJS. */
 export const transports = [...kinds, 'websocket', 'plain'];
 
-export async function visit(server, kind) {
+/* Opens a session.  `query`: of its URL. */
+export async function visit(server, kind, query = '') {
 	if (kind === 'plain')
-		return open(server);
-	const session = kind === 'websocket' ? new SocketSession(server) : new HttpSession(server, kind);
+		return open(server, { path: withQuery(`${server.prefix}/websocket`, query) });
+	const session = kind === 'websocket'
+		? new SocketSession(server, query) : new HttpSession(server, kind, query);
 	await session.opened();
 	return session;
 }

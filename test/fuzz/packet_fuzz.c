@@ -332,6 +332,17 @@ check_to(const struct packet *p, const char *wrong)
 	CHECK(rejected || span_same(p->to, (struct span){ id, (size_t)length }));
 }
 
+/* Looks a member of the Payload up in the text. */
+static void
+check_member(const struct packet *p)
+{
+	struct span found = packet_payload_member(p, "Token"), value = { 0 };
+
+	if (p->payload.data != NULL && *p->payload.data == '{')
+		last_member(p->payload, "Token", &value);
+	CHECK(found.data == value.data && found.length == value.length);
+}
+
 static void
 check_packet(const char *data, size_t length)
 {
@@ -356,6 +367,7 @@ check_packet(const char *data, size_t length)
 	check_same(&again, &p);
 	CHECK((again.payload.data == NULL) == (p.payload.data == NULL) &&
 	      again.payload.length == p.payload.length);
+	check_member(&p);
 	check_splice(&p, "\"true\"");
 	check_users(&p);
 	check_own(&p, "disconnect", "{}");

@@ -186,7 +186,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	conf.heartbeat = 3;
 	conf.handshake_timeout = 4;
 	/* Loads no files, because TLS is still off. */
-	CHECK(renewal_load(&conf, NULL));
+	CHECK(renewal_load(&conf, NULL) && secrets_load(&conf, NULL));
 	conf.tls = true;
 	certs[0].chain[0] = (br_x509_certificate){ certificate, sizeof certificate };
 	certs[0].count = 1;
