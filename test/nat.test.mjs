@@ -3,8 +3,7 @@
  * runs in each host.
  */
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe } from 'node:test';
@@ -12,16 +11,23 @@ import { chromium } from 'playwright-core';
 import { pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { CONE, Network, SERVER, SYMMETRIC, missing } from './nat.mjs';
-import { BOTH, alone, join, says, sees, useSmallPictures } from './pages.mjs';
-import { start, test } from './server.mjs';
+import { BOTH, alone, atTheDoor, join, says, sees, useSmallPictures } from './pages.mjs';
+import { run, start, test } from './server.mjs';
+import { REFUSED } from './tokens.mjs';
 
 const skip = missing();
-const SECRET = 'north star';
 const NO_WAY = 45_000; /* milliseconds; Chromium looks for a way for 15 s */
-const STUN = `stun:${SERVER}:3478`, TURN = `turn:${SERVER}:3478`;
 
-let network, server, directory;
+let network, directory, tokens;
+const servers = {};
 const browsers = [];
+
+/* The lines of a block of README that has this text. */
+async function readBlock(text) {
+	const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+	const block = readme.split('\n\n').find(part => /^    /.test(part) && part.includes(text));
+	return block.split('\n').map(line => line.trim());
+}
 
 async function launch(i) {
 	const args = browserOptions.args
@@ -36,47 +42,54 @@ before(async () => {
 	if (skip)
 		return;
 	directory = await mkdtemp(path.join(tmpdir(), 'videre-nat-'));
+	const [turnLines, iceLines] = await Promise.all(['static-auth-secret=', '"TurnSecret": "/'].map(readBlock));
+	const TurnSecret = path.join(directory, 'turn');
+	const { IceServers } = JSON.parse(`{${iceLines.join('').replaceAll('turn.example.org', SERVER)}}`);
+	tokens = path.join(directory, 'tokens');
+	for (const file of [TurnSecret, tokens])
+		assert.equal((await run(['-s', file])).code, 0);
+	const secret = (await readFile(TurnSecret, 'utf8')).trim();
 	network = await Network.lay();
 	network.translate(SYMMETRIC);
-	await network.turn(directory, ['use-auth-secret', `static-auth-secret=${SECRET}`, 'realm=example.org']);
-	server = await start({
+	await network.turn(directory, turnLines.map(line => line.replace('THE-SECRET', secret)));
+	await Promise.all(Object.entries({
+		none: {},
+		stun: { IceServers: IceServers.slice(0, 1) },
+		dead: { IceServers: [`turn:${SERVER}:9`], TurnSecret },
+		family: { IceServers, TurnSecret, Tokens: tokens },
+	}).map(async ([name, conf]) => servers[name] = await start({
 		tls: await pair('P-256', 'nat', `subjectAltName=IP:${SERVER}`),
-		conf: { Host: SERVER },
+		conf: { Host: SERVER, ...conf },
 		shell: `exec ${network.segment.enter.join(' ')} "$0" "$@"`,
-	});
+		allow: [REFUSED],
+	})));
 	await Promise.all([0, 1].map(launch));
 });
 
 after(async () => {
 	await Promise.all(browsers.map(browser => browser?.close()));
-	await server?.stop();
+	await Promise.all(Object.values(servers).map(server => server.stop()));
 	network?.end();
 	if (directory !== undefined)
 		await rm(directory, { recursive: true });
 });
 
-function servers(urls) {
-	const username = `${Math.floor(Date.now() / 1000) + 600}:videre`;
-	const credential = createHmac('sha1', SECRET).update(username).digest('base64');
-	return urls.map(url => url.startsWith('turn') ? { urls: url, username, credential } : { urls: url });
-}
-
-async function enter(t, i, urls) {
-	const context = await browsers[i].newContext({ permissions: BOTH, viewport: { width: 480, height: 360 } });
+/* Opens the page in host `i`, and joins the room of the link.  Without a camera this takes less of the processor. */
+async function enter(t, i, server, fragment, permissions = []) {
+	const context = await browsers[i].newContext({ permissions, viewport: { width: 480, height: 360 } });
 	t.after(() => context.close());
 	const page = await context.newPage();
 	await page.addInitScript(useSmallPictures);
-	await page.route('**/ice', route => route.fulfill({ json: { iceServers: servers(urls), ttl: 600 } }));
-	await page.goto(`https://${SERVER}:${server.port}/#${encodeURIComponent(t.name)}`);
+	await page.goto(`https://${SERVER}:${servers[server].port}/#${fragment}`);
 	await join(page);
 	return page;
 }
 
 /* Two pages in a room, in different hosts. */
-async function meet(t, urls) {
-	const first = await enter(t, 0, urls);
+async function meet(t, server, { fragment = 'kitchen', permissions } = {}) {
+	const first = await enter(t, 0, server, fragment, permissions);
 	await alone(first);
-	const second = await enter(t, 1, urls);
+	const second = await enter(t, 1, server, fragment, permissions);
 	await says(first, 'Here with you: 1');
 	return [first, second];
 }
@@ -92,21 +105,29 @@ const ways = page => page.evaluate(async () => {
 describe('behind symmetric NATs', { skip, concurrency: 4 }, () => {
 	before(() => network?.translate(SYMMETRIC));
 
-	test('two pages see each other through the relay', async t => {
-		const pages = await meet(t, [STUN, TURN]);
+	test('two pages with a token see each other through the relay, and a stranger stays out', async t => {
+		const { code, stdout: token } = await run(['-t', tokens, 'kitchen', '', '3600']);
+		assert.equal(code, 0);
+		const pages = await meet(t, 'family', { fragment: `room=kitchen&token=${token}`, permissions: BOTH });
+		const stranger = await enter(t, 0, 'family', 'kitchen');
+		await says(stranger, 'This room needs an invitation');
+		await atTheDoor(stranger);
+		const other = await enter(t, 1, 'family', `room=cellar&token=${token}`);
+		await says(other, 'This link is for another room');
 		await Promise.all(pages.map(page => sees(page, 1)));
 		for (const page of pages)
 			assert((await ways(page)).includes('relay'), await ways(page));
 	});
 
-	for (const [what, urls] of [['no server', []], ['a STUN server only', [STUN]]])
+	for (const [what, server] of [['no server', 'none'], ['a STUN server only', 'stun']])
 		test(`pages with ${what} say what they need`, async t => {
-			const pages = await meet(t, urls);
-			await Promise.all(pages.map(page => says(page, 'No way through: the operator needs a TURN server', NO_WAY)));
+			const pages = await meet(t, server);
+			await Promise.all(pages.map(page =>
+				says(page, 'No way through: the operator needs a TURN server', NO_WAY)));
 		});
 
 	test('pages whose TURN server does not answer say so', async t => {
-		const pages = await meet(t, [STUN, `turn:${SERVER}:9`]);
+		const pages = await meet(t, 'dead');
 		await Promise.all(pages.map(page => says(page, 'No way through: the TURN server does not answer', NO_WAY)));
 	});
 });
@@ -115,7 +136,7 @@ describe('behind NATs that keep ports', { skip }, () => {
 	before(() => network?.translate(CONE));
 
 	test('two pages see each other without a relay', async t => {
-		const pages = await meet(t, [STUN]);
+		const pages = await meet(t, 'stun', { permissions: BOTH });
 		await Promise.all(pages.map(page => sees(page, 1)));
 		for (const page of pages)
 			assert(!(await ways(page)).includes('relay'));

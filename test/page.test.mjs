@@ -14,6 +14,7 @@ import {
 	BOTH, alone, atTheDoor, join, others, press, says, sees, until, useSmallPictures,
 } from './pages.mjs';
 import { serve, start, test } from './server.mjs';
+import { now, serveTokens, sign } from './tokens.mjs';
 
 const source = new URL('../index.html', import.meta.url);
 
@@ -179,9 +180,6 @@ function hurry() {
 /* The page's field takes no longer name. */
 const roomOf = t => t.name.slice(0, 128).trim();
 
-/* The answer to GET /ice of a server without IceServers. */
-const NO_SERVERS = { iceServers: [], ttl: 86400 };
-
 /* A token with these claims.  Its signature is not valid. */
 const encode = value => Buffer.from(JSON.stringify(value)).toString('base64url');
 const token = claims => `${encode({ alg: 'HS256' })}.${encode(claims)}.${'x'.repeat(43)}`;
@@ -190,7 +188,7 @@ const token = claims => `${encode({ alg: 'HS256' })}.${encode(claims)}.${'x'.rep
 async function visit(t, server, options = {}) {
 	const {
 		room = roomOf(t), permissions = BOTH, host = server.host, fragment = encodeURIComponent(room), link, before,
-		ice = route => route.fulfill({ json: NO_SERVERS }), allow = [], ...rest
+		ice, allow = [], ...rest
 	} = options;
 	const context = await browser.newContext({ permissions, viewport: { width: 480, height: 360 }, ...rest });
 	const page = await context.newPage();
@@ -206,7 +204,8 @@ async function visit(t, server, options = {}) {
 	for (const script of [process.env.SCREENSHOT ? undefined : useSmallPictures, before])
 		if (script)
 			await page.addInitScript(script);
-	await page.route('**/ice', ice);
+	if (ice)
+		await page.route('**/ice', ice);
 	await page.goto(link ?? `${origin}/#${fragment}`);
 	return page;
 }
@@ -534,6 +533,35 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await atTheDoor(page);
 	});
 
+	test('a server with Tokens lets the page in with a token, and the page tells why not without', async t => {
+		const { server } = await serveTokens(t, { conf: { IceServers: ['stun:192.0.2.1'] } });
+		const page = await visit(t, server, { room: 'r', permissions: [], allow: [/status of 401/] });
+		for (const [sent, words, name = 'r'] of [
+			['', 'needs an invitation'],
+			[token({ exp: now() + 60 }), 'not valid: it is incomplete'],
+			[sign({ exp: now() - 1 }), 'has expired'],
+			[sign({ nbf: now() + 600 }), 'not valid yet'],
+			[sign({ room: 'r' }), 'for another room', 'other'],
+		]) {
+			await page.evaluate(fragment => location.hash = fragment, `room=${name}&token=${sent}`);
+			await until(page, 'the token', expected => token === expected, sent);
+			await join(page);
+			await says(page, words);
+			await atTheDoor(page);
+		}
+		for (const [claims, user] of [[{ room: 'r' }, /^[a-z2-9]{12}$/], [{ room: 'r', sub: 'Zoë' }, /^Zoë$/]]) {
+			const sent = sign(claims);
+			await page.evaluate(fragment => location.hash = fragment, `room=r&token=${sent}`);
+			await until(page, 'the token', expected => token === expected, sent);
+			await join(page);
+			await alone(page);
+			assert.match(await page.evaluate(() => user), user);
+			assert.deepEqual(await page.evaluate(() => iceServers), [{ urls: ['stun:192.0.2.1'] }]);
+			await press(page, 'Leave');
+			await page.evaluate(() => iceServers = []);
+		}
+	});
+
 	/* Answers GET /ice with credentials that differ each time, or as `broken` says. */
 	const handOut = ttl => {
 		const service = { requests: [], broken: undefined };
@@ -572,7 +600,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await until(page, 'a connection', () => peers.has('x'));
 		await until(page, 'other credentials for it', () => {
 			window.first ??= peers.get('x').connection;
-			return first === peers.get('x').connection && first.getConfiguration().iceServers[1].username >= '2:videre';
+			return first === peers.get('x').connection && parseInt(first.getConfiguration().iceServers[1].username) > 1;
 		});
 	});
 
