@@ -7,8 +7,8 @@
 
 enum { DAY = 86400 };
 
-/* 2026-12-03 12:00:00 */
-static const uint64_t end = UINT64_C(1796299200);
+/* 2036-12-03 12:00:00 */
+static const uint64_t end = UINT64_C(2111918400);
 
 /* Returns the text for a certificate of 90 days, or "" for none. */
 static const char *
@@ -33,25 +33,25 @@ a_certificate_is_at_fault_from_30_days_before_its_end(void **state)
 	assert_string_equal(text_at(end - 90 * DAY), "");
 	assert_string_equal(text_at(end - 30 * DAY), "");
 	assert_string_equal(text_at(end - 30 * DAY + 1),
-			    "expires in 29 days: 2026-12-03");
-	assert_string_equal(text_at(end - 6 * DAY), "expires in 6 days: 2026-12-03");
-	assert_string_equal(text_at(end - 2 * DAY + 1), "expires in 1 day: 2026-12-03");
-	assert_string_equal(text_at(end - DAY), "expires in 1 day: 2026-12-03");
+			    "expires in 29 days: 2036-12-03");
+	assert_string_equal(text_at(end - 6 * DAY), "expires in 6 days: 2036-12-03");
+	assert_string_equal(text_at(end - 2 * DAY + 1), "expires in 1 day: 2036-12-03");
+	assert_string_equal(text_at(end - DAY), "expires in 1 day: 2036-12-03");
 	assert_string_equal(text_at(end - DAY + 1),
-			    "expires in less than a day: 2026-12-03");
-	assert_string_equal(text_at(end), "expires in less than a day: 2026-12-03");
+			    "expires in less than a day: 2036-12-03");
+	assert_string_equal(text_at(end), "expires in less than a day: 2036-12-03");
 }
 
 static void
 an_expired_certificate_is_at_fault(void **state)
 {
 	(void)state;
-	assert_string_equal(text_at(end + 1), "expired less than a day ago: 2026-12-03");
+	assert_string_equal(text_at(end + 1), "expired less than a day ago: 2036-12-03");
 	assert_string_equal(text_at(end + DAY),
-			    "expired less than a day ago: 2026-12-03");
-	assert_string_equal(text_at(end + DAY + 1), "expired 1 day ago: 2026-12-03");
+			    "expired less than a day ago: 2036-12-03");
+	assert_string_equal(text_at(end + DAY + 1), "expired 1 day ago: 2036-12-03");
 	assert_string_equal(text_at(end + 1000 * DAY + 1),
-			    "expired 1000 days ago: 2026-12-03");
+			    "expired 1000 days ago: 2036-12-03");
 }
 
 static void
@@ -59,11 +59,11 @@ a_certificate_that_is_not_valid_yet_is_at_fault(void **state)
 {
 	(void)state;
 	assert_string_equal(text_at(end - 90 * DAY - 1),
-			    "not valid before 2026-09-04, less than a day from now");
+			    "not valid before 2036-09-04, less than a day from now");
 	assert_string_equal(text_at(end - 91 * DAY),
-			    "not valid before 2026-09-04, 1 day from now");
+			    "not valid before 2036-09-04, 1 day from now");
 	assert_string_equal(text_at(end - 100 * DAY),
-			    "not valid before 2026-09-04, 10 days from now");
+			    "not valid before 2036-09-04, 10 days from now");
 }
 
 static void
@@ -71,9 +71,9 @@ a_clock_that_is_not_set_shows_nothing(void **state)
 {
 	(void)state;
 	assert_string_equal(text_at(0), "");
-	assert_string_equal(text_at(1577836799), "");
-	assert_string_equal(text_at(1577836800),
-			    "not valid before 2026-09-04, 2438 days from now");
+	assert_string_equal(text_at(TEXT_RELEASED - 1), "");
+	assert_string_equal(text_at(TEXT_RELEASED),
+			    "not valid before 2036-09-04, 3595 days from now");
 }
 
 static void
@@ -85,7 +85,7 @@ the_longest_text_has_room(void **state)
 
 	(void)state;
 	text_init(&t, data, sizeof data);
-	assert_true(renewal_put_dates(&t, &v, 1577836800));
+	assert_true(renewal_put_dates(&t, &v, TEXT_RELEASED));
 	assert_false(t.overflow);
 	v = (struct cert_validity){ 0 };
 	text_init(&t, data, sizeof data);
