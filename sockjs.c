@@ -442,9 +442,7 @@ serve_session(struct exchange *x, struct span path)
 	else if (e->options && x->r->method == HTTP_OPTIONS)
 		answer_options(x, "OPTIONS, POST");
 	else if (x->r->method != e->method)
-		web_not_allowed(x->conn, e->options		 ? "POST, OPTIONS"
-					 : e->method == HTTP_GET ? "GET"
-								 : "POST");
+		web_not_allowed(x->conn, e->method == HTTP_GET ? "GET" : "POST");
 	else if (span_is(path, "xhr_send") || span_is(path, "jsonp_send"))
 		serve_sender(x, span_is(path, "jsonp_send"));
 	else if (x->body.data == NULL)
@@ -492,7 +490,7 @@ serve(struct exchange *x, struct span path)
 		else if (method == HTTP_OPTIONS)
 			answer_options(x, "OPTIONS, GET");
 		else
-			web_not_allowed(x->conn, "OPTIONS, GET");
+			web_not_allowed(x->conn, "GET");
 	} else if (span_is(path, "/websocket")) {
 		open_socket(x, false);
 	} else {

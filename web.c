@@ -214,7 +214,7 @@ web_not_allowed(uint32_t conn, const char *methods)
 	text_init(&fields, data, sizeof data);
 	text_string(&fields, "Allow: ");
 	text_string(&fields, methods);
-	text_string(&fields, asked ? ", OPTIONS\r\n" : "\r\n");
+	text_string(&fields, ", OPTIONS\r\n");
 	web_answer(conn, &(struct web_answer){ .status = asked ? 204 : 405,
 					       .fields = { fields.data, fields.length },
 					       .body = { "", 0 } });

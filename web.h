@@ -74,7 +74,7 @@ struct web_answer {
 
 /* Answers the request.  Does nothing if no request waits for an answer. */
 void web_answer(uint32_t conn, const struct web_answer *);
-/* Answers 405 with these allowed methods; to an OPTIONS request 204 with them. */
+/* Answers 405, or 204 to OPTIONS, with these allowed methods and OPTIONS. */
 void web_not_allowed(uint32_t conn, const char *methods);
 /* Answers with a status and its reason phrase, and closes the connection. */
 void web_refuse(uint32_t conn, unsigned status);

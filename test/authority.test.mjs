@@ -193,7 +193,7 @@ describe('/ca.crt', () => {
 		const head = await ask(server, '/ca.crt', { method: 'HEAD' });
 		assert.deepEqual([head.status, head.headers['content-length']], [200, `${body.length}`]);
 		const post = await ask(server, '/ca.crt', { method: 'POST' });
-		assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
+		assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD, OPTIONS']);
 		assert((await ask(server, '/', { method: 'HEAD' })).headers.link.includes(LINK));
 		await emptied(server);
 	});

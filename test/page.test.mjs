@@ -63,7 +63,7 @@ describe('the page', () => {
 		for (const method of ['POST', 'PUT', 'PATCH']) {
 			const { status, headers } = await ask(server, '/', { method });
 			assert.equal(status, 405);
-			assert.equal(headers.allow, 'GET, HEAD');
+			assert.equal(headers.allow, 'GET, HEAD, OPTIONS');
 		}
 	});
 

@@ -11,7 +11,7 @@ import {
 } from './client.mjs';
 import { haproxy, nginx, transports, visit } from './proxy.mjs';
 import { bounded, freePort, serve, start, test, until } from './server.mjs';
-import { ask, fresh, message } from './sockjs.mjs';
+import { ask, exchange, fresh, message } from './sockjs.mjs';
 
 const SOON = 3000; /* milliseconds: less than a SockJS session lives without a receiver */
 const proxies = { 'haproxy.cfg': haproxy, 'nginx.conf': nginx };
@@ -137,6 +137,18 @@ for (const [version, make] of Object.entries(incomplete)) {
 		assert(statuses.every(status => [502, 503].includes(status)), `${statuses}`);
 	});
 }
+
+/* Health checks as other configurations of HAProxy have them, the first one by default. */
+for (const check of ['option httpchk', 'option httpchk OPTIONS /',
+	'option httpchk\n\thttp-check send meth OPTIONS uri / ver HTTP/1.1 hdr Host localhost'])
+	test(`haproxy.cfg with "${check.replace('\n\t', '; ')}" has the server up`, async t => {
+		const { server, proxy } = await behind(t, 'haproxy.cfg', { changes: [
+			['\tserver videre ', `\t${check}\n\tdefault-server check inter 100\n\tserver videre `],
+		] });
+		const { headers } = await exchange(await Raw.connect(server), '/', { method: 'POST' });
+		assert.match(headers.allow, /\bOPTIONS\b/);
+		await until('the server is up', () => proxy.command('show stat videre 4 -1'), text => /,UP,.*,L7OK,/.test(text));
+	});
 
 for (const name of Object.keys(proxies)) {
 	describe(name, { concurrency: 6 }, () => {

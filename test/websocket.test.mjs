@@ -127,7 +127,7 @@ describe('handshake', () => {
 			if (wanted === 426)
 				assert.equal(headers.connection, 'upgrade');
 			if (wanted === 405)
-				assert.equal(headers.allow, 'GET');
+				assert.equal(headers.allow, 'GET, OPTIONS');
 		});
 	}
 
