@@ -1,6 +1,7 @@
 #include "lograte.h"
 #include "rate.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <time.h>
 
@@ -86,17 +87,39 @@ without_port(struct span peer)
 	return peer;
 }
 
+/*
+ * Returns the part of an address that has one rate: all of an IPv4 address, or the first
+ * 64 bits of an IPv6 address, since a client can choose the rest.  `network` is for its
+ * bytes.
+ */
+static struct span
+network_of(struct span address, unsigned char network[16])
+{
+	char text[INET6_ADDRSTRLEN];
+	struct span inner = { address.data + 1, address.length - 2 };
+
+	if (address.length < 2 || *address.data != '[' || inner.length >= sizeof text)
+		return address;
+	memcpy(text, inner.data, inner.length);
+	text[inner.length] = '\0';
+	return inet_pton(AF_INET6, text, network) == 1
+		   ? (struct span){ (char *)network, 8 }
+		   : address;
+}
+
 bool
 lograte_charge(struct span peer, unsigned level, uint32_t length)
 {
 	const struct span address = without_port(peer);
+	unsigned char bytes[16];
+	const struct span network = network_of(address, bytes);
 
 	rates.address = NULL;
 	if (!rates.enabled)
 		return true;
 	rates.charged_ms = monotonic_ms();
 	rates.address = rate_find(&rates.addresses,
-				  text_hash(rates.key, address.data, address.length));
+				  text_hash(rates.key, network.data, network.length));
 	rates.address_before = *rates.address;
 	rates.total_before = rates.total;
 	if (!rate_take(rates.address, &address_limit, length, rates.charged_ms)) {

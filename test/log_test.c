@@ -800,6 +800,10 @@ lines_of_an_address_are_limited(void **state)
 	/* Other addresses and the server's own lines are not affected. */
 	assert_int_equal(log_peer("192.0.2.10:1", 10), 10);
 	assert_int_equal(log_peer("[2001:db8::1]:1", 10), 10);
+	/* An IPv6 address shares its limit with all of its first 64 bits. */
+	assert_int_equal(log_peer("[2001:db8::1]:1", 1000), (32000 - 1000) / 98 + 1 - 10);
+	assert_int_equal(log_peer("[2001:db8:0:0:ffff::2]:1", 10), 0);
+	assert_int_equal(log_peer("[2001:db8:0:1::1]:1", 10), 10);
 	for (unsigned i = 0; i < 1000; i++)
 		log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
