@@ -73,7 +73,7 @@ enum { KEYS = sizeof keys / sizeof *keys };
 enum { SHOWN = 40 }; /* maximum size of a name or value in an error, in bytes */
 
 /* What is wrong with the value that is being read, for its error. */
-static char fault_data[512];
+static char fault_data[640];
 static struct text fault;
 
 /* The text of the file.  Its strings are unescaped and terminated in place. */

@@ -6,7 +6,7 @@
 
 enum {
 	ORIGIN = 300, /* maximum size of a normalized origin, in bytes */
-	SHOWN = 40    /* bytes of an origin in an error */
+	SHOWN = 40    /* bytes of an origin at fault in an error */
 };
 
 /* The bytes of a scheme.  Those of a host are the same, without the "+". */
@@ -47,6 +47,38 @@ put_host(struct text *t, const char *s)
 	return length + 2;
 }
 
+/*
+ * Returns what is wrong with a host that is a name or an IPv4 address, or NULL.  In http
+ * and https, browsers take a host for an IPv4 address if its last label is a decimal or
+ * hexadecimal number, and send it as four decimal numbers (WHATWG URL standard, "ends in
+ * a number checker").
+ */
+static const char *
+find_host_fault(const char *host, size_t length, bool is_http)
+{
+	char text[INET_ADDRSTRLEN];
+	uint8_t address[4];
+	size_t at = length, digits;
+
+	for (size_t i = 0; i < length; i++)
+		if (host[i] == '.' && (i == 0 || host[i - 1] == '.'))
+			return " has an empty label in its host";
+	at -= at > 0 && host[at - 1] == '.';
+	while (at > 0 && host[at - 1] != '.')
+		at--;
+	digits = strspn(host + at, "0123456789");
+	if (digits == 1 && host[at] == '0' && text_lower(host[at + 1]) == 'x')
+		digits = 2 + strspn(host + at + 2, "0123456789abcdefABCDEF");
+	if (at + digits < length - (host[length - 1] == '.') || digits == 0 || !is_http)
+		return NULL;
+	memcpy(text, host, length < sizeof text ? length : 0);
+	text[length < sizeof text ? length : 0] = '\0';
+	return inet_pton(AF_INET, text, address) == 1
+		   ? NULL
+		   : " has a number as last label but is no IPv4 address, write four "
+		     "numbers such as 192.0.2.1";
+}
+
 /* Puts the port at the start of `s`, if it is not the default of the scheme that `t`
  * begins with.  Returns its length with the colon, or 0 if it is invalid. */
 static size_t
@@ -72,7 +104,7 @@ static const char *
 put_origin(struct text *t, const char *s)
 {
 	size_t scheme = strspn(s, scheme_bytes), length;
-	const char *wrong = NULL;
+	const char *wrong = NULL, *fault = NULL;
 
 	if (strcmp(s, "null") == 0) {
 		text_string(t, s);
@@ -95,6 +127,8 @@ put_origin(struct text *t, const char *s)
 		s += strspn(s, "/");
 	}
 	length = put_host(t, s);
+	if (*s != '[' && length > 0)
+		fault = find_host_fault(s, length, strncmp(t->data, "http", 4) == 0);
 	s += length;
 	if (length > 0 && *s == ':') {
 		length = put_port(t, s);
@@ -108,7 +142,9 @@ put_origin(struct text *t, const char *s)
 			   ? " is not ASCII, write its host in the form xn--..."
 			   : " has an invalid host or port";
 	}
-	return wrong;
+	if (fault != NULL)
+		t->length = 0;
+	return fault != NULL ? fault : wrong;
 }
 
 bool
@@ -135,7 +171,7 @@ origin_normalize(char *origin, struct text *error)
 	text_string(error, wrong);
 	if (t.length > 0) {
 		text_string(error, ", write ");
-		text_quoted(error, (struct span){ data, t.length }, SHOWN);
+		text_quoted(error, (struct span){ data, t.length }, ORIGIN);
 	}
 	return false;
 }

@@ -153,6 +153,53 @@ anything_else_is_no_origin(void **state)
 	}
 }
 
+/* Browsers send an IPv4 address as four decimal numbers, and no name with these. */
+static void
+a_host_is_one_that_browsers_send(void **state)
+{
+	static const char *const empty[] = {
+		"https://a..b", "https://.a", "https://a..",
+		"https://.",	"a..b",	      "https://*..a"
+	};
+	static const char *const numbers[] = {
+		"https://1.2.3",
+		"https://1.2.3.4.5",
+		"https://256.1.1.1",
+		"https://1",
+		"https://01.2.3.4",
+		"https://0x7f.0.0.1",
+		"https://0x7f",
+		"https://0x",
+		"http://a.0X1f",
+		"http://1.2.3.4.",
+		"https://a.example.1",
+		"https://*.1",
+		"http://1.2.3.4.5:8080",
+		"1.2.3",
+		"http://1234567890.12345678901234567890",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(empty); i++) {
+		assert_null(normalized(empty[i]));
+		assert_non_null(strstr(message, "\" has an empty label in its host"));
+	}
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		assert_null(normalized(numbers[i]));
+		assert_non_null(strstr(message, " no IPv4 address, write four numbers "
+						"such as 192.0.2.1"));
+	}
+	assert_normalized("http://192.0.2.1:8080", "http://192.0.2.1:8080");
+	assert_error(
+	    "https://1.\xc3\xbc",
+	    "\"https://1.\\xc3\\xbc\" is not ASCII, write its host in the form xn--...");
+	assert_normalized("o://1.2", "o://1.2");
+	assert_normalized("https://0xg", "https://0xg");
+	assert_normalized("https://1.a", "https://1.a");
+	assert_normalized("https://a.1b", "https://a.1b");
+	assert_normalized("https://1.2.3.4.example.", "https://1.2.3.4.example.");
+}
+
 static void
 an_origin_has_a_maximum_size(void **state)
 {
@@ -171,6 +218,12 @@ an_origin_has_a_maximum_size(void **state)
 	text[290] = '/';
 	assert_null(normalized(text));
 	assert_non_null(strstr(message, "aaa...\" has a path, write \"https://aaa"));
+	/* What to write is not cut. */
+	text[291] = '\0';
+	assert_null(normalized(text));
+	text[290] = '\0';
+	assert_string_equal(strstr(message, "write \"") + 7 + 290, "\"");
+	assert_memory_equal(strstr(message, "write \"") + 7, text, 290);
 }
 
 static bool
@@ -239,6 +292,7 @@ main(void)
 		cmocka_unit_test(an_ipv6_host_is_in_brackets),
 		cmocka_unit_test(an_error_shows_how_to_write_the_origin),
 		cmocka_unit_test(anything_else_is_no_origin),
+		cmocka_unit_test(a_host_is_one_that_browsers_send),
 		cmocka_unit_test(an_origin_has_a_maximum_size),
 		cmocka_unit_test(an_origin_is_compared_as_a_whole),
 		cmocka_unit_test(a_star_is_one_or_more_labels),
