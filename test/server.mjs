@@ -39,8 +39,34 @@ export class Impossible extends Error {}
 /* True if each test starts its own server, so that tests may run concurrently. */
 export const apart = process.env.VIDERE_AT === undefined;
 
-/* A test with a time limit. */
-export const test = (name, body) => nodeTest(name, { timeout: 60_000 * patience }, async t => {
+/* Runs each hook, even if others fail. */
+async function runHooks(hooks) {
+	const errors = [];
+	for (const hook of hooks)
+		try {
+			await hook();
+		} catch (error) {
+			errors.push(error);
+		}
+	if (errors.length > 1)
+		throw new AggregateError(errors, errors.map(({ message }) => message).join('\n'));
+	if (errors.length > 0)
+		throw errors[0];
+}
+
+/*
+ * A test with a time limit in milliseconds.  After it, all its hooks run.  Node would skip those after a
+ * hook that fails, and the servers that they stop would keep the process running.
+ */
+export const test = (name, body, limit = 60_000) => nodeTest(name, { timeout: limit * patience }, async t => {
+	const hooks = [];
+	let ended = false;
+	t.after(() => {
+		ended = true;
+		return runHooks(hooks);
+	});
+	/* A body that its time limit has cut off can go on. */
+	t.after = hook => ended ? hook() : hooks.push(hook);
 	try {
 		await body(t);
 	} catch (error) {
