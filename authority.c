@@ -50,16 +50,20 @@ struct issue {
 static const unsigned char ecdsa_sha256[] = { 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
 					      0x48, 0xce, 0x3d, 0x04, 0x03, 0x02 };
 
-/* Extensions of the server: no CA, handshake signatures only, servers only. */
+/* An extension of both: servers only.  In an authority it holds for all that it signs. */
+static const unsigned char servers_only[] = {
+	0x30, 0x13, 0x06, 0x03, 0x55, 0x1d, 0x25, /* extKeyUsage */
+	0x04, 0x0c, 0x30, 0x0a, 0x06, 0x08, 0x2b, /* serverAuth */
+	0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01
+};
+
+/* Extensions of the server: no CA, handshake signatures only. */
 static const unsigned char server_usage[] = {
 	0x30, 0x0c, 0x06, 0x03, 0x55, 0x1d, 0x13, /* basicConstraints */
 	0x01, 0x01, 0xff, 0x04, 0x02, 0x30, 0x00, /* critical; CA: FALSE */
 	0x30, 0x0e, 0x06, 0x03, 0x55, 0x1d, 0x0f, /* keyUsage */
 	0x01, 0x01, 0xff, 0x04, 0x04, 0x03, 0x02, /* critical; */
-	0x07, 0x80,				  /* digitalSignature */
-	0x30, 0x13, 0x06, 0x03, 0x55, 0x1d, 0x25, /* extKeyUsage */
-	0x04, 0x0c, 0x30, 0x0a, 0x06, 0x08, 0x2b, /* serverAuth */
-	0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01
+	0x07, 0x80				  /* digitalSignature */
 };
 
 /* Extensions of the authority: a CA without CAs below it. */
@@ -197,12 +201,13 @@ put_permitted(struct text *t, const struct altname *name)
 /*
  * Adds the nameConstraints extension (RFC 5280 section 4.2.1.10).  A kind of name that is
  * not permitted anywhere would be unrestricted, so all of it is excluded: all DNS names
- * by an empty one, all addresses by an empty mask.
+ * by an empty one, all addresses by an empty mask.  Nothing stands for all e-mail
+ * addresses or URIs, so only those of a host that can not exist are permitted (RFC 6761).
  */
 static void
 put_constraints(struct text *t, const struct altnames *n)
 {
-	static const char zeros[32];
+	static const char zeros[32], nowhere[] = "invalid";
 	static const uint8_t sizes[] = { 0, 4, 16 }; /* DNS, IPv4, IPv6 */
 	size_t starts[2], counts[3] = { 0 };
 
@@ -215,6 +220,8 @@ put_constraints(struct text *t, const struct altnames *n)
 		       : n->names[i].length == 4       ? 1
 						       : 2]++;
 	}
+	put_subtree(t, DER_EMAIL, nowhere, sizeof nowhere - 1);
+	put_subtree(t, DER_URI, nowhere, sizeof nowhere - 1);
 	der_close(t, list);
 	if (counts[0] == 0 || counts[1] == 0 || counts[2] == 0) {
 		list = der_open(t, DER_CONTEXT_1);
@@ -263,6 +270,7 @@ put_body(struct text *t, struct issue *m, const struct draft *subject)
 	put_public_key(t, &subject->public);
 	size_t extensions = der_open(t, DER_CONTEXT_3);
 	size_t list = der_open(t, DER_SEQUENCE);
+	text_put(t, servers_only, sizeof servers_only);
 	if (subject == &m->authority) {
 		text_put(t, authority_usage, sizeof authority_usage);
 		put_constraints(t, &m->names);

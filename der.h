@@ -17,7 +17,9 @@ enum der_tag {
 	DER_SET = 0x31,
 	/* Context-specific ones, of RFC 5280 appendix A. */
 	DER_KEY_ID = 0x80,     /* [0] of an AuthorityKeyIdentifier */
+	DER_EMAIL = 0x81,      /* [1] of a GeneralName: rfc822Name */
 	DER_DNS_NAME = 0x82,   /* [2] of a GeneralName */
+	DER_URI = 0x86,	       /* [6] of a GeneralName */
 	DER_IP_ADDRESS = 0x87, /* [7] of a GeneralName */
 	DER_CONTEXT_0 = 0xa0,
 	DER_CONTEXT_1 = 0xa1,

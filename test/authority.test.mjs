@@ -32,9 +32,9 @@ const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', 
 
 /*
  * An authority with the constraints of another one, whose key was kept, and a server's certificate
- * for another name that it has signed.
+ * for another name that it has signed.  `more` are further names, such as "email:a@example.org".
  */
-async function impostor({ dir, caFile }, name) {
+async function impostor({ dir, caFile }, name, ...more) {
 	const dump = await openssl('asn1parse', '-in', caFile);
 	const [, constraints] = /:X509v3 Name Constraints\n.*BOOLEAN.*\n.*\[HEX DUMP\]:([0-9A-F]+)\n/.exec(dump);
 	const file = suffix => path.join(dir, `impostor-${name}${suffix}`);
@@ -46,7 +46,7 @@ async function impostor({ dir, caFile }, name) {
 		'-CA', file('-ca.pem'), '-CAkey', file('-ca.key'), '-out', file('.pem'),
 		'-addext', 'basicConstraints=critical,CA:false', '-addext', 'extendedKeyUsage=serverAuth',
 		'-addext', 'keyUsage=critical,digitalSignature',
-		'-addext', `subjectAltName=${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`);
+		'-addext', `subjectAltName=${[`${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`, ...more]}`);
 	await writeFile(file('-chain.pem'), Buffer.concat(await Promise.all(
 		[file('.pem'), file('-ca.pem')].map(one => readFile(one)))));
 	return { dir, cert: file('-chain.pem'), key: file('.key'), caFile: file('-ca.pem') };
@@ -171,6 +171,35 @@ describe('an authority that is installed', { concurrency: 2 }, () => {
 						`${host} is permitted`);
 				}
 			});
+});
+
+describe('an authority', () => {
+	const purposes = async (...args) => [...(await openssl('x509', '-noout', '-purpose', ...args))
+		.matchAll(/^(.*) CA : Yes/gm)].map(([, name]) => name);
+
+	test('vouches for servers only', async t => {
+		const { caFile } = await made(t, 'localhost');
+		const found = await purposes('-in', caFile);
+		assert(found.includes('SSL server'));
+		for (const other of ['SSL client', 'S/MIME signing', 'S/MIME encryption'])
+			assert(!found.includes(other), other);
+	});
+
+	/* GnuTLS 3.7 does not apply constraints on URIs. */
+	const verifiers = {
+		OpenSSL: [({ cert, caFile }) => client('openssl', ['verify', '-x509_strict', '-CAfile', caFile, cert]),
+			['email:a@localhost', 'email:a@example.org', 'URI:https://localhost/', 'URI:https://example.org/']],
+		GnuTLS: [({ cert, caFile }) => client('certtool', ['--verify', '--verify-profile=low',
+			`--load-ca-certificate=${caFile}`, `--infile=${cert}`]),
+		['email:a@localhost', 'email:a@example.org']],
+	};
+	for (const [name, [verify, others]] of Object.entries(verifiers))
+		test(`vouches in ${name} for nothing but host names and addresses`, async t => {
+			const tls = await made(t, 'localhost');
+			assert.equal((await verify(await impostor(tls, 'localhost'))).code, 0);
+			for (const other of others)
+				assert.notEqual((await verify(await impostor(tls, 'localhost', other))).code, 0, other);
+		});
 });
 
 describe('/ca.crt', () => {

@@ -426,6 +426,7 @@ compare the fingerprint there.`);
 
 	test('the authority may sign servers only, and only with these names', async t => {
 		const none = { DNS: 'DNS:', IPv4: 'IP:0.0.0.0/0.0.0.0', IPv6: 'IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0' };
+		const nowhere = ['email:invalid', 'URI:invalid'];
 		const four = 'IP:192.0.2.1/255.255.255.255';
 		const six = `IP:2001:DB8:0:0:0:0:0:1/${'FFFF:'.repeat(8).slice(0, -1)}`;
 		for (const [names, permitted, excluded] of [
@@ -438,8 +439,9 @@ compare the fingerprint there.`);
 			const text = run('x509', '-in', 'ca.pem', '-noout', '-text');
 			const lines = list => list.map(one => `\\s+${one}`).join('');
 			for (const pattern of ['Version: 3', 'Basic Constraints: critical\\s+CA:TRUE, pathlen:0\n',
+				'Extended Key Usage: \\s+TLS Web Server Authentication\n',
 				'Key Usage: critical\\s+Certificate Sign, CRL Sign\n',
-				`Name Constraints: critical\\s+Permitted:${lines(permitted)}` +
+				`Name Constraints: critical\\s+Permitted:${lines([...permitted, ...nowhere])}` +
 					`${excluded.length > 0 ? `\\s+Excluded:${lines(excluded)}` : ''}\\s+X509v3`])
 				assert.match(text, new RegExp(pattern));
 			const id = (file, kind) => run('x509', '-in', file, '-noout', '-ext', `${kind}KeyIdentifier`)
