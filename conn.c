@@ -26,7 +26,7 @@ enum {
  *   state      input      next       event
  *   FREE       none       LINGERING  conn_add
  *   OPEN       delivered  FINISHING  conn_finish, or the peer's FIN
- *                         LINGERING  a failure of TLS, or plain HTTP instead of TLS
+ *                         LINGERING  a failure of TLS
  *                         DOOMED     conn_abort, or an error of the socket
  *   FINISHING  discarded  LINGERING  all output and FIN are sent
  *                         DOOMED     the same, after the peer's FIN
@@ -450,9 +450,10 @@ receive_plain(uint32_t number, size_t length)
 
 	if (answer == NULL)
 		return length;
-	log_line(LEVEL_DEBUG, client_name(number),
+	log_line(LEVEL_INFO, client_name(number),
 		 "rejected: plain HTTP on a TLS port (TLS)");
-	linger(number, answer);
+	conn_write(number, answer, strlen(answer));
+	conn_finish(number);
 	return 0;
 }
 

@@ -4,10 +4,12 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { beside } from './bystanders.mjs';
+import { pair } from './certificate.mjs';
 import { OPCODE, Raw, frame, gather, joined, left, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
-import { bounded, emptied, reopened, serve, start, test, until } from './server.mjs';
+import { bounded, built, emptied, reopened, serve, start, test, until } from './server.mjs';
 import { Receiver, answer, batch, begin, fresh, message, post, send, take } from './sockjs.mjs';
+import { inClear } from './tls.mjs';
 
 const { EMFILE, ENOMEM, ENOSPC, EIO } = constants.errno;
 const ENFILE = 23; /* which Node does not name */
@@ -128,6 +130,23 @@ test('a full log whose directory was removed begins again there', async t => {
 			return readFile(log, 'utf8').catch(() => '');
 		}, text => text.endsWith('\n'));
 	});
+});
+
+test('a redirection to https is sent whole, however little a call sends', async t => {
+	const server = await serve(t, {
+		tls: await pair('P-256'),
+		binary: built('VIDERE_PLAIN', 'videre'),
+		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_ODDS: '500', FAULTS_SEED: '1' },
+	});
+	const target = `/${'x'.repeat(16_000)}`;
+	for (let i = 0; i < 10; i++) {
+		const raw = await Raw.connect(inClear(server));
+		raw.write(request(target));
+		const { status, headers } = await raw.response();
+		assert.deepEqual([status, headers.location], [301, `https://localhost${target}`]);
+		await raw.ended();
+		raw.destroy();
+	}
 });
 
 test('a clock that jumps by years ends nothing', async t => {

@@ -155,9 +155,9 @@ test('MaxPerAddress: an address other than loopback has its share and no more', 
 
 describe('the log names the configuration key', () => {
 	const conf = { Log: 'log', LogLevel: 'debug' };
-	const logged = (server, raw, reason) => until(`"${reason}" in the log`,
+	const logged = (server, raw, reason, level = 'debug') => until(`"${reason}" in the log`,
 		() => readFile(path.join(server.dir, 'log'), 'utf8'),
-		text => text.includes(` debug 127.0.0.1:${raw.socket.localPort} ${reason}\n`));
+		text => text.includes(` ${level} 127.0.0.1:${raw.socket.localPort} ${reason}\n`));
 
 	test('of a refused connection', async t => {
 		const server = await serve(t, { conf: { ...conf, MaxConnections: 1 } });
@@ -183,7 +183,7 @@ describe('the log names the configuration key', () => {
 		const raw = await Raw.connect(inClear(server));
 		raw.write(request('/', { method: 'POST' }));
 		assert.equal(await raw.status(), 400);
-		await logged(server, raw, 'rejected: plain HTTP on a TLS port (TLS)');
+		await logged(server, raw, 'rejected: plain HTTP on a TLS port (TLS)', 'info');
 		raw.destroy();
 	});
 });
