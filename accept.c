@@ -35,6 +35,7 @@ static struct {
 	uint32_t evict_looked_at; /* the connection that evict_one looked at last */
 	struct address_key proxy; /* accept_note_proxy: the last such address */
 	uint64_t shortage_logged; /* millisecond of the last log line; 0: never */
+	bool local_proxy_logged;  /* accept_note_proxy has logged a proxy on loopback */
 	bool paused;
 } accepting;
 
@@ -92,19 +93,38 @@ is_proxy(uint32_t conn)
 	       memcmp(key.bytes, proxy->bytes, key.length) == 0;
 }
 
+/* True if a proxy on this machine, or half of MaxPerAddress, make a note worthwhile. */
+static bool
+needs_note(uint32_t conn)
+{
+	uint32_t entry = accepting.admissions[conn].counted;
+
+	if (client_has_proxy(conn))
+		return false;
+	return entry == 0
+		   ? !accepting.local_proxy_logged
+		   : accepting.addresses.counts[entry].count >=
+			 accepting.limits.per_address - accepting.limits.per_address / 2;
+}
+
 void
 accept_note_proxy(uint32_t conn, struct span fields)
 {
 	struct socket_address forwarded = *client_address(conn);
-	uint32_t entry = accepting.admissions[conn].counted;
 
-	if (client_has_proxy(conn) || entry == 0 ||
-	    accepting.addresses.counts[entry].count <
-		accepting.limits.per_address - accepting.limits.per_address / 2)
+	if (!needs_note(conn) ||
+	    (http_forwarded(fields, client_trusts, &forwarded) &&
+	     memcmp(forwarded.bytes, client_address(conn)->bytes, forwarded.length) == 0))
 		return;
-	if (!http_forwarded(fields, client_trusts, &forwarded) ||
-	    memcmp(forwarded.bytes, client_address(conn)->bytes, forwarded.length) != 0)
+	if (accepting.admissions[conn].counted != 0) {
 		accepting.proxy = client_address_key(conn);
+		return;
+	}
+	accepting.local_proxy_logged = true;
+	log_line(
+	    LEVEL_INFO, client_name(conn),
+	    "X-Forwarded-For ignored: a proxy on this machine, whose clients have no "
+	    "MaxPerAddress until it is listed (TrustedProxies)");
 }
 
 void
@@ -127,23 +147,41 @@ count_refusal(uint32_t conn, enum accept_refusal why)
 		     : "refused: too many connections from this address (MaxPerAddress)");
 }
 
+/* Returns the answer to a refused connection, valid until the next call. */
+static const char *
+refusal(uint32_t conn, enum accept_refusal why)
+{
+	static const char head[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				   "Content-Type: text/plain; charset=UTF-8\r\n"
+				   "Connection: close\r\n"
+				   "Content-Length: ";
+	static const char hint[] = " from one address: add it to TrustedProxies if it "
+				   "is a proxy of yours";
+	static char data[sizeof head + sizeof hint + 64];
+	bool hinted = why == ACCEPT_PER_ADDRESS && is_proxy(conn);
+	struct text t;
+
+	text_init(&t, data, sizeof data);
+	text_string(&t, head);
+	text_number(&t,
+		    sizeof "Too many connections" - 1 + (hinted ? sizeof hint - 1 : 0));
+	text_string(&t, "\r\n\r\nToo many connections");
+	text_string(&t, hinted ? hint : "");
+	text_char(&t, '\0');
+	return data;
+}
+
 /* Answers 503 and closes.  With TLS, or if too many are being answered, only closes. */
 static void
 refuse_connection(uint32_t conn, enum accept_refusal why)
 {
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-				     "Content-Type: text/plain; charset=UTF-8\r\n"
-				     "Content-Length: 20\r\n"
-				     "Connection: close\r\n"
-				     "\r\n"
-				     "Too many connections";
 	uint32_t max = accepting.limits.highest - accepting.limits.connections;
 	bool answered = accepting.answered < max && !tls_enabled();
 
 	count_refusal(conn, why);
 	accepting.admissions[conn].is_answered = answered;
 	accepting.answered += answered;
-	conn_refuse(conn, answered ? answer : NULL);
+	conn_refuse(conn, answered ? refusal(conn, why) : NULL);
 }
 
 /* Returns false, and counts nothing, if the client has MaxPerAddress connections. */

@@ -51,7 +51,10 @@ void accept_report(uint32_t conn, enum accept_refusal why);
 /*
  * Called with the header fields of each request.  If the connection's address has half of
  * `per_address` connections, and sends X-Forwarded-For without being a trusted proxy,
- * accept_report then names TrustedProxies for it.
+ * accept_report and the answer 503 then name TrustedProxies for it.  The first such
+ * request from loopback is logged.
+ *
+ * A client can send the field itself, so these texts ask whether it is a proxy.
  */
 void accept_note_proxy(uint32_t conn, struct span fields);
 

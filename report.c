@@ -34,7 +34,7 @@ static const char texts[] =
     "refused: too many connections or sessions (MaxConnections)\0"
     "refused: too many connections or sessions from one address (MaxPerAddress)\0"
     "refused: too many connections or sessions from one address that sends "
-    "X-Forwarded-For, add it if it is a proxy of yours (TrustedProxies)\0"
+    "X-Forwarded-For (MaxPerAddress, or TrustedProxies if it is a proxy of yours)\0"
     "refused: /health or /metrics for an address that is not listed (Monitor)\0"
     "refused: /health or /metrics with a Host that is not an address, localhost or a "
     "name of the certificate (Cert)\0"

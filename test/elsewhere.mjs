@@ -99,12 +99,15 @@ test('the report of a full share names TrustedProxies where the address forwards
 		assert.equal(await raw.status(), 101);
 	}
 	const third = await Raw.connect(server);
-	assert.equal(await third.status(), 503);
+	const { status, body } = await third.response();
+	assert.equal(status, 503);
+	assert.equal(body, 'Too many connections from one address: add it to TrustedProxies if it is a proxy of yours');
 	const [, text, , client] = await reported(server, 'refused: ');
-	assert.match(text, /X-Forwarded-For.*\(TrustedProxies\)$/);
+	assert.match(text, /X-Forwarded-For \(MaxPerAddress, or TrustedProxies if it is a proxy of yours\)$/);
 	assert.equal(client, `192.0.2.1:${third.socket.localPort}`);
 	/* It is another's share that is full now. */
 	const others = await Promise.all([1, 2, 3].map(() => Raw.connect(server, { localAddress: '192.0.2.2' })));
+	assert.equal((await others[2].response()).body, 'Too many connections');
 	await reported(server, 'refused: .* \\(MaxPerAddress\\): ');
 	for (const raw of others)
 		raw.destroy();

@@ -156,6 +156,18 @@ test('an untrusted proxy cannot name a client', async t => {
 	}
 });
 
+test('a proxy on this machine that is not trusted is logged once', async t => {
+	const hint = / info 127\.0\.0\.1:\d+ X-Forwarded-For ignored: .*\(TrustedProxies\)$/;
+	const hints = server => server.lines.all.filter(line => hint.test(line)).length;
+	for (const [TrustedProxies, hops, expected] of [[[], A, 1], [['127.0.0.1'], A, 0], [[], undefined, 0], [[], '127.0.0.1', 0]]) {
+		const server = await behind(t, { TrustedProxies, LogLevel: 'info' });
+		for (let i = 0; i < 2; i++)
+			await upgraded(server, hops);
+		await server.counters();
+		assert.equal(hints(server), expected, `${TrustedProxies} ${hops}`);
+	}
+});
+
 test('loopback is excepted where it is the client, and only there', async t => {
 	const server = await behind(t, { MaxPerAddress: 1 });
 	for (let i = 0; i < 3; i++) {
