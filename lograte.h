@@ -23,9 +23,9 @@ void lograte_start(const uint32_t key[2]);
 
 /*
  * Charges a line to its address and to the total.  All IPv6 addresses with the same first
- * 64 bits count as one.  `peer` is the address with a port, `length` the maximum length of
- * the line in bytes.  Returns false if a rate
- * is exceeded: then nothing is charged, and the line counts as discarded.
+ * 64 bits count as one.  `peer` is the address with a port, `length` the maximum length
+ * of the line in bytes.  Returns false if a rate is exceeded: then nothing is charged,
+ * and the line counts as discarded.
  */
 bool lograte_charge(struct span peer, unsigned level, uint32_t length);
 
