@@ -462,7 +462,6 @@ static void
 deliver_input(uint32_t number, size_t length)
 {
 	struct conn *c = &conns.table[number];
-
 	size_t kept = tls_is_plain(number)
 			  ? receive_plain(number, length)
 			  : conns.handler->received(number, c->in, length);

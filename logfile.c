@@ -260,7 +260,7 @@ rotate(void)
 		open_file();
 		return;
 	}
-	report_once(" cannot be moved aside: ");
+	report_once(" cannot be moved aside (LogSize), so it is emptied: ");
 	if (ftruncate(file.fd, 0) == 0)
 		file.size = 0;
 }

@@ -44,7 +44,9 @@ static const char texts[] =
     "refused: Origin that is not listed (Origins)\0"
     "refused: room is full (MaxPeers)\0"
     "closed with 4001: another client has connected as the same user (UserId)\0"
-    "refused: clients connect as the same user again and again (UserId)";
+    "refused: clients connect as the same user again and again (UserId)\0"
+    "refused: path that has no service, page or script here (Prefix, Page, SockJS)\0"
+    "refused: message that is too big (MaxPacket)";
 
 _Static_assert(HTTP_HEAD_SIZE == 16384, "the number in the text of REPORT_HEAD");
 

@@ -20,6 +20,8 @@ enum report_kind {
 	REPORT_ROOM_FULL,    /* a room has MaxPeers peers */
 	REPORT_REPLACED,     /* a session is closed with 4001 */
 	REPORT_USER_IN_USE,  /* a user has been replaced too often */
+	REPORT_PATH,   /* a path that a wrong Prefix, Page or SockJS leaves unserved */
+	REPORT_PACKET, /* a message is larger than MaxPacket */
 	REPORT_KINDS
 };
 

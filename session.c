@@ -3,6 +3,7 @@
 #include "client.h"
 #include "json.h"
 #include "receiver.h"
+#include "report.h"
 #include "share.h"
 
 #include <string.h>
@@ -199,6 +200,7 @@ deliver_message(uint32_t number, struct span string)
 		note_surrogates(data, (size_t)length);
 		session_deliver(number, data, (size_t)length, false);
 	} else {
+		report(REPORT_PACKET, session_peer(number), (struct span){ 0 });
 		session_close(number, WS_TOO_BIG, "message too big");
 	}
 	if (repaired.data != NULL)

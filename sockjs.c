@@ -118,6 +118,41 @@ not_found(uint32_t conn)
 	answer_text(conn, 404, "Not Found");
 }
 
+/* True for /iframe*.html, where * is any run of digits, a to z, and "-._". */
+static bool
+is_iframe(struct span path)
+{
+	enum { AROUND = 12 }; /* "/iframe" and ".html" */
+
+	if (path.length < AROUND || memcmp(path.data, "/iframe", 7) != 0 ||
+	    memcmp(path.data + path.length - 5, ".html", 5) != 0)
+		return false;
+	for (size_t i = 7; i < path.length - 5; i++)
+		if (path.data[i] == '\0' ||
+		    strchr("0123456789abcdefghijklmnopqrstuvwxyz-._", path.data[i]) ==
+			NULL)
+			return false;
+	return true;
+}
+
+/*
+ * Reports a path that is not found, if it ends as those do that a client requests because
+ * of a wrong Prefix, or that Page and SockJS can turn off.
+ */
+static void
+report_path(uint32_t conn, struct span path)
+{
+	struct span last = path;
+
+	while (last.length > 1 && memchr(last.data + 1, '/', last.length - 1) != NULL) {
+		last.data++;
+		last.length--;
+	}
+	if (span_is(path, "/") || span_is(last, "/info") || span_is(last, "/websocket") ||
+	    is_iframe(last))
+		report(REPORT_PATH, client_name(conn), path);
+}
+
 /* Answers a request that is for no service, or for no URL of one. */
 static void
 answer_unmatched(uint32_t conn, const struct http_request *r)
@@ -127,8 +162,10 @@ answer_unmatched(uint32_t conn, const struct http_request *r)
 		return;
 	if (r->method == HTTP_OPTIONS)
 		web_not_allowed(conn, "GET, HEAD, POST");
-	else
+	else {
+		report_path(conn, r->path);
 		not_found(conn);
+	}
 }
 
 /* Puts the header fields of answers to scripts; `cors` if other origins may read them. */
@@ -369,6 +406,7 @@ serve_sender(struct exchange *x, bool jsonp)
 	text_init(&fields, data, sizeof data);
 	put_fields(&fields, x, !jsonp);
 	if (x->body.data == NULL) {
+		report(REPORT_PACKET, client_name(x->conn), (struct span){ 0 });
 		if (number != 0)
 			session_close(number, WS_TOO_BIG, "message too big");
 		answer(x->conn, 413, plain, &fields, "message too big");
@@ -449,23 +487,6 @@ serve_session(struct exchange *x, struct span path)
 		answer_text(x->conn, 413, "Content Too Large");
 	else
 		serve_receiver(x, e->transport);
-}
-
-/* True for /iframe*.html, where * is any run of digits, a to z, and "-._". */
-static bool
-is_iframe(struct span path)
-{
-	enum { AROUND = 12 }; /* "/iframe" and ".html" */
-
-	if (path.length < AROUND || memcmp(path.data, "/iframe", 7) != 0 ||
-	    memcmp(path.data + path.length - 5, ".html", 5) != 0)
-		return false;
-	for (size_t i = 7; i < path.length - 5; i++)
-		if (path.data[i] == '\0' ||
-		    strchr("0123456789abcdefghijklmnopqrstuvwxyz-._", path.data[i]) ==
-			NULL)
-			return false;
-	return true;
 }
 
 /* Serves a path below the prefix, still escaped.  Ignores one slash at its end. */

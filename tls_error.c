@@ -77,6 +77,8 @@ tls_error_put(struct text *t, int error)
 {
 	const char *name = tls_error_names;
 	size_t index = tls_error_index(error);
+	bool distrusts = (index >= BAD_CERTIFICATE && index <= CERTIFICATE_UNKNOWN) ||
+			 index == UNKNOWN_CA;
 
 	if (index == OTHER) {
 		text_string(t, error >= RECEIVED ? "alert " : "BearSSL error ");
@@ -89,4 +91,6 @@ tls_error_put(struct text *t, int error)
 	}
 	if (error >= RECEIVED && error < SENT)
 		text_string(t, ", sent by the client");
+	if (distrusts)
+		text_string(t, " (Cert)");
 }

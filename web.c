@@ -5,6 +5,7 @@
 #include "log.h"
 #include "report.h"
 #include "share.h"
+#include "tls.h"
 
 #include <string.h>
 #include <time.h>
@@ -434,6 +435,9 @@ read_head(uint32_t conn, struct input *in)
 		conn_deadline(conn, web.request_timeout);
 	}
 	long head = http_scan(in->data, in->length, &ch->http.head);
+	if (head == HTTP_BAD && *in->data == 0x16) /* a TLS handshake record */
+		log_line(LEVEL_INFO, client_name(conn),
+			 "rejected: TLS on a plain HTTP port (TLS)");
 	if (head == HTTP_BAD)
 		web_refuse(conn, 400);
 	else if (head > HTTP_HEAD_SIZE ||
@@ -578,10 +582,14 @@ static void
 expired(uint32_t conn)
 {
 	struct channel *ch = &web.channels[conn];
+	bool begun = ch->state == BODY || (ch->state == HEAD && ch->http.head > 0);
 
+	if (begun || tls_in_handshake(conn))
+		log_line(LEVEL_INFO, client_name(conn),
+			 "closed: incomplete request (HandshakeTimeout or Heartbeat)");
 	if (ch->state == UPGRADED)
 		web.handler->upgraded->expired(conn);
-	else if (ch->state == BODY || (ch->state == HEAD && ch->http.head > 0))
+	else if (begun)
 		web_refuse(conn, 408);
 	else /* No request bytes yet: close silently instead of answering 408. */
 		conn_finish(conn);

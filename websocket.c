@@ -3,6 +3,7 @@
 #include "accept.h"
 #include "client.h"
 #include "log.h"
+#include "report.h"
 #include "share.h"
 
 #include <string.h>
@@ -127,6 +128,8 @@ fail(uint32_t conn, struct websocket *s, unsigned code, const char *reason)
 		text_string(t, reason);
 		log_end();
 	}
+	if (code == WS_TOO_BIG)
+		report(REPORT_PACKET, client_name(conn), (struct span){ 0 });
 	close_socket(conn, s, code, reason);
 	conn_finish(conn);
 }
@@ -163,7 +166,7 @@ expired(uint32_t conn)
 	}
 	if (s->missed_heartbeats == MOST_MISSED) {
 		sockets.counters.silent++;
-		log_line(LEVEL_DEBUG, client_name(conn),
+		log_line(LEVEL_INFO, client_name(conn),
 			 "closed: no answer to heartbeats (Heartbeat)");
 		sockets.handler->silent(conn);
 		if (!s->close_sent)
@@ -356,6 +359,7 @@ websocket_misplaced(uint32_t conn, const struct http_request *r, const char *pre
 
 	if (r->method != HTTP_GET || !r->upgrade || !r->websocket)
 		return false;
+	report(REPORT_PATH, client_name(conn), r->path);
 	text_init(&t, data, sizeof data);
 	text_string(&t, "WebSocket is at ");
 	text_string(&t, prefix);

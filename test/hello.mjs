@@ -373,7 +373,7 @@ const header = (type, length, version = 0x0301) =>
 const alert = code => Buffer.concat([header(RECORD.handshake, 1), Buffer.of(1),
 	header(RECORD.alert, 2), Buffer.of(2, code)]);
 
-const sent = name => `${name.replaceAll('_', ' ')}, sent by the client`;
+const sent = name => `${name.replaceAll('_', ' ')}, sent by the client${/cert|_ca/.test(name) ? ' (Cert)' : ''}`;
 const alerts = {
 	handshake_failure: 40, bad_certificate: 42, certificate_expired: 45, certificate_unknown: 46,
 	illegal_parameter: 47, unknown_ca: 48, decrypt_error: 51, unexpected_message: 10,

@@ -175,7 +175,7 @@ describe('the log names the configuration key', () => {
 		const server = await serve(t, { conf: { ...conf, Heartbeat: 1 } });
 		const raw = await Raw.websocket(server);
 		await raw.drained();
-		await logged(server, raw, 'closed: no answer to heartbeats (Heartbeat)');
+		await logged(server, raw, 'closed: no answer to heartbeats (Heartbeat)', 'info');
 	});
 
 	test('of plain HTTP that is rejected', async t => {

@@ -1039,7 +1039,9 @@ a_full_file_that_can_not_move_is_emptied(void **state)
 	assert_int_equal(strlen(text), 200);
 	text = read_stderr();
 	assert_int_equal(occurrences(text, "\n"), 1);
-	assert_non_null(strstr(text, " cannot be moved aside: Is a directory\n"));
+	assert_non_null(strstr(
+	    text,
+	    " cannot be moved aside (LogSize), so it is emptied: Is a directory\n"));
 }
 
 /* Fills a file as a user who may write it but not its directory. */
@@ -1084,7 +1086,9 @@ a_full_file_in_a_read_only_directory_is_emptied(void **state)
 	assert_int_equal(text[198], 'z');
 	text = read_stderr();
 	assert_int_equal(occurrences(text, "\n"), 1);
-	assert_non_null(strstr(text, " cannot be moved aside: Permission denied\n"));
+	assert_non_null(strstr(
+	    text,
+	    " cannot be moved aside (LogSize), so it is emptied: Permission denied\n"));
 }
 
 static void
