@@ -32,7 +32,7 @@ SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 
 TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls renewal)
 # All source files but videre.c, which is the program on top of them.
-FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs admission signaller page ice monitor
+FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox check secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs admission signaller page ice monitor
 UNITS = text origin json http ws memory rate addresses rooms packet token admission ice log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)

@@ -142,6 +142,6 @@ ice_answer(uint32_t conn, const struct http_request *r)
 		       "Access-Control-Max-Age: 86400\r\n",
 		       NULL, (struct span){ "", 0 });
 	else
-		web_not_allowed(conn, "GET, HEAD, OPTIONS");
+		web_not_allowed(conn, "GET, HEAD");
 	return true;
 }

@@ -47,9 +47,21 @@ sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t cou
 
 #endif
 
+bool
+sandbox_can(const char *file, enum sandbox_access access_to)
+{
+	if (access_to == SANDBOX_CREATE)
+		return access(file, W_OK | X_OK) == 0;
+	int fd = open(file, (access_to == SANDBOX_READ ? O_RDONLY : O_WRONLY | O_APPEND) |
+				O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int
-sandbox_try_read(const char *file, uint32_t user, uint32_t group, const uint32_t *groups,
-		 size_t count)
+sandbox_can_as(const char *file, enum sandbox_access access_to, uint32_t user,
+	       uint32_t group, const uint32_t *groups, size_t count)
 {
 	const struct sigaction action = { .sa_handler = SIG_DFL };
 	int status;
@@ -59,7 +71,7 @@ sandbox_try_read(const char *file, uint32_t user, uint32_t group, const uint32_t
 	pid_t pid = _Fork();
 	if (pid == 0) {
 		bool failed = !sandbox_become(user, group, groups, count) ||
-			      open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC) < 0;
+			      !sandbox_can(file, access_to);
 		_exit(failed ? errno : 0);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)

@@ -16,12 +16,22 @@
  */
 bool sandbox_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
+enum sandbox_access {
+	SANDBOX_READ,	/* opens a file for reading */
+	SANDBOX_APPEND, /* opens a file that exists for appending */
+	SANDBOX_CREATE	/* creates and renames files in a directory */
+};
+
+/* Tries to access a file or directory, changing nothing.  On failure returns false and
+ * sets errno. */
+bool sandbox_can(const char *file, enum sandbox_access);
+
 /*
- * Tries to open a file for reading as another user, in a process of its own.  Returns 0
- * or the errno of the failure.  Sets SIGCHLD to its default.
+ * The same as another user, in a process of its own.  Returns 0 or the errno of the
+ * failure.  Sets SIGCHLD to its default.
  */
-int sandbox_try_read(const char *file, uint32_t user, uint32_t group,
-		     const uint32_t *groups, size_t count);
+int sandbox_can_as(const char *file, enum sandbox_access, uint32_t user, uint32_t group,
+		   const uint32_t *groups, size_t count);
 
 /*
  * Allows only the system calls of the loop, the log and the certificates from now on:

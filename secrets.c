@@ -1,8 +1,8 @@
 #include "secrets.h"
 
+#include "check.h"
 #include "log.h"
 #include "memory.h"
-#include "sandbox.h"
 #include "secret_file.h"
 
 #include <unistd.h>
@@ -28,16 +28,11 @@ secrets_of_turn(void)
 void
 secrets_check_access(const struct conf *conf, const char *file, const char *key)
 {
-	uint32_t user, group, groups[CONF_GROUPS_MAX];
 	struct text *t;
 
-	if (geteuid() != 0 || *conf->user == '\0' ||
-	    !conf_find_user(conf->user, &user, &group))
+	if (geteuid() != 0 || *conf->user == '\0')
 		return;
-	size_t count = conf_find_groups(conf->user, group, groups);
-	if (count > CONF_GROUPS_MAX)
-		count = CONF_GROUPS_MAX;
-	int error = sandbox_try_read(file, user, group, groups, count);
+	int error = check_access(conf, file, SANDBOX_READ);
 	if (error == 0 || (t = log_begin(LEVEL_WARN, (struct span){ 0 })) == NULL)
 		return;
 	text_string(t, "SIGHUP will not be able to read ");

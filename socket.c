@@ -115,10 +115,34 @@ set_freebind(int fd, bool ipv6)
 	(void)on;
 }
 
+static bool
+bind_to(int fd, const struct socket_address *address)
+{
+	int on = 1;
+	struct sockaddr_storage system;
+	socklen_t size = to_system(&system, address);
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+	       (address->length == 4 ||
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+	       bind(fd, (struct sockaddr *)&system, size) == 0;
+}
+
+int
+socket_try(const struct socket_address *address)
+{
+	int fd = socket(address->length == 4 ? AF_INET : AF_INET6,
+			SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error = fd < 0 || !bind_to(fd, address) ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
 int
 socket_listen(struct socket_address *address)
 {
-	int on = 1;
 	struct sockaddr_storage system;
 	socklen_t size = to_system(&system, address);
 	int fd = socket(system.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -126,10 +150,7 @@ socket_listen(struct socket_address *address)
 	if (fd < 0)
 		return -1;
 	set_freebind(fd, address->length == 16);
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    (address->length == 16 &&
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
-	    bind(fd, (struct sockaddr *)&system, size) < 0 || listen(fd, BACKLOG) < 0 ||
+	if (!bind_to(fd, address) || listen(fd, BACKLOG) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&system, &size) < 0) {
 		int error = errno;
 		close(fd);

@@ -38,6 +38,12 @@ bool socket_in_networks(const struct socket_address *, const struct socket_netwo
 int socket_listen(struct socket_address *);
 
 /*
+ * Tries whether a program could listen at an address that an interface has, without
+ * listening there.  Returns 0 or the errno of the failure.
+ */
+int socket_try(const struct socket_address *);
+
+/*
  * Accepts a connection as a non-blocking socket with TCP_NODELAY.  On Linux the system
  * ends the connection if sent data is not acknowledged for `timeout_s` seconds.
  *

@@ -1,6 +1,7 @@
 /* A WebRTC signalling server: options, configuration, signals, starting and stopping. */
 #define _GNU_SOURCE /* prlimit */
 #include "accept.h"
+#include "check.h"
 #include "conf.h"
 #include "entropy.h"
 #include "ice.h"
@@ -358,6 +359,10 @@ listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 	}
 	if (bound < 0 && required)
 		fail();
+	struct socket_address at = { .length = (uint8_t)length };
+	memcpy(at.bytes, address, length);
+	if (bound >= 0)
+		check_address(&at);
 }
 
 static void
@@ -553,13 +558,15 @@ load_files(void)
 	_exit(1);
 }
 
-/* The end of -n: warnings go to stderr. */
+/* The end of -n: warnings and hints go to stderr. */
 static void
 end_check(const char *file)
 {
-	log_configure("", LEVEL_WARN, 0);
+	log_configure("", LEVEL_INFO, 0);
 	renewal_warn();
 	secrets_warn();
+	raise_file_limit();
+	check_start(&conf);
 	log_flush();
 	print_and_exit("the configuration is valid: ", file != NULL ? file : defaults);
 }
@@ -596,6 +603,7 @@ main(int argc, char **argv)
 	log_start(options.file);
 	renewal_warn();
 	secrets_warn();
+	check_settings(&conf);
 	raise_file_limit();
 	map_memory();
 	monitor_start(conf.monitor);

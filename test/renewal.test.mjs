@@ -58,7 +58,7 @@ const warning = (text, cert) => new RegExp(` warn - ${text} \\(Cert ${cert}\\)$`
 /* Names what -n prints on stderr, without the times. */
 async function checked(t, { cert, key }, conf = {}, env = {}) {
 	const cwd = await scratch(t);
-	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key, ...conf }));
+	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify({ TLS: true, Cert: cert, Key: key, Log: '', ...conf }));
 	const { code, stdout, stderr } = await run(['-n'], { cwd, env });
 	assert.equal(code, 0);
 	assert.equal(stdout, 'the configuration is valid: conf.json');

@@ -1,0 +1,390 @@
+/*
+ * Each configuration key with a wrong value that loads: the operator finds the key's name in a line of the
+ * log at level info, once its symptom has appeared, or in what `videre -n` prints.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe } from 'node:test';
+import { promisify } from 'node:util';
+import { pair } from './certificate.mjs';
+import { Raw, gather, handshake, open, packet, refused, request } from './client.mjs';
+import { failures } from './hello.mjs';
+import { built, fileHas, run, scratch, serve, test } from './server.mjs';
+import { fresh, post } from './sockjs.mjs';
+import { inClear } from './tls.mjs';
+
+const root = process.getuid() === 0;
+/* The leak checker cannot look into a process that has changed its user. */
+const env = { ASAN_OPTIONS: 'detect_leaks=0' };
+
+/* Runs videre until it exits, which is with status 1 unless there is -n.  Returns the lines on stderr. */
+async function linesOf(t, conf, { shell }, ...args) {
+	const cwd = await scratch(t);
+	await chmod(cwd, 0o755);
+	await writeFile(path.join(cwd, 'test.json'), JSON.stringify({ Host: '127.0.0.1', Log: '', ...conf }));
+	const { code, stderr } = await run([...args, '-c', 'test.json'], { cwd, env, shell });
+	assert.equal(code, args.includes('-n') ? 0 : 1, stderr);
+	return stderr.split('\n');
+}
+
+/* The status of a request on a connection of its own. */
+async function status(server, text) {
+	const raw = await Raw.connect(server);
+	raw.write(text);
+	return raw.status();
+}
+
+/* A configuration with TLS, whose files may be changed. */
+async function withTLS(t, changes = {}) {
+	const tls = await pair('P-256');
+	const dir = await scratch(t);
+	await chmod(dir, 0o755);
+	const [Cert, Key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+	await copyFile(tls.cert, Cert);
+	await copyFile(tls.key, Key);
+	await chmod(Key, 0o600);
+	return { TLS: true, Cert, Key, ...changes };
+}
+
+/* The same with a certificate of some years ago. */
+async function expired(t) {
+	const dir = await scratch(t);
+	const [Cert, Key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
+	await promisify(execFile)(built('CERT_TOOL', 'build/san/cert_tool'), ['make', Cert, Key, 'localhost'],
+		{ env: { ...process.env, NOW: '1600000000' } });
+	return { TLS: true, Cert, Key };
+}
+
+/* A log file of root, in a directory of root. */
+async function logOf(t, mode) {
+	const dir = await scratch(t), file = path.join(dir, 'the.log');
+	await chmod(dir, 0o755);
+	await writeFile(file, '');
+	await chmod(file, mode);
+	return file;
+}
+
+/* What a client sends to a server whose certificate has an unknown authority. */
+const [, , unknownAuthority] = failures.find(([name]) => name === 'unknown_ca');
+
+/* A handshake for a server with another configuration. */
+const misses = async (server, target, headers) => assert.notEqual(await status(server, handshake(target, headers)), 101);
+
+/*
+ * For each key its rows:
+ *   what     what is wrong
+ *   conf     the configuration, or a function that makes it
+ *   act      causes the symptom in a running server, and asserts it
+ *   log      the line in the log at level info
+ *   check    the line of `videre -n`
+ *   starts   false if the server does not start
+ *   shell    a command that the process runs first
+ *   allow    patterns of other lines of the log
+ *   skip     why the row cannot be tried here
+ */
+const keys = {
+	Port: [{
+		what: 'a port that is in use',
+		conf: async t => ({ Port: (await serve(t)).port }),
+		starts: false,
+		log: /^\S+ error - cannot listen on 127\.0\.0\.1:\d+ \(Host, Port\): Address already in use$/,
+	}],
+	TLS: [{
+		what: 'false, and clients use https',
+		conf: { TLS: false },
+		act: async server => assert.equal(await status(server, '\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00'), 400),
+		log: / info 127\.0\.0\.1:\d+ rejected: TLS on a plain HTTP port \(TLS\)$/,
+	}, {
+		what: 'true, and clients use http',
+		conf: withTLS,
+		act: async server => assert.equal(await status(inClear(server), request('/', { method: 'POST' })), 400),
+		log: / info 127\.0\.0\.1:\d+ rejected: plain HTTP on a TLS port \(TLS\)$/,
+	}],
+	Cert: [{
+		what: 'a certificate that clients do not trust',
+		conf: withTLS,
+		act: async server => (await Raw.connect(inClear(server))).write(unknownAuthority),
+		log: / info 127\.0\.0\.1:\d+ TLS failed: unknown ca, sent by the client \(Cert\)$/,
+	}, {
+		what: 'a certificate that has expired',
+		conf: expired,
+		check: / warn - certificate expired \d+ days ago: \S+ \(Cert \S+\)$/,
+		log: / warn - certificate expired \d+ days ago: \S+ \(Cert \S+\)$/,
+	}],
+	Key: [{
+		what: 'a file that every user can read',
+		async conf(t) {
+			const conf = await withTLS(t);
+			await chmod(conf.Key, 0o644);
+			return conf;
+		},
+		check: / warn - private key readable by every user: chmod 640 \S+ \(Key\)$/,
+		log: / warn - private key readable by every user: chmod 640 \S+ \(Key\)$/,
+	}, {
+		what: 'a file that User cannot read when the certificate is renewed',
+		conf: t => withTLS(t, { User: 'nobody' }),
+		check: / warn - SIGHUP will not be able to read \S+ \(Key\) as nobody: Permission denied;/,
+		log: / warn - SIGHUP will not be able to read \S+ \(Key\) as nobody: Permission denied;/,
+		skip: !root && 'needs root',
+	}],
+	Host: [{
+		what: 'an address of another machine',
+		conf: { Host: '192.0.2.1' },
+		check: / info - no interface has the address 192\.0\.2\.1 yet: .*\(Host\)$/,
+		log: / info - no interface has the address 192\.0\.2\.1 yet: .*\(Host\)$/,
+	}, {
+		what: 'an address that needs an interface with it',
+		conf: { Host: 'fe80::1' },
+		starts: false,
+		check: / warn - cannot listen on \[fe80::1\]:1111 \(Host, Port\): /,
+		log: / error - cannot listen on \[fe80::1\]:1111 \(Host, Port\): /,
+	}],
+	Prefix: [{
+		what: 'another path than the one of SockJS clients',
+		conf: { Prefix: '/other' },
+		act: async server => assert.equal(await status(server, request('/echo/info')), 404),
+		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/info"$/,
+	}, {
+		what: 'another path than the one of WebSocket clients',
+		conf: { Prefix: '/other' },
+		act: server => misses(server, '/echo/websocket'),
+		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/websocket"$/,
+	}, {
+		what: 'the path of the page',
+		conf: { Prefix: '' },
+		check: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
+		log: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
+	}],
+	Page: [{
+		what: 'false, and browsers open it',
+		conf: { Page: false },
+		act: async server => assert.equal(await status(server, request('/')), 404),
+		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/"$/,
+	}],
+	Log: [{
+		what: 'a file that cannot be created',
+		conf: { Log: '/dev/null/log' },
+		check: / warn - Log \/dev\/null\/log cannot be opened: Not a directory$/,
+		log: / warn - Log \/dev\/null\/log cannot be opened: Not a directory$/,
+	}, {
+		what: 'a file of another user',
+		conf: async t => ({ Log: await logOf(t, 0o600), User: 'nobody' }),
+		check: / warn - Log \S+ cannot be opened as nobody: Permission denied$/,
+		log: / warn - Log \S+ cannot be opened: Permission denied$/,
+		skip: !root && 'needs root',
+	}],
+	LogLevel: [{
+		what: 'error, which hides what the others here have at info',
+		conf: { LogLevel: 'error' },
+		check: / info - the log will not have what .* at level info \(LogLevel\)$/,
+	}, {
+		what: 'debug, and clients make more lines than a log takes',
+		conf: { LogLevel: 'debug', Log: '-' },
+		allow: [/ debug /],
+		async act(server) {
+			const raw = await Raw.connect(server);
+			for (let i = 0; i < 1500; i++)
+				raw.write(request(`/${i}`));
+			for (let i = 0; i < 1500; i++)
+				await raw.response();
+		},
+		log: / \d+ lines discarded: 127\.0\.0\.1 exceeds \d+ bytes\/s \(LogLevel "trace" has no limit\)$/,
+	}],
+	LogSize: [{
+		what: 'a limit for a file that another program rotates',
+		conf: async t => ({ Log: await logOf(t, 0o644), LogLevel: 'info' }),
+		async act(server, conf) {
+			await rename(conf.Log, `${conf.Log}.old`);
+			server.signal('SIGHUP');
+		},
+		log: / warn - Log \S+ is rotated by another program: LogSize applies at 8 times its value$/,
+	}, {
+		what: 'a limit for a file in a directory that User cannot write',
+		conf: async t => ({ Log: await logOf(t, 0o666), User: 'nobody', LogSize: 1000, LogLevel: 'info' }),
+		async act(server, conf) {
+			await server.counters();
+			await fileHas(conf.Log, / counters: /);
+			await server.counters();
+		},
+		check: / warn - Log \S+ cannot be moved aside \(LogSize\), so it will be emptied as nobody: Permission denied$/,
+		log: / warn - Log \S+ cannot be moved aside.*: Permission denied$/,
+		skip: !root && 'needs root',
+	}],
+	User: [{
+		what: 'a user that only root can become',
+		conf: { User: 'root' },
+		shell: root ? 'exec setpriv --reuid=nobody --clear-groups "$0" "$@"' : ':',
+		starts: false,
+		check: / warn - cannot change to the configured User: only root can$/,
+		log: / error - cannot change to the configured User: Operation not permitted$/,
+	}],
+	Sandbox: [{
+		what: 'true, where the kernel or the build has none',
+		conf: { Sandbox: true },
+		log: / info - no sandbox: .*\(Sandbox\)$/,
+	}],
+	Origins: [{
+		what: 'a list that lacks the page of the clients',
+		conf: { Origins: ['https://example.org'] },
+		act: server => misses(server, '/echo/websocket', { Origin: 'https://www.example.org' }),
+		log: / warn - refused: Origin .*\(Origins\): .* with "https:\/\/www\.example\.org"$/,
+	}],
+	SockJS: [{
+		what: 'no script, and clients need the iframe page',
+		conf: { SockJS: '' },
+		act: async server => assert.equal(await status(server, request('/echo/iframe-1.6.1.html')), 404),
+		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/iframe-1\.6\.1\.html"$/,
+	}, {
+		what: 'a script that browsers block',
+		conf: t => withTLS(t, { SockJS: 'http://example.org/sockjs.js' }),
+		check: / info - browsers block a script of http: .*\(SockJS\)$/,
+		log: / info - browsers block a script of http: .*\(SockJS\)$/,
+	}],
+	MaxConnections: [{
+		what: 'fewer than there are clients',
+		conf: { MaxConnections: 1 },
+		async act(server) {
+			await open(server);
+			assert.equal(await (await Raw.connect(server)).status(), 503);
+		},
+		log: / warn - refused: too many connections .*\(MaxConnections\): /,
+	}, {
+		what: 'more than there are file descriptors',
+		conf: { MaxConnections: 1000 },
+		shell: `ulimit -n 100${root ? '; exec setpriv --bounding-set=-sys_resource "$0" "$@"' : ''}`,
+		check: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
+		log: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
+	}],
+	MaxPerAddress: [{
+		what: 'fewer than a network behind one address has',
+		conf: { MaxPerAddress: 1, TrustedProxies: ['127.0.0.1'] },
+		async act(server) {
+			const headers = { 'X-Forwarded-For': '203.0.113.1' };
+			assert.equal(await status(server, handshake('/echo/websocket', headers)), 101);
+			await misses(server, '/echo/websocket', headers);
+		},
+		log: / warn - refused: too many connections .*\(MaxPerAddress\): .* 203\.0\.113\.1:\d+$/,
+	}],
+	/* One that is not on this machine: "a full share names TrustedProxies", elsewhere.mjs. */
+	TrustedProxies: [{
+		what: 'a list that lacks the proxy',
+		conf: { TrustedProxies: ['192.0.2.1'] },
+		act: async server => assert.equal(await status(server,
+			handshake('/echo/websocket', { 'X-Forwarded-For': '203.0.113.1' })), 101),
+		log: / info 127\.0\.0\.1:\d+ X-Forwarded-For ignored: .*\(TrustedProxies\)$/,
+	}],
+	Monitor: [{
+		what: 'a list that lacks the monitor',
+		conf: { Monitor: ['192.0.2.1'] },
+		act: async server => assert.equal(await status(server, request('/health')), 404),
+		log: / warn - refused: \/health or \/metrics .*\(Monitor\): /,
+	}],
+	MaxPeers: [{
+		what: 'fewer than a room has',
+		conf: { MaxPeers: 1 },
+		async act(server) {
+			await gather(server, 'r', 'a');
+			const late = await open(server);
+			late.join('b', 'r');
+			await late.gets(refused('room is full', 'b', 'r'));
+		},
+		log: / warn - refused: room is full \(MaxPeers\): /,
+	}],
+	MaxPacket: [{
+		what: 'smaller than the packets of WebSocket clients',
+		conf: { MaxPacket: 1024 },
+		async act(server) {
+			const client = await open(server);
+			client.send(packet('broadcast', 'a', 'r', 'x'.repeat(2000)));
+			assert.equal((await client.closed()).code, 1009);
+		},
+		log: / warn - refused: message that is too big \(MaxPacket\): /,
+	}, {
+		what: 'smaller than the packets of clients over HTTP',
+		conf: { MaxPacket: 1024 },
+		async act(server) {
+			const raw = await Raw.connect(server), session = fresh();
+			assert.equal((await post(raw, `/echo${session}/xhr`)).status, 200);
+			const body = JSON.stringify([packet('broadcast', 'a', 'r', 'x'.repeat(2000))]);
+			assert.equal((await post(raw, `/echo${session}/xhr_send`, body)).status, 413);
+		},
+		log: / warn - refused: message that is too big \(MaxPacket\): /,
+	}],
+	Heartbeat: [{
+		what: 'shorter than clients take to answer',
+		conf: { Heartbeat: 1 },
+		async act(server) {
+			const raw = await Raw.websocket(server);
+			await raw.drained();
+		},
+		log: / info 127\.0\.0\.1:\d+ closed: no answer to heartbeats \(Heartbeat\)$/,
+	}, {
+		what: 'longer than proxies keep a silent connection',
+		conf: { Heartbeat: 300 },
+		check: / info - proxies and NAT often drop .*\(Heartbeat\)$/,
+		log: / info - proxies and NAT often drop .*\(Heartbeat\)$/,
+	}],
+	HandshakeTimeout: [{
+		what: 'shorter than a client takes for its request',
+		conf: { HandshakeTimeout: 1 },
+		async act(server) {
+			const raw = await Raw.connect(server);
+			raw.write('GET / HTTP/1.1\r\n');
+			assert.equal(await raw.status(), 408);
+		},
+		log: / info 127\.0\.0\.1:\d+ closed: incomplete request \(HandshakeTimeout or Heartbeat\)$/,
+	}, {
+		what: 'shorter than a client takes for TLS',
+		conf: t => withTLS(t, { HandshakeTimeout: 1 }),
+		async act(server) {
+			const raw = await Raw.connect(inClear(server));
+			raw.write('\x16\x03\x01');
+			await raw.drained();
+		},
+		log: / info 127\.0\.0\.1:\d+ closed: incomplete request \(HandshakeTimeout or Heartbeat\)$/,
+	}],
+};
+
+const members = Object.keys(JSON.parse(await readFile(new URL('../conf.json', import.meta.url), 'utf8')));
+
+test('each key of conf.json has a row', () => assert.deepEqual(Object.keys(keys), members));
+
+/* The line that matches must name the key. */
+const found = (lines, pattern, key) => assert(lines.some(line => pattern.test(line) && line.includes(key)),
+	`no line with ${key} like ${pattern} in:\n${lines.join('\n')}`);
+
+for (const [key, rows] of Object.entries(keys))
+	describe(key, () => {
+		for (const { what, conf: wanted, act, log, check, starts = true, shell, allow = [], skip } of rows)
+			test(what, async t => {
+				if (skip)
+					return t.skip(skip);
+				const conf = typeof wanted === 'function' ? await wanted(t) : wanted;
+				if (check !== undefined)
+					found(await linesOf(t, conf, { shell }, '-n'), check, key);
+				if (log === undefined)
+					return;
+				if (!starts)
+					return found(await linesOf(t, conf, { shell }), log, key);
+				const server = await serve(t, { conf: { LogLevel: 'info', ...conf }, env, shell, allow: [log, ...allow] });
+				await act?.(server, conf);
+				await server.lines.match(log);
+				found(server.lines.all, log, key);
+			});
+	});
+
+test('-n next to a server with the same configuration finds nothing, and does not disturb it', async t => {
+	const dir = await scratch(t);
+	const conf = { Log: path.join(dir, 'new', 'the.log'), LogLevel: 'info' };
+	assert.deepEqual(await linesOf(t, conf, {}, '-n'), ['']);
+	assert.deepEqual(await readdir(dir), []);
+	const server = await serve(t, { conf });
+	const client = await open(server);
+	const before = await readFile(conf.Log, 'utf8');
+	assert.deepEqual(await linesOf(t, { ...conf, Port: server.port }, {}, '-n'), ['']);
+	assert.equal(await readFile(conf.Log, 'utf8'), before);
+	assert.equal(await status(server, request('/health')), 200);
+	await client.none();
+});
