@@ -93,23 +93,23 @@ check_value(struct span value, const struct packet *p)
 				 &p->room, &p->user, token_now(), &claims);
 }
 
-/* Logs at most one line a second.  A room's name is secret: the line has its hash. */
-static void
-log_refusal(uint32_t session, const struct packet *p, enum token_error error)
+void
+admission_log_refusal(struct span client, const struct span *room, enum token_error error)
 {
 	uint64_t now = conn_milliseconds();
 	struct text *t = NULL;
 
 	if (now >= admission.next_line)
-		t = log_begin(LEVEL_WARN, session_peer(session));
+		t = log_begin(LEVEL_WARN, client);
 	if (t == NULL) {
 		admission.unlogged++;
 		return;
 	}
 	text_string(t, "refused: ");
 	text_string(t, token_errors[error]);
-	text_string(t, " (Tokens): room ");
-	text_hashed(t, admission.key, p->room);
+	text_string(t, room != NULL ? " (Tokens): room " : " (Tokens): /ice");
+	if (room != NULL)
+		text_hashed(t, admission.key, *room);
 	if (admission.unlogged > 0) {
 		text_string(t, ", and ");
 		text_number(t, admission.unlogged);
@@ -133,7 +133,7 @@ admission_check(uint32_t session, const struct packet *p)
 		admission.counters.accepted++;
 	} else {
 		admission.counters.refused[error - 1]++;
-		log_refusal(session, p, error);
+		admission_log_refusal(session_peer(session), &p->room, error);
 	}
 	return token_errors[error];
 }

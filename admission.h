@@ -33,6 +33,13 @@ const char *admission_check(uint32_t session, const struct packet *);
 /* Returns true if the token of the session is valid for a room. */
 bool admission_allows_room(uint32_t session, struct span room);
 
+/*
+ * Logs a refusal, for all callers together at most one line a second.  A room is secret:
+ * the line has its hash.  NULL: the request is for /ice.
+ */
+void admission_log_refusal(struct span client, const struct span *room,
+			   enum token_error error);
+
 /* Connect packets, while Tokens is set. */
 struct admission_counters {
 	uint64_t accepted;

@@ -1,7 +1,10 @@
 #include "ice.h"
 
+#include "admission.h"
+#include "client.h"
 #include "log.h"
 #include "secrets.h"
+#include "sockjs.h"
 #include "web.h"
 
 #include <string.h>
@@ -24,26 +27,6 @@ ice_count(void)
 	return &ice.counters;
 }
 
-/* The same as for SockJS's /info. */
-static void
-put_cors(struct text *t, const struct http_request *r)
-{
-	text_string(t, "Cache-Control: no-store\r\n"
-		       "Vary: Origin\r\n"
-		       "Access-Control-Allow-Origin: ");
-	if (r->origin.length == 0) {
-		text_char(t, '*');
-	} else {
-		text_span(t, r->origin);
-		text_string(t, "\r\nAccess-Control-Allow-Credentials: true");
-	}
-	if (r->cors_headers.length > 0) {
-		text_string(t, "\r\nAccess-Control-Allow-Headers: ");
-		text_span(t, r->cors_headers);
-	}
-	text_string(t, "\r\n");
-}
-
 /* Answers with `more` header fields. */
 static void
 answer(uint32_t conn, const struct http_request *r, unsigned status, const char *more,
@@ -53,7 +36,8 @@ answer(uint32_t conn, const struct http_request *r, unsigned status, const char 
 	struct text fields;
 
 	text_init(&fields, data, sizeof data);
-	put_cors(&fields, r);
+	text_string(&fields, "Cache-Control: no-store\r\n");
+	sockjs_put_cors(&fields, r);
 	text_string(&fields, more);
 	web_answer(conn, &(struct web_answer){ .status = status,
 					       .type = type,
@@ -99,6 +83,8 @@ refuse(uint32_t conn, const struct http_request *r, enum token_error error)
 		log_line(LEVEL_WARN, (struct span){ 0 },
 			 "no ICE servers: the clock is not set (TurnSecret, Tokens)");
 	ice.unset_logged |= no_clock;
+	if (!no_clock)
+		admission_log_refusal(client_name(conn), NULL, error);
 	answer(conn, r, no_clock ? 503 : 401,
 	       no_clock ? "" : "WWW-Authenticate: Bearer\r\n",
 	       "text/plain; charset=UTF-8", (struct span){ why, strlen(why) });

@@ -109,9 +109,14 @@ bool
 secrets_load(const struct conf *conf, struct text *error)
 {
 	secrets.conf = conf;
-	for (size_t i = 0; i < FILES; i++)
-		if (file_name(i) != NULL && !files[i].load(file_name(i), error))
-			return false;
+	for (size_t i = 0; i < FILES; i++) {
+		if (file_name(i) == NULL || files[i].load(file_name(i), error))
+			continue;
+		text_string(error, " (");
+		text_string(error, files[i].key);
+		text_char(error, ')');
+		return false;
+	}
 	return true;
 }
 

@@ -62,8 +62,8 @@ put_field(struct text *t, const char *name, struct span value)
 	text_string(t, "\r\n");
 }
 
-static void
-put_cors(struct text *t, const struct http_request *r)
+void
+sockjs_put_cors(struct text *t, const struct http_request *r)
 {
 	if (r->origin.length == 0) {
 		text_string(t, "Access-Control-Allow-Origin: *\r\n");
@@ -175,7 +175,7 @@ put_fields(struct text *t, const struct exchange *x, bool cors)
 	put_cookie(t, x);
 	put_no_cache(t);
 	if (cors)
-		put_cors(t, x->r);
+		sockjs_put_cors(t, x->r);
 }
 
 static void
@@ -187,7 +187,7 @@ answer_options(const struct exchange *x, const char *methods)
 	text_init(&fields, data, sizeof data);
 	put_cookie(&fields, x);
 	put_caching(&fields);
-	put_cors(&fields, x->r);
+	sockjs_put_cors(&fields, x->r);
 	text_string(&fields, "Access-Control-Allow-Methods: ");
 	text_string(&fields, methods);
 	text_string(&fields, "\r\nAccess-Control-Max-Age: ");
@@ -205,7 +205,7 @@ answer_info(const struct exchange *x)
 
 	text_init(&fields, data, sizeof data);
 	put_no_cache(&fields);
-	put_cors(&fields, x->r);
+	sockjs_put_cors(&fields, x->r);
 	sockjs.info_answers++;
 	text_init(&t, json, sizeof json);
 	text_string(&t, "{\"websocket\":");

@@ -25,4 +25,10 @@ struct sockjs_limits {
 void sockjs_place(struct memory *, const struct sockjs_limits *, const struct service *,
 		  size_t count);
 
+/*
+ * Adds the header fields that let a page of the request's origin read the answer, with
+ * credentials (CORS; WHATWG Fetch).
+ */
+void sockjs_put_cors(struct text *, const struct http_request *);
+
 #endif

@@ -1,7 +1,7 @@
 /* Keys and certificates that openssl makes, in a directory that is removed when the process exits. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -73,4 +73,43 @@ export async function chain(kind, name) {
 	const leaf = await sign(middle, '-leaf', NAMES);
 	const texts = await Promise.all([leaf.cert, middle.cert].map(one => readFile(one, 'utf8')));
 	return { name, texts, key: leaf.key, ca: root.ca };
+}
+
+const DAY = 86400, LASTS = 825 * DAY; /* seconds */
+
+/*
+ * Makes in a directory the files `cert` and `key` of a certificate that expires after so many days and a half,
+ * which stay as many during a test; of a negative number, it expired so many days and a half ago.  Returns also
+ * its first and last second, `pem` of the certificate, and `ca`, with its authority, which has the same dates.
+ */
+export async function dated(dir, days) {
+	const at = name => path.join(dir, name);
+	const end = Math.floor(Date.now() / 1000) + (days + Math.sign(days) / 2) * DAY, start = end + 1 - LASTS;
+	const utc = time => new Date(time * 1000).toISOString().replace(/[-:T]|\.\d+/g, '');
+	const openssl = (...args) => execute('openssl', args, { cwd: dir });
+	await writeFile(at('db'), '');
+	await writeFile(at('conf'), `[ca]
+default_ca = it
+[it]
+database = db
+new_certs_dir = .
+default_md = sha256
+policy = names
+rand_serial = yes
+unique_subject = no
+copy_extensions = copy
+[names]
+commonName = supplied
+`);
+	const make = async (name, extension, ...signer) => {
+		await openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+			'-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', extension);
+		await openssl('ca', '-batch', '-notext', '-config', 'conf', '-in', `${name}.csr`, '-out', `${name}.crt`,
+			'-startdate', utc(start), '-enddate', utc(end), ...signer);
+		return readFile(at(`${name}.crt`), 'utf8');
+	};
+	const authority = await make('authority', 'basicConstraints=critical,CA:TRUE', '-selfsign', '-keyfile', 'authority.key');
+	const pem = await make('server', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-cert', 'authority.crt',
+		'-keyfile', 'authority.key');
+	return { cert: at('server.crt'), key: at('server.key'), start, end, pem, ca: pem + authority };
 }

@@ -9,6 +9,7 @@ import { pair } from './certificate.mjs';
 import { serveFaulty } from './faults.mjs';
 import { built, fileHas, run, scratch, serve, test } from './server.mjs';
 import { ask } from './sockjs.mjs';
+import { REFUSED } from './tokens.mjs';
 import { allocate, serveTurn } from './turn.mjs';
 
 const DAY = 86400; /* seconds */
@@ -105,7 +106,7 @@ describe('origins', () => {
 	const origin = 'https://a.example';
 
 	test('all may read the answer by default', async t => {
-		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS) } });
+		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS) }, expect: [REFUSED] });
 		for (const target of ['/ice', `/ice?token=${await signed()}`]) {
 			const { headers } = await ask(server, target, { Origin: origin });
 			assert.equal(headers['access-control-allow-origin'], origin);
@@ -154,8 +155,8 @@ describe('with Tokens', () => {
 		}
 	});
 
-	test('any other request gets 401, with the reason', async t => {
-		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS), IceServers: ['stun:a'] } });
+	test('any other request gets 401, with the reason, which the log has at most once a second', async t => {
+		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS), IceServers: ['stun:a'] }, expect: [REFUSED] });
 		const token = await signed();
 		for (const [reason, target, Authorization] of [
 			['token needed', '/ice'],
@@ -179,12 +180,14 @@ describe('with Tokens', () => {
 			assert.equal(headers['www-authenticate'], 'Bearer');
 			assert.equal(headers['cache-control'], 'no-store');
 		}
+		assert.match(server.lines.all.find(line => REFUSED.test(line)), / warn 127\.0\.0\.1:\d+ refused: token needed \(Tokens\): \/ice$/);
+		assert(server.lines.all.filter(line => REFUSED.test(line)).length < 10);
 	});
 
 	test('no line of the log has a query or a token', async t => {
 		const conf = { Log: 'log', LogLevel: 'trace', TurnSecret: await secretFile(t, TURN),
 			Tokens: await secretFile(t, TOKENS), IceServers: ['turn:a'] };
-		const server = await serve(t, { conf }), file = path.join(server.dir, 'log');
+		const server = await serve(t, { conf, expect: [REFUSED] }), file = path.join(server.dir, 'log');
 		const token = await signed({ sub: 'ann' }), part = token.slice(token.lastIndexOf('.') + 1);
 		const [{ username, credential }] = await servers(server, `/ice?token=${token}`);
 		await servers(server, '/ice', { Authorization: `Bearer ${token}` });
@@ -225,7 +228,7 @@ describe('without a clock', () => {
 	});
 
 	test('so does a token', async t => {
-		const { server } = await serveFaulty(t, { at: unset, expect: [NO_CLOCK],
+		const { server } = await serveFaulty(t, { at: unset, expect: [NO_CLOCK, REFUSED],
 			conf: { Tokens: await secretFile(t, TOKENS) } });
 		assert.equal((await ask(server, `/ice?token=${await signed()}`)).status, 503);
 		assert.equal((await ask(server, '/ice')).status, 401);
@@ -277,8 +280,8 @@ describe('coturn', () => {
 	test('accepts those of a new secret after SIGHUP; a file that is not valid changes nothing', async t => {
 		const SOUTH = 'south-secret', port = await serveTurn(t, SOUTH);
 		const file = await secretFile(t, TURN);
-		const REFUSED = / warn - file of TurnSecret not loaded, the previous one stays in use: (.*)$/;
-		const server = await serve(t, { conf: { TurnSecret: file, IceServers: ['turn:127.0.0.1'] }, expect: [REFUSED] });
+		const NOT_LOADED = / warn - file of TurnSecret not loaded, the previous one stays in use: (.*)$/;
+		const server = await serve(t, { conf: { TurnSecret: file, IceServers: ['turn:127.0.0.1'] }, expect: [NOT_LOADED] });
 		const hup = async pattern => {
 			const from = server.lines.all.length;
 			server.signal('SIGHUP');
@@ -292,7 +295,7 @@ describe('coturn', () => {
 		for (const [text, mode, why] of faults) {
 			await writeFile(file, text);
 			await chmod(file, mode);
-			assert.equal((await hup(REFUSED))[1], `${file}${why}`);
+			assert.equal((await hup(NOT_LOADED))[1], `${file}${why}`);
 		}
 		assert.equal(await allocated(), 'allocated');
 		assert(!server.stderr.includes(SOUTH), server.stderr);
@@ -320,9 +323,9 @@ describe('TurnSecret and IceServers', () => {
 			await writeFile(file, text);
 			await chmod(file, mode);
 			for (const args of [['-n'], []])
-				assert.deepEqual(await check(t, { TurnSecret: file }, args), { code: 1, stdout: '', stderr: `${file}${why}` });
+				assert.deepEqual(await check(t, { TurnSecret: file }, args), { code: 1, stdout: '', stderr: `${file}${why} (TurnSecret)` });
 		}
-		assert.equal((await check(t, { TurnSecret: '/nonexistent' })).stderr, '/nonexistent: No such file or directory');
+		assert.equal((await check(t, { TurnSecret: '/nonexistent' })).stderr, '/nonexistent: No such file or directory (TurnSecret)');
 	});
 
 	test('a secret of videre -s is valid', async t => {

@@ -3,15 +3,13 @@
  * log at level info, once its symptom has appeared, or in what `videre -n` prints.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { chmod, copyFile, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
-import { promisify } from 'node:util';
-import { pair } from './certificate.mjs';
+import { dated, pair } from './certificate.mjs';
 import { Raw, gather, handshake, open, packet, refused, request } from './client.mjs';
 import { failures } from './hello.mjs';
-import { built, fileHas, run, scratch, serve, test } from './server.mjs';
+import { fileHas, run, scratch, serve, test } from './server.mjs';
 import { fresh, post } from './sockjs.mjs';
 import { inClear } from './tls.mjs';
 
@@ -48,14 +46,37 @@ async function withTLS(t, changes = {}) {
 	return { TLS: true, Cert, Key, ...changes };
 }
 
-/* The same with a certificate of some years ago. */
+/* The same with a certificate that expired some days ago. */
 async function expired(t) {
-	const dir = await scratch(t);
-	const [Cert, Key] = ['cert.pem', 'key.pem'].map(name => path.join(dir, name));
-	await promisify(execFile)(built('CERT_TOOL', 'build/san/cert_tool'), ['make', Cert, Key, 'localhost'],
-		{ env: { ...process.env, NOW: '1600000000' } });
-	return { TLS: true, Cert, Key };
+	const { cert, key } = await dated(await scratch(t), -9);
+	return { TLS: true, Cert: cert, Key: key };
 }
+
+/* A file with a secret that only its owner can read. */
+async function secretFile(t) {
+	const dir = await scratch(t), file = path.join(dir, 'secret');
+	await chmod(dir, 0o755);
+	await writeFile(file, 'x'.repeat(32), { mode: 0o600 });
+	return file;
+}
+
+/* Two rows of a file with a secret. */
+const secretRows = key => [{
+	what: 'a file that every user can read',
+	async conf(t) {
+		const file = await secretFile(t);
+		await chmod(file, 0o644);
+		return { [key]: file };
+	},
+	starts: false,
+	log: /^\S+: every user can read or write the secrets: chmod 640 \(\w+\)$/,
+}, {
+	what: 'a file that User cannot read when it is loaded again',
+	conf: async t => ({ [key]: await secretFile(t), User: 'nobody' }),
+	check: / warn - SIGHUP will not be able to read \S+ \(\w+\) as nobody: Permission denied;/,
+	log: / warn - SIGHUP will not be able to read \S+ \(\w+\) as nobody: Permission denied;/,
+	skip: !root && 'needs root',
+}];
 
 /* A log file of root, in a directory of root. */
 async function logOf(t, mode) {
@@ -129,6 +150,23 @@ const keys = {
 		log: / warn - SIGHUP will not be able to read \S+ \(Key\) as nobody: Permission denied;/,
 		skip: !root && 'needs root',
 	}],
+	Tokens: [...secretRows('Tokens'), {
+		what: 'clients that bring no token',
+		conf: async t => ({ Tokens: await secretFile(t) }),
+		async act(server) {
+			const client = await open(server);
+			client.join('ann', 'kitchen');
+			await client.gets(refused('token needed', 'ann', 'kitchen'));
+		},
+		log: / warn 127\.0\.0\.1:\d+ refused: token needed \(Tokens\): room ~[0-9a-f]{8}$/,
+	}],
+	IceServers: [{
+		what: 'a TURN server without credentials',
+		conf: { IceServers: ['turn:a.example'] },
+		starts: false,
+		log: /^test\.json: a turn: or turns: URL of IceServers has no credentials: set TurnSecret/,
+	}],
+	TurnSecret: secretRows('TurnSecret'),
 	Host: [{
 		what: 'an address of another machine',
 		conf: { Host: '192.0.2.1' },

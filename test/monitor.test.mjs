@@ -550,7 +550,7 @@ counts('a ping too many of another room', async (server, watch) => {
 const tokens = inDirectory('tokens'), SECRET = 's'.repeat(32);
 await writeFile(tokens, `${SECRET}\n`, { mode: 0o600 });
 const signed = claims => new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET));
-const icy = { conf: { Tokens: tokens }, about: /^(?!connections)/ };
+const icy = { conf: { Tokens: tokens }, allow: [REFUSED], about: /^(?!connections)/ };
 
 for (const [result, claims] of Object.entries({
 	answered: { exp: 4e9 },

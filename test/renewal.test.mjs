@@ -1,56 +1,24 @@
 /* The certificate in use: what is said of its dates, when, and what is counted. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { chmod, chown, copyFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
-import { promisify } from 'node:util';
+import * as certificates from './certificate.mjs';
 import { serveFaulty } from './faults.mjs';
 import { run, scratch, serve, test } from './server.mjs';
 import { ask } from './sockjs.mjs';
 import { shake } from './tls.mjs';
 
-const DAY = 86400, LASTS = 825; /* days of a certificate */
+const DAY = 86400; /* seconds */
 const clock = () => Math.floor(Date.now() / 1000);
-
-/*
- * A certificate, and `ca`, which has its authority with the same dates too.  It expires after these days: half a day more, so that their number stays the same
- * during a test.  Negative: it has expired, so many days and a half ago.
- */
-async function dated(t, days) {
-	const dir = await scratch(t), at = name => path.join(dir, name);
-	const end = clock() + (days + Math.sign(days) / 2) * DAY, start = end + 1 - LASTS * DAY;
-	const utc = time => new Date(time * 1000).toISOString().replace(/[-:T]|\.\d+/g, '');
-	const openssl = (...args) => promisify(execFile)('openssl', args, { cwd: dir });
-	await writeFile(at('db'), '');
-	await writeFile(at('conf'), `[ca]
-default_ca = it
-[it]
-database = db
-new_certs_dir = .
-default_md = sha256
-policy = names
-rand_serial = yes
-unique_subject = no
-copy_extensions = copy
-[names]
-commonName = supplied
-`);
-	const make = async (name, extension, ...signer) => {
-		await openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-			'-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', extension);
-		await openssl('ca', '-batch', '-notext', '-config', 'conf', '-in', `${name}.csr`, '-out', `${name}.crt`,
-			'-startdate', utc(start), '-enddate', utc(end), ...signer);
-		return readFile(at(`${name}.crt`), 'utf8');
-	};
-	const authority = await make('authority', 'basicConstraints=critical,CA:TRUE', '-selfsign', '-keyfile', 'authority.key');
-	const pem = await make('server', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-cert', 'authority.crt',
-		'-keyfile', 'authority.key');
-	return { cert: at('server.crt'), key: at('server.key'), end, date: iso(end), pem, ca: pem + authority };
-}
-
 const iso = time => new Date(time * 1000).toISOString().slice(0, 10);
+
+/* A certificate that expires after so many days and a half. */
+async function dated(t, days) {
+	const one = await certificates.dated(await scratch(t), days);
+	return { ...one, date: iso(one.end) };
+}
 
 /* A line of the log that names this file. */
 const warning = (text, cert) => new RegExp(` warn - ${text} \\(Cert ${cert}\\)$`);
@@ -88,9 +56,9 @@ describe('dates are named by -n, at start and at SIGHUP:', () => {
 		'expires in 1 day': one => `certificate expires in 1 day: ${one.date}`,
 		'expired 3 days ago': one => `certificate expired 3 days ago: ${one.date}`,
 		'not valid before': one =>
-			`certificate not valid before ${iso(one.end + 1 - LASTS * DAY)}, 4 days from now`,
+			`certificate not valid before ${iso(one.start)}, 4 days from now`,
 	};
-	const days = [29, 6, 1, -3, LASTS + 4];
+	const days = [29, 6, 1, -3, 825 + 4];
 	for (const [i, [what, line]] of Object.entries(cases).entries())
 		test(what, async t => {
 			const one = await dated(t, days[i]);

@@ -202,7 +202,7 @@ describe('Tokens', () => {
 	test('that does not exist is an error at start', async t => {
 		for (const args of [['-n'], []])
 			assert.deepEqual(await start(t, '/nonexistent', args),
-				{ code: 1, stdout: '', stderr: '/nonexistent: No such file or directory' });
+				{ code: 1, stdout: '', stderr: '/nonexistent: No such file or directory (Tokens)' });
 	});
 
 	for (const [what, [text, error, mode]] of Object.entries(faults))
@@ -210,7 +210,7 @@ describe('Tokens', () => {
 			const file = await secretsFile(t, text);
 			await chmod(file, mode ?? 0o600);
 			for (const args of [['-n'], []])
-				assert.deepEqual(await start(t, file, args), { code: 1, stdout: '', stderr: `${file}${error}` });
+				assert.deepEqual(await start(t, file, args), { code: 1, stdout: '', stderr: `${file}${error} (Tokens)` });
 		});
 
 	test('is loaded again after SIGHUP, and the log says why if it is not', async t => {

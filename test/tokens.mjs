@@ -10,7 +10,7 @@ export const SECOND = 'the-second-secret-has-some-40-characters';
 export const DAY = 86_400; /* seconds */
 
 /* The log line of a refusal. */
-export const REFUSED = / warn \S+ refused: ([^(]*) \(Tokens\): room ~[0-9a-f]{8}(?:, and (\d+) other refusals since the last line)?$/;
+export const REFUSED = / warn \S+ refused: ([^(]*) \(Tokens\): (?:room ~[0-9a-f]{8}|\/ice)(?:, and (\d+) other refusals since the last line)?$/;
 
 export const now = () => Math.floor(Date.now() / 1000);
 
