@@ -72,7 +72,7 @@ need_test() {
 	need python3 python3
 	need firefox-esr firefox-esr
 	need turnserver coturn
-	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
+	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx python3-jwt
 }
 
 need_bench() {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmod, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { chmod, readFile, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SignJWT, UnsecuredJWT, jwtVerify } from 'jose';
 import { built, run, scratch, serve, test } from './server.mjs';
@@ -178,6 +179,29 @@ describe('option -s', () => {
 });
 
 /* What is wrong with a file of secrets, and with which mode, and how it is reported. */
+describe('README', () => {
+	const programs = {
+		'In Node': ['node', 'sign.mjs'],
+		'In Python': ['/usr/bin/python3', 'sign.py'] /* Debian's, with its packages */,
+		'In a shell': ['sh', 'sign.sh'],
+	};
+	for (const [start, [program, name]] of Object.entries(programs))
+		test(`signs a token: ${start}`, async t => {
+			const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+			const [, lines] = new RegExp(`^${start}, with [^]*?:\\n\\n((?:    .*\\n)+)`, 'm').exec(readme);
+			const file = await secretsFile(t, `${SECRET}\n${SECOND}\n`), dir = path.dirname(file);
+			assert.equal(path.basename(file), 'secrets');
+			await writeFile(path.join(dir, name), lines.replace(/^    /gm, ''));
+			await symlink(fileURLToPath(new URL('node_modules', import.meta.url)), path.join(dir, 'node_modules'));
+			const before = seconds();
+			const { stdout } = await execute(program, [name], { cwd: dir });
+			const token = stdout.trim(), [, exp] = /^valid (\d+) /.exec((await check(t, file, [['kitchen', 'ann', token]]))[0]);
+			assert(before + 3600 <= exp && exp <= seconds() + 3600, exp);
+			assert.deepEqual(await check(t, file, [['garden', 'ann', token], ['kitchen', 'bob', token]]),
+				['token is for another room', 'token is for another user']);
+		});
+});
+
 const faults = {
 	'an empty file': ['', ': no secret: videre -s makes a file with one'],
 	'a short secret': [`${SECRET}\n\nshort\n`, ':3: a secret must have at least 32 bytes'],
