@@ -14,7 +14,7 @@ import {
 	BOTH, alone, atTheDoor, join, others, press, says, sees, until, useSmallPictures,
 } from './pages.mjs';
 import { serve, start, test } from './server.mjs';
-import { now, serveTokens, sign } from './tokens.mjs';
+import { SECOND, now, serveTokens, sign } from './tokens.mjs';
 
 const source = new URL('../index.html', import.meta.url);
 
@@ -560,6 +560,33 @@ describe('in a browser', { concurrency: 2 }, () => {
 			await press(page, 'Leave');
 			await page.evaluate(() => iceServers = []);
 		}
+	});
+
+	test('a token that does not admit the page again ends no call', async t => {
+		const { server, put } = await serveTokens(t);
+		const link = `http://${server.host}:${server.port}/#room=r&token=${sign({})}`;
+		const allow = [...STOPPED, /status of 401/];
+		const pages = [];
+		for (let i = 0; i < 2; i++) {
+			pages.push(await visit(t, server, { link, allow, before: hurry }));
+			await join(pages[i]);
+		}
+		await Promise.all(pages.map(page => sees(page, 1)));
+		await put(SECOND);
+		server.signal('SIGHUP');
+		await server.lines.match(/ info - file of Tokens loaded$/);
+		await Promise.all(pages.map(page => page.evaluate(() => socket.close())));
+		await Promise.all(pages.map(page => says(page, 'The call goes on, but nobody new can join you. This link is not valid')));
+		await Promise.all(pages.map(page => sees(page, 1)));
+	});
+
+	test('a link whose claims are no strings is taken as one without', async t => {
+		const page = await visit(t, plain);
+		await page.evaluate(fragment => location.hash = fragment, `token=${token({ room: { toString: 1 }, sub: 5 })}`);
+		await until(page, 'the token', () => token !== '');
+		assert.match(await page.evaluate(() => document.getElementById('room').value), /^[a-z2-9]{12}$/);
+		await join(page);
+		await alone(page);
 	});
 
 	/* Answers GET /ice with credentials that differ each time, or as `broken` says. */
