@@ -16,7 +16,7 @@ const listens = port => new Promise(resolve => {
 	socket.on('connect', () => socket.destroy());
 });
 
-/* Starts coturn on loopback, with the lines of README and this secret.  Returns its port. */
+/* Starts coturn on loopback, with this secret.  Returns its port. */
 export async function serveTurn(t, secret) {
 	const dir = await scratch(t), port = await freePort(), file = path.join(dir, 'turnserver.conf');
 	await writeFile(file, [
