@@ -142,12 +142,11 @@ is_iframe(struct span path)
 static void
 report_path(uint32_t conn, struct span path)
 {
-	struct span last = path;
+	size_t at = path.length;
 
-	while (last.length > 1 && memchr(last.data + 1, '/', last.length - 1) != NULL) {
-		last.data++;
-		last.length--;
-	}
+	while (at > 0 && path.data[--at] != '/')
+		continue;
+	const struct span last = { path.data + at, path.length - at };
 	if (span_is(path, "/") || span_is(last, "/info") || span_is(last, "/websocket") ||
 	    is_iframe(last))
 		report(REPORT_PATH, client_name(conn), path);
