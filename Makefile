@@ -87,8 +87,8 @@ $(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$SETTINGS" | cmp -s - $@ || printf '%s\n' "$$SETTINGS" >$@
 
-# The page, compressed into an array for page.c, with its ETag and the hashes of its script and style: the
-# text between the lines <script> and </script>, <style> and </style>.
+# The page and the module, compressed into arrays for page.c, with their ETags, and the hashes of the page's script
+# and style: the text between the lines <script> and </script>, <style> and </style>.
 
 hash = $$(sed -n '/^<$1>$$/,/^<\/$1>$$/p' index.html | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
 HEX_TO_BASE64 = (read -r hex rest; env printf "$$(echo $$hex | sed 's/../\\x&/g')" | base64)
@@ -97,13 +97,22 @@ $(B)/index.html.gz: index.html
 	@mkdir -p $(@D)
 	gzip -9n <$< >$@
 
-$(B)/page_data.h: $(B)/index.html.gz Makefile
-	echo "#define PAGE_TAG \"\\\"$$(sha256sum <$< | cut -c -16)\\\"\"" >$@
-	echo "#define PAGE_SCRIPT \"$(call hash,script)\"" >>$@
+# Without the comments that begin a line: they are a third of it.
+$(B)/videre.js.gz: videre.js Makefile
+	@mkdir -p $(@D)
+	sed -e '/^\t*\/\*.*\*\/$$/d' -e '/^\t*\/\*/,/\*\/$$/d' $< | gzip -9n >$@
+
+# tag NAME, FILE: defines the ETag of a compressed file; array NAME, FILE: the file itself
+tag = echo "\#define $1 \"\\\"$$(sha256sum <$2 | cut -c -16)\\\"\"" >>$@
+array = (echo "static const unsigned char $1[] = {"; od -An -v -tx1 $2 | sed 's/ \(..\)/0x\1,/g'; echo "};") >>$@
+
+$(B)/page_data.h: $(B)/index.html.gz $(B)/videre.js.gz Makefile
+	echo "#define PAGE_SCRIPT \"$(call hash,script)\"" >$@
 	echo "#define PAGE_STYLE \"$(call hash,style)\"" >>$@
-	echo "static const unsigned char page_data[] = {" >>$@
-	od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >>$@
-	echo "};" >>$@
+	$(call tag,PAGE_TAG,$(B)/index.html.gz)
+	$(call array,page_data,$(B)/index.html.gz)
+	$(call tag,MODULE_TAG,$(B)/videre.js.gz)
+	$(call array,module_data,$(B)/videre.js.gz)
 
 $(B)/page.o: $(B)/page_data.h
 

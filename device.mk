@@ -114,7 +114,7 @@ toolchains: $(TARGETS:%=toolchain/%/built) ## builds musl and BearSSL for the de
 
 # The binaries, with and without TLS, with symbols, which the tests inspect.
 
-SOURCES = $(wildcard *.c *.h) index.html Makefile device.mk
+SOURCES = $(wildcard *.c *.h) index.html videre.js Makefile device.mk
 
 # These flags make our own files 2 to 3 % smaller than -Os does, and not slower: on x86_64 a packet costs a few
 # instructions less.

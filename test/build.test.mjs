@@ -22,7 +22,7 @@ const goals = SOME.map(name => `build/plain-notls/${name}.o`);
 /* A copy of what `make` and `make install` need. */
 async function copy(t) {
 	const dir = await scratch(t);
-	const { stdout } = await execute('sh', ['-c', 'echo *.c *.h *.md *.html *.json *.8 Makefile device.mk LICENSE'],
+	const { stdout } = await execute('sh', ['-c', 'echo *.c *.h *.md *.html *.js *.json *.8 Makefile device.mk LICENSE'],
 		{ cwd: root });
 	await Promise.all(stdout.trim().split(' ').map(name => cp(path.join(root, name), path.join(dir, name))));
 
@@ -62,8 +62,10 @@ test('an object is compiled again if its source or a header of it changes', asyn
 		assert.deepEqual(await make(), users, header);
 		assert.deepEqual(await make(), []);
 	}
-	await touch('index.html');
-	assert.deepEqual(await make(), ['page']);
+	for (const file of ['index.html', 'videre.js']) {
+		await touch(file);
+		assert.deepEqual(await make(), ['page'], file);
+	}
 });
 
 test('a removed header does not stop the build', async t => {

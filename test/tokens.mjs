@@ -22,13 +22,13 @@ export function sign(claims, secret = FIRST) {
 	return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
 }
 
-/* Starts a server with a file of secrets, and returns also `put`, which writes the file again. */
+/* Starts a server with a file of secrets, and returns also the file and `put`, which writes it again. */
 export async function serveTokens(t, { conf, secrets = [FIRST], start = serve, ...options } = {}) {
 	const file = path.join(await scratch(t), 'secrets');
 	const put = (...lines) => writeFile(file, lines.map(line => `${line}\n`).join(''), { mode: 0o600 });
 	await put(...secrets);
 	const started = await start(t, { conf: { Tokens: file, ...conf }, allow: [REFUSED], ...options });
-	return { server: started, put };
+	return { server: started, file, put };
 }
 
 /* A connect with a token in its Payload. */

@@ -1,0 +1,750 @@
+/**
+ * Video calls in the rooms of a videre server.  The server carries only signalling: media
+ * and messages flow between the browsers.
+ *
+ *     import { Room } from 'https://router.lan:1111/videre.js';
+ *     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+ *     const room = new Room('kitchen', { stream });
+ *     room.addEventListener('peer', ({ peer }) => show(peer.stream));
+ *     room.addEventListener('left', ({ peer }) => hide(peer.stream));
+ *
+ * Each two peers have an RTCPeerConnection.  The peer that joined first makes the offers, so
+ * offers never cross.  They exchange `broadcast` packets whose Payload has `To`, the number
+ * of the connection as `Session`, and one of these:
+ *
+ *     Description   an offer or its answer, with Name and Instance of its sender
+ *     Candidate     an ICE candidate
+ *     Again         true: the connection has failed, and its answerer asks for a new one
+ *
+ * The Header of `connect` has the Instance too: a number of the Room object.  A user that joins
+ * again with the same one still has its connections.
+ *
+ * @module
+ */
+
+const PING_S = 10; /* between pings, and for the answer to one */
+const CONNECT_S = 20; /* for a connection to the server or to a peer */
+const WAIT_MAX_S = 8; /* between attempts to reach the server */
+const AGAIN_S = 2; /* between a connection that failed and the next one */
+const EARLY_MAX = 50; /* candidates kept until the description that they belong to */
+
+/* By code.  Other codes are error texts of the server. */
+/** @type {Record<string, string | undefined>} */
+const REASONS = {
+	'offline': 'this device is offline',
+	'unreachable': 'no connection to the server',
+	'refused': 'the server is full, or its Origins lack this page',
+	'full': 'the server is full',
+	'origin': 'the Origins of the server lack this page',
+	'websocket': 'a proxy between this browser and the server lets no WebSocket through',
+	'replaced': 'the same user has joined from elsewhere',
+	'too big': 'a message is longer than MaxPacket of the server',
+	'no relay': 'no way through: the operator needs a TURN server',
+	'failed': 'no way through to this peer',
+};
+
+/** @type {Record<number, string | undefined>} */
+const ENDS = { 1009: 'too big', 4001: 'replaced' }; /* close codes after which another attempt is useless */
+
+/* 60 random bits.  crypto.randomUUID needs a secure page. */
+const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)),
+	byte => 'abcdefghijkmnpqrstuvwxyz23456789'[byte % 32]).join('');
+
+/**
+ * The claim `sub` of a token (RFC 7519): the user that it is for.
+ * @param {string} token
+ * @returns {string | undefined} undefined if it is for any user, or not valid
+ */
+function userOf(token) {
+	try {
+		const claims = atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
+		return JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, c => c.charCodeAt(0)))).sub;
+	} catch {
+		return undefined;
+	}
+}
+
+/**
+ * The events of a room, by type.  `code` is a key of REASONS or an error text of the server, and
+ * `message` says the same in words.
+ * @typedef {object} Events
+ * @property {Event} open the room was entered, for the first time or again
+ * @property {Event & { peer: Peer }} peer is new in the room
+ * @property {Event & { peer: Peer }} left has left it
+ * @property {Event & { peer?: Peer, state: string, code?: string, message?: string }} state of a
+ * peer, or without one of the room
+ * @property {Event & { peer: Peer, data: any }} message from a peer
+ * @property {Event & { peer?: Peer, code: string, message: string }} error
+ * @property {Event & { code?: string, message?: string }} close the end; leave() has no code
+ */
+
+/** Another peer in the room.  It stays the same object when its connection is made anew. */
+export class Peer {
+	/** The user. */
+	id;
+	/** The name that it has given itself, untrusted text; "" until its description arrives. */
+	name = '';
+	/** Its audio and video; the tracks change when its connection is made anew. */
+	stream = new MediaStream();
+	/** @type {'connecting' | 'connected' | 'failed'} */
+	state = 'connecting';
+	/** The present connection, for its statistics. @type {RTCPeerConnection | undefined} */
+	connection;
+	/** The present data channel. @type {RTCDataChannel | undefined} */
+	channel;
+
+	/** @param {string} id */
+	constructor(id) {
+		this.id = id;
+	}
+
+	/**
+	 * Sends a text to this peer alone.  Returns false if no channel is open.
+	 * @param {string} data
+	 */
+	send(data) {
+		if (this.channel?.readyState !== 'open')
+			return false;
+		this.channel.send(data);
+		return true;
+	}
+}
+
+/* What a room knows of a peer. */
+class Link {
+	peer;
+	/** The number of the connection. @type {string | undefined} */
+	session;
+	offers = false; /* this side makes the offers of the present connection */
+	first = false; /* this side joined first: it makes those of the next one */
+	away = false; /* the server has lost the peer, but its connection is healthy */
+	/** The peer's Room object. @type {string | undefined} */
+	instance;
+	built = 0; /* when the connection was made, in milliseconds */
+	/** @type {{ Session?: string, Candidate: RTCIceCandidateInit }[]} */
+	early = [];
+	work = Promise.resolve(); /* the steps on the connection, one after another */
+	/** @type {number | undefined} */
+	timer;
+
+	/** @param {string} id */
+	constructor(id) {
+		this.peer = new Peer(id);
+	}
+}
+
+/**
+ * @typedef {object} Options
+ * @property {MediaStream} [stream] sent to each peer; see also Room.stream
+ * @property {string} [user] the UserId, of 1 to 128 bytes; default: the one that the token is for, else random
+ * @property {string} [name] shown to the peers
+ * @property {string | (() => string | Promise<string>)} [token] or a function that gets one for each attempt
+ * @property {RTCIceServer[]} [iceServers] default: those that the server has in IceServers
+ * @property {string | URL} [url] of the server, or of its WebSocket (ws:, wss:); default: where this module came from
+ * @property {(new (url: string) => any) | ((url: string) => any)} [socket] makes the socket, with the interface
+ * of WebSocket: SockJS, for example, which then gets the URL of the service
+ */
+
+/** A room, from the moment of its construction until its event `close`. */
+export class Room extends EventTarget {
+	/** The RoomId. */
+	name;
+	/** The UserId; undefined until the token is known. @type {string | undefined} */
+	user;
+	/** @type {'connecting' | 'open' | 'closed'} */
+	state = 'connecting';
+	/** Resolves when the room is entered for the first time, and rejects if it closes before. */
+	opened;
+
+	#options;
+	/** @type {Map<string, Link>} */
+	#links = new Map();
+	/** @type {MediaStream | undefined} */
+	#stream;
+	#token = '';
+	/** @type {RTCIceServer[]} */
+	#ice = [];
+	#iceFrom = 0; /* when it was fetched, and when half of its time is over; in milliseconds */
+	#iceUntil = 0;
+	/** @type {WebSocket | undefined} */
+	#socket;
+	#attempt = 0; /* to reach the server: callbacks of previous ones do nothing */
+	#tries = 0; /* attempts since the room was open */
+	#inside = false; /* our `connect` has come back */
+	/** @type {number | undefined} */
+	#timer;
+	#code = ''; /* why the state is not good */
+	#listening = new AbortController(); /* to the page's events */
+	#instance = randomId(); /* tells the peers whether this user has its connections still */
+	/** @type {(value?: any) => void} */
+	#resolve = () => {};
+	/** @type {(error: Error) => void} */
+	#reject = () => {};
+
+	/**
+	 * Enters a room.
+	 * @param {string} name the RoomId: at most 128 bytes of UTF-8
+	 * @param {Options} [options]
+	 */
+	constructor(name, options = {}) {
+		super();
+		if (new TextEncoder().encode(name).length > 128)
+			throw new RangeError('the name of a room has at most 128 bytes');
+		this.name = name;
+		this.user = options.user;
+		this.#options = options;
+		this.#stream = options.stream;
+		this.opened = new Promise((resolve, reject) => {
+			this.#resolve = resolve;
+			this.#reject = reject;
+		});
+		this.opened.catch(() => {}); /* the event `close` tells it too */
+		const { signal } = this.#listening;
+		addEventListener('online', () => this.#hurry(), { signal });
+		addEventListener('offline', () => this.#report('connecting', 'offline'), { signal });
+		document.addEventListener('visibilitychange', () => document.hidden || this.#hurry(), { signal });
+		addEventListener('pagehide', () => this.#suspend(), { signal });
+		addEventListener('pageshow', ({ persisted }) => persisted && this.#connect(), { signal });
+		this.#connect();
+	}
+
+	/**
+	 * @template {keyof Events} T
+	 * @param {T} type
+	 * @param {((event: Events[T]) => any) | EventListenerObject | null} listener
+	 * @param {AddEventListenerOptions | boolean} [options]
+	 */
+	addEventListener(type, listener, options) {
+		super.addEventListener(type, /** @type {EventListener} */ (listener), options);
+	}
+
+	/** The other peers, in no order. */
+	get peers() {
+		return [...this.#links.values()].map(({ peer }) => peer);
+	}
+
+	/** The audio and video that the peers get.  Setting it replaces the tracks in each connection. */
+	get stream() {
+		return this.#stream;
+	}
+
+	set stream(stream) {
+		this.#stream = stream;
+		for (const link of this.#links.values())
+			this.#step(link, connection => this.#attach(connection));
+	}
+
+	/**
+	 * Sends a text to all peers.  Returns to how many.
+	 * @param {string} data
+	 */
+	send(data) {
+		return this.peers.filter(peer => peer.send(data)).length;
+	}
+
+	/** Leaves the room, and closes all connections. */
+	leave() {
+		this.#end();
+	}
+
+	/*
+	 * The server
+	 */
+
+	/** @param {keyof Events} type @param {object} [members] */
+	#emit(type, members) {
+		this.dispatchEvent(Object.assign(new Event(type), members));
+	}
+
+	/* Sets the state of the room, and reports a change. */
+	/** @param {'connecting' | 'open'} state @param {string} [code] */
+	#report(state, code = '') {
+		if (this.state === 'closed' || (this.state === state && this.#code === code))
+			return;
+		this.state = state;
+		this.#code = code;
+		this.#emit('state', { state, code, message: REASONS[code] ?? code });
+	}
+
+	/** @param {number} seconds @param {() => void} then */
+	#wait(seconds, then) {
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(then, 1000 * seconds);
+	}
+
+	/* The URL of the service.  The server names it in the header of this module. */
+	async #find() {
+		const url = new URL(this.#options.url ?? import.meta.url, location.href);
+		if (/^wss?:/.test(url.protocol))
+			return new URL(url.href.replace(/^ws/, 'http').replace(/\/websocket$/, ''));
+		const { headers } = await fetch(new URL('videre.js', url), { method: 'HEAD', cache: 'no-store' });
+		const [, service] = /<([^>]*)\/websocket>; rel="service"/.exec(headers.get('Link') ?? '') ?? [];
+		return new URL(service ?? 'echo', url);
+	}
+
+	async #connect() {
+		const attempt = ++this.#attempt;
+		const isOver = () => attempt !== this.#attempt;
+		this.#socket?.close();
+		this.#wait(CONNECT_S, () => this.#retry('unreachable'));
+		try {
+			const service = await this.#find();
+			const { token = '' } = this.#options;
+			this.#token = typeof token === 'function' ? await token() : token;
+			this.user ??= userOf(this.#token) ?? randomId();
+			await this.#renewIce();
+			if (!isOver())
+				this.#open(service, isOver);
+		} catch {
+			if (!isOver())
+				this.#retry(navigator.onLine ? 'unreachable' : 'offline');
+		}
+	}
+
+	/** @param {URL} service @param {() => boolean} isOver */
+	#open(service, isOver) {
+		const { socket: make } = this.#options;
+		const url = make ? service.href : `${service.href.replace(/^http/, 'ws')}/websocket`;
+		/* Arrow functions have no prototype, and are no constructors. */
+		const socket = !make ? new WebSocket(url) : make.prototype
+			? new (/** @type {any} */ (make))(url) : /** @type {any} */ (make)(url);
+		let wasOpen = false;
+		this.#socket = socket;
+		socket.onopen = () => {
+			wasOpen = true;
+			if (!isOver())
+				this.#send('connect', this.#token ? { Token: this.#token } : '', { Instance: this.#instance });
+		};
+		/** @param {{ data: string }} event */
+		socket.onmessage = ({ data }) => isOver() || this.#receive(JSON.parse(data));
+		/** @param {{ code: number }} event */
+		socket.onclose = async ({ code }) => {
+			if (isOver())
+				return;
+			if (ENDS[code])
+				return this.#end(ENDS[code]);
+			const reason = wasOpen ? 'unreachable' : await this.#diagnose(service);
+			if (!isOver())
+				this.#retry(reason);
+		};
+	}
+
+	/*
+	 * Browsers hide why a WebSocket does not open.  A request to the same service shows it: it gets
+	 * through with the method OPTIONS, which has an Origin also if the page is the server's own.
+	 */
+	/** @param {URL} service */
+	async #diagnose(service) {
+		/** @param {RequestInit} options */
+		const ask = options => fetch(`${service.href}/info`, { ...options, cache: 'no-store' });
+		if (!navigator.onLine)
+			return 'offline';
+		try {
+			const { status } = await ask({ method: 'OPTIONS' });
+			return status === 403 ? 'origin' : status === 503 ? 'full' : status < 300 ? 'websocket' : 'unreachable';
+		} catch {
+			/* An answer that this page must not read is an answer. */
+			return ask({ mode: 'no-cors' }).then(() => 'refused', () => 'unreachable');
+		}
+	}
+
+	/** @param {string} code */
+	#retry(code) {
+		this.#attempt++;
+		this.#socket?.close();
+		this.#inside = false;
+		this.#report('connecting', code);
+		this.#wait(Math.min(2 ** this.#tries++, WAIT_MAX_S) * (1 + Math.random()) / 2, () => this.#connect());
+	}
+
+	/* A token does not admit us again.  Calls go on; #hurry tries again. */
+	/** @param {string} code */
+	#pause(code) {
+		this.#attempt++;
+		clearTimeout(this.#timer);
+		this.#socket?.close();
+		this.#report('connecting', code);
+	}
+
+	/* The network or the page is back: asks at once whether all is well. */
+	#hurry() {
+		if (this.state === 'closed')
+			return;
+		if (!this.#inside) {
+			this.#tries = 0;
+			this.#connect();
+			return;
+		}
+		this.#ping(3);
+		for (const link of this.#links.values())
+			if (link.peer.connection?.connectionState !== 'connected')
+				this.#renew(link);
+	}
+
+	/* The page goes into the cache of the browser, or ends. */
+	#suspend() {
+		this.#attempt++;
+		clearTimeout(this.#timer);
+		this.#send('disconnect', { Left: true });
+		this.#socket?.close();
+		this.#inside = false;
+		this.#links.forEach(link => this.#drop(link));
+	}
+
+	/** @param {string} [code] */
+	#end(code) {
+		if (this.state === 'closed')
+			return;
+		this.#suspend();
+		this.#listening.abort();
+		this.state = 'closed';
+		const message = REASONS[code ?? ''] ?? code;
+		this.#reject(new Error(message ?? 'left'));
+		this.#emit('close', { code, message });
+	}
+
+	/** @param {string} Event @param {any} Payload @param {{ To?: string, Instance?: string }} [more] */
+	#send(Event, Payload, { To, Instance } = {}) {
+		if (this.#socket?.readyState === WebSocket.OPEN)
+			this.#socket.send(JSON.stringify({ Header: { Event, UserId: this.user, RoomId: this.name, To, Instance }, Payload }));
+	}
+
+	/** @param {{ Header: { Event: string, UserId: string, Instance?: string }, Payload: any }} packet */
+	#receive({ Header: { Event: event, UserId: from, Instance }, Payload }) {
+		if (event === 'error')
+			this.#refused(String(Payload));
+		else if (event === 'ping')
+			this.#compare(JSON.parse(Payload));
+		else if (event === 'connect' && from === this.user)
+			this.#inside || this.#enter();
+		else if (event === 'connect')
+			this.#meet(from, true, Instance);
+		else if (event === 'disconnect' && this.#links.has(from))
+			this.#lose(/** @type {Link} */ (this.#links.get(from)), Payload?.Left);
+		else if (event === 'broadcast' && Payload?.To === this.user)
+			this.#signal(from, Payload);
+	}
+
+	/** @param {string} text */
+	#refused(text) {
+		if (text === 'no such peer')
+			return; /* the next ping shows it */
+		this.#emit('error', { code: text, message: text });
+		if (!this.#inside && /token|clock/.test(text) && this.#links.size)
+			this.#pause(text);
+		else if (!this.#inside)
+			this.#end(text); /* such as: room is full */
+		else if (text === 'not in this room')
+			this.#retry('unreachable');
+	}
+
+	#enter() {
+		this.#inside = true;
+		this.#tries = 0;
+		this.#report('open');
+		this.#emit('open');
+		this.#resolve();
+		this.#ping();
+		for (const link of this.#links.values())
+			if (link.peer.state !== 'connected')
+				this.#renew(link);
+	}
+
+	/* Scripts see no WebSocket pings: without an answer to this, the server counts as gone. */
+	#ping(seconds = PING_S) {
+		this.#send('ping', '');
+		this.#wait(seconds, () => this.#retry('unreachable'));
+	}
+
+	/* Makes up for events that were missed.  The ids are in the order of joining. */
+	/** @param {string[]} ids */
+	#compare(ids) {
+		const ours = ids.indexOf(String(this.user));
+		if (ours < 0)
+			return this.#retry('unreachable');
+		this.#wait(PING_S, () => this.#ping());
+		if (Date.now() > this.#iceUntil)
+			this.#renewIce();
+		for (const link of this.#links.values())
+			if (!ids.includes(link.peer.id))
+				this.#lose(link);
+		ids.forEach((id, i) => i !== ours && this.#meet(id, i > ours));
+	}
+
+	/*
+	 * Fetches the ICE servers if the present ones are older than a minute.  Without an answer those stay in
+	 * use: an old server has none.
+	 */
+	async #renewIce() {
+		const now = Date.now(), { iceServers, url } = this.#options;
+		if (iceServers)
+			this.#ice = iceServers;
+		if (iceServers || now - this.#iceFrom < 60_000)
+			return;
+		this.#iceFrom = now;
+		this.#iceUntil = now + 60_000;
+		try {
+			const base = String(url ?? import.meta.url).replace(/^ws(.*)\/.*?\/websocket$/, 'http$1/');
+			const answer = await fetch(new URL('ice', base),
+				this.#token ? { headers: { Authorization: `Bearer ${this.#token}` } } : {});
+			const { iceServers, ttl } = await answer.json();
+			this.#ice = iceServers;
+			this.#iceUntil = now + ttl * 500;
+		} catch { /* the next ping tries again */ }
+	}
+
+	/*
+	 * Peers
+	 */
+
+	/** @param {string} id @param {boolean} first @param {string} [instance] */
+	#meet(id, first, instance) {
+		let link = this.#links.get(id);
+		if (link && instance && link.instance !== instance) {
+			this.#drop(link);
+			link = undefined;
+		}
+		if (!link) {
+			link = new Link(id);
+			link.instance = instance;
+			this.#links.set(id, link);
+			this.#emit('peer', { peer: link.peer });
+			if (first)
+				this.#build(link, true, randomId());
+			else /* Its offer is on the way, unless it has taken this page for the one before. */
+				this.#expect(link, 5);
+		}
+		link.first = first;
+		link.away = false;
+		return link;
+	}
+
+	/** @param {Link} link */
+	#drop(link) {
+		const { peer } = link, { connection } = peer;
+		this.#links.delete(peer.id);
+		clearTimeout(link.timer);
+		peer.connection = peer.channel = undefined; /* whose events then change nothing */
+		connection?.close();
+		this.#emit('left', { peer });
+	}
+
+	/* The server has lost a peer.  If it only lost its WebSocket, the call goes on. */
+	/** @param {Link} link @param {boolean} [left] */
+	#lose(link, left) {
+		if (left || link.peer.state !== 'connected')
+			this.#drop(link);
+		else
+			link.away = true;
+	}
+
+	/** @param {Link} link @param {object} members */
+	#tell({ peer, session }, members) {
+		this.#send('broadcast', { To: peer.id, Session: session, ...members }, { To: peer.id });
+	}
+
+	/* Gives the connection some time. */
+	/** @param {Link} link @param {number} [seconds] */
+	#expect(link, seconds = CONNECT_S) {
+		clearTimeout(link.timer);
+		link.timer = setTimeout(() => this.#fail(link), 1000 * seconds);
+	}
+
+	/*
+	 * Runs a step after those before it.  A step that fails, as with an invalid description, does not stop
+	 * the next: #expect makes a new connection.
+	 */
+	/** @param {Link} link @param {(connection: RTCPeerConnection) => any} step */
+	#step(link, step) {
+		const { connection } = link.peer;
+		if (connection)
+			link.work = link.work.then(() => link.peer.connection === connection && step(connection)).catch(() => {});
+	}
+
+	/* Browsers reject the whole list for one URL that they do not like. */
+	#makeConnection() {
+		try {
+			return new RTCPeerConnection({ iceServers: this.#ice });
+		} catch (error) {
+			if (!this.#ice.length)
+				throw error;
+			this.#ice = [];
+			this.#emit('error', { code: 'ice', message: String(error) });
+			return new RTCPeerConnection();
+		}
+	}
+
+	/** @param {Link} link @param {boolean} offers @param {string | undefined} session */
+	#build(link, offers, session) {
+		const { peer } = link;
+		peer.connection?.close(); /* whose steps may never end, so they are forgotten */
+		Object.assign(link, { offers, session, built: Date.now(), work: Promise.resolve() });
+		this.#expect(link);
+		let connection;
+		try {
+			connection = peer.connection = this.#makeConnection();
+		} catch (error) {
+			return this.#emit('error', { peer, code: 'failed', message: String(error) }); /* such as: too many */
+		}
+		peer.stream.getTracks().forEach(track => peer.stream.removeTrack(track));
+		/* Both sides make it, so neither waits for the other's. */
+		const channel = peer.channel = connection.createDataChannel('videre', { negotiated: true, id: 0 });
+		channel.onmessage = ({ data }) => this.#emit('message', { peer, data });
+		channel.onclose = () => link.away && peer.connection === connection && this.#drop(link);
+		connection.onicecandidate = ({ candidate }) => candidate && this.#tell(link, { Candidate: candidate });
+		connection.ontrack = ({ track }) => peer.stream.addTrack(track);
+		connection.onconnectionstatechange = () => peer.connection === connection && this.#changed(link, connection);
+		if (!offers)
+			return;
+		for (const kind of ['audio', 'video'])
+			connection.addTransceiver(kind);
+		this.#step(link, async () => {
+			await this.#attach(connection);
+			await this.#describe(link, connection);
+		});
+	}
+
+	/* Sends our tracks.  Without one, the transceiver can still send one later. */
+	/** @param {RTCPeerConnection} connection */
+	async #attach(connection) {
+		const stream = this.#stream ?? new MediaStream();
+		for (const kind of ['audio', 'video']) {
+			const transceiver = connection.getTransceivers().find(one => one.receiver.track.kind === kind);
+			if (!transceiver)
+				continue;
+			transceiver.direction = 'sendrecv';
+			transceiver.sender.setStreams(stream);
+			await transceiver.sender.replaceTrack(stream.getTracks().find(track => track.kind === kind) ?? null);
+		}
+	}
+
+	/* Sends an offer, or the answer to one. */
+	/** @param {Link} link @param {RTCPeerConnection} connection */
+	async #describe(link, connection) {
+		await connection.setLocalDescription();
+		this.#tell(link, { Description: connection.localDescription, Name: this.#options.name, Instance: this.#instance });
+	}
+
+	/** @param {string} from @param {any} payload */
+	#signal(from, { Session, Description, Candidate, Again, Name, Instance }) {
+		const link = this.#links.get(from) ?? this.#meet(from, false);
+		const isOurs = Session === undefined || Session === link.session;
+		if (typeof Name === 'string')
+			link.peer.name = Name;
+		link.instance = Instance ?? link.instance;
+		if (Again)
+			this.#answerAgain(link, isOurs);
+		else if (Description?.type === 'offer')
+			this.#accept(link, Session, Description);
+		else if (Description && isOurs && link.offers)
+			this.#apply(link, Description);
+		else if (Candidate)
+			this.#add(link, Session, Candidate);
+	}
+
+	/** @param {Link} link @param {string | undefined} session @param {RTCSessionDescriptionInit} offer */
+	#accept(link, session, offer) {
+		const { connection } = link.peer;
+		/* Both offer if each takes itself for the first: one of the offers wins. */
+		if (link.offers && connection && !connection.remoteDescription && String(this.user) < link.peer.id)
+			return;
+		if (!connection || link.offers || session !== link.session)
+			this.#build(link, false, session);
+		this.#apply(link, offer);
+	}
+
+	/** @param {Link} link @param {RTCSessionDescriptionInit} description */
+	#apply(link, { type, sdp }) {
+		this.#step(link, async connection => {
+			await connection.setRemoteDescription({ type: type === 'offer' ? 'offer' : 'answer', sdp: String(sdp) });
+			if (!link.offers) {
+				await this.#attach(connection);
+				await this.#describe(link, connection);
+			}
+			for (const { Session, Candidate } of link.early.splice(0))
+				this.#add(link, Session, Candidate);
+		});
+	}
+
+	/** @param {Link} link @param {string | undefined} Session @param {RTCIceCandidateInit} Candidate */
+	#add(link, Session, Candidate) {
+		if (!link.peer.connection?.remoteDescription && link.early.length < EARLY_MAX)
+			link.early.push({ Session, Candidate });
+		else if (Session === undefined || Session === link.session)
+			this.#step(link, connection => connection.addIceCandidate(Candidate));
+	}
+
+	/*
+	 * A connection that fails
+	 */
+
+	/** @param {Link} link @param {RTCPeerConnection} connection */
+	#changed(link, { connectionState }) {
+		const { peer } = link;
+		if (connectionState === 'connected') {
+			clearTimeout(link.timer);
+			this.#setState(peer, 'connected');
+		} else if (link.away && /disconnected|failed/.test(connectionState)) {
+			this.#drop(link);
+		} else if (connectionState === 'disconnected') {
+			this.#setState(peer, 'connecting');
+			this.#expect(link);
+			this.#renew(link);
+		} else if (connectionState === 'failed') {
+			this.#fail(link);
+		}
+	}
+
+	/** @param {Peer} peer @param {Peer['state']} state @param {string} [code] */
+	#setState(peer, state, code) {
+		if (peer.state === state)
+			return;
+		peer.state = state;
+		this.#emit('state', { peer, state, code, message: REASONS[code ?? ''] });
+	}
+
+	/* The state stays failed, while new connections are made, until one of them works. */
+	/** @param {Link} link */
+	#fail(link) {
+		const relay = this.#ice.some(({ urls }) => /^turns?:/.test(String(urls)));
+		clearTimeout(link.timer);
+		if (link.peer.connection)
+			this.#setState(link.peer, 'failed', relay ? 'failed' : 'no relay');
+		link.timer = setTimeout(async () => {
+			await this.#renewIce();
+			if (!this.#inside || !this.#links.has(link.peer.id))
+				return; /* #enter continues */
+			if (link.first)
+				return this.#build(link, true, randomId());
+			this.#tell(link, { Again: true, Session: '' });
+			this.#expect(link);
+		}, link.peer.connection ? 1000 * AGAIN_S : 0);
+	}
+
+	/* Looks for another way for a connection that exists, with new credentials. */
+	/** @param {Link} link */
+	async #renew(link) {
+		const { connection } = link.peer;
+		if (!connection || connection.connectionState === 'failed')
+			return this.#fail(link);
+		if (!link.offers)
+			return this.#tell(link, { Again: true });
+		await this.#renewIce();
+		if (link.peer.connection !== connection)
+			return;
+		this.#step(link, () => {
+			connection.setConfiguration({ iceServers: this.#ice });
+			connection.restartIce();
+			return this.#describe(link, connection);
+		});
+	}
+
+	/* The peer asks for a connection.  If it still has ours, another way is enough. */
+	/** @param {Link} link @param {boolean} isOurs */
+	#answerAgain(link, isOurs) {
+		if (isOurs && link.offers)
+			this.#renew(link);
+		else if (link.first && Date.now() - link.built > 1000 * AGAIN_S)
+			this.#build(link, true, randomId());
+	}
+}
