@@ -21,7 +21,7 @@ const env = { ASAN_OPTIONS: 'detect_leaks=0' };
 async function linesOf(t, conf, { shell }, ...args) {
 	const cwd = await scratch(t);
 	await chmod(cwd, 0o755);
-	await writeFile(path.join(cwd, 'test.json'), JSON.stringify({ Host: '127.0.0.1', Log: '', ...conf }));
+	await writeFile(path.join(cwd, 'test.json'), JSON.stringify({ Host: '127.0.0.1', Port: 0, Log: '', ...conf }));
 	const { code, stderr } = await run([...args, '-c', 'test.json'], { cwd, env, shell });
 	assert.equal(code, args.includes('-n') ? 0 : 1, stderr);
 	return stderr.split('\n');

@@ -97,6 +97,9 @@ const free = [
 	},
 ];
 
+/* Allow without OPTIONS, which videre answers at every URL, as RFC 9110 section 9.3.7 wants it. */
+const others = (name, value) => name === 'allow' ? value.split(', ').filter(method => method !== 'OPTIONS') : value;
+
 /* Of a body: the random number in the information, and the text of 400 and 404, may be any. */
 function essence(status, type = '', body) {
 	if (status === 400 || status === 404)
@@ -115,7 +118,7 @@ function compared({ status, headers, body }) {
 	const kept = Object.entries(headers)
 		.filter(([name, value]) => !free.some(({ omit }) => judge(omit?.[name], value)))
 		.map(([name, value]) =>
-			[name, free.some(({ replace }) => judge(replace?.[name], value)) ? 'good' : value]);
+			[name, free.some(({ replace }) => judge(replace?.[name], value)) ? 'good' : others(name, value)]);
 	return {
 		status,
 		headers: Object.fromEntries(kept),
