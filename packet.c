@@ -130,6 +130,7 @@ packet_read(struct packet *p, char *text, size_t length)
 
 	p->text = (struct span){ text, length };
 	p->payload = p->to = (struct span){ 0 };
+	p->repeats_payload = false;
 	p->user = p->room = (struct span){ "", 0 };
 	json_init(&j, text, length);
 	if (!json_enter(&j, '{')) {
@@ -142,8 +143,10 @@ packet_read(struct packet *p, char *text, size_t length)
 	while (valid && json_key(&j, &key, &at_end)) {
 		if (json_equal(key, "Header"))
 			valid = scan_header(&j, &header);
-		else if ((valid = json_value(&j, &value)) && json_equal(key, "Payload"))
+		else if ((valid = json_value(&j, &value)) && json_equal(key, "Payload")) {
+			p->repeats_payload = p->payload.data != NULL;
 			p->payload = value;
+		}
 	}
 	/* Read the ids even if the rest is invalid: the error packet contains them. */
 	const char *reason = read_header(p, &header);

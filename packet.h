@@ -32,6 +32,7 @@ struct packet {
 	struct span room;    /* RoomId, likewise */
 	struct span to; /* To of a broadcast, unescaped; its data is NULL without one */
 	enum packet_event event;
+	bool repeats_payload; /* has more than one Payload */
 	char user_data[PACKET_ID];
 	char room_data[PACKET_ID];
 	char to_data[PACKET_ID];

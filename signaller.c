@@ -400,6 +400,10 @@ on_message(uint32_t session, char *text, size_t length, bool binary)
 	if (is_traced && !has_tokens)
 		log_packet(session, text, length);
 	reason = packet_read(&p, text, length);
+	/* The answer replaces only the last Payload: peers would get the token of
+	 * another. */
+	if (reason == NULL && has_tokens && p.event == EVENT_CONNECT && p.repeats_payload)
+		reason = "Payload is given twice";
 	if (is_traced && has_tokens)
 		log_header(session, &p, reason == NULL);
 	if (reason != NULL) {

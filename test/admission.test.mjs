@@ -81,6 +81,21 @@ describe('a connect', () => {
 		await before.gets(joined(USER, ROOM, true));
 	});
 
+	test('with two Payloads is refused: its answer would have the token of the first', async t => {
+		const { server } = await serveTokens(t);
+		const bob = await visit(server, 'plain', query(sign({})));
+		bob.join('bob', ROOM);
+		await bob.gets(joined('bob', ROOM, true));
+		for (const kind of transports) {
+			const peer = await visit(server, kind, query(sign({})));
+			const text = connectWith(sign({}), USER, ROOM);
+			peer.send(`${text.slice(0, -1)},"Payload":"{}"}`);
+			await peer.gets(refused('Payload is given twice', USER, ROOM));
+			await bob.none();
+			await ends(peer);
+		}
+	});
+
 	test('with another user\'s id does not take it over', async t => {
 		const { server } = await serveTokens(t);
 		const ann = await visit(server, 'plain', query(sign({ sub: USER })));

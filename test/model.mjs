@@ -225,6 +225,10 @@ class Packet {
 			return 'To must be a string of 1 to 128 bytes';
 	}
 
+	get repeatsPayload() {
+		return this.#top.members.filter(([name]) => name === 'Payload').length > 1;
+	}
+
 	/* The token of the Payload: undefined without one; null if it is not a string. */
 	get token() {
 		const value = last(last(this.#top, 'Payload'), 'Token');
@@ -364,6 +368,8 @@ export class Model {
 
 	connect(session, packet) {
 		const { user, room } = packet;
+		if (this.#secrets && packet.repeatsPayload)
+			return this.#refuse(session, packet, 'Payload is given twice');
 		const fault = this.#tokenFault(packet.token === undefined ? session.token : packet.token, room, user);
 		if (fault !== undefined)
 			return this.#refuse(session, packet, fault);

@@ -605,6 +605,57 @@ a_ping_of_another_room_needs_a_token_for_it(void **state)
 }
 
 static void
+receives_text(uint32_t session, const char *text)
+{
+	char data[1024];
+
+	strcpy(data, text);
+	signaller_service.message(session, data, strlen(data), false);
+}
+
+#define HEADER(event)                                                                    \
+	"\"Header\":{\"Event\":\"" event "\",\"UserId\":\"a\",\"RoomId\":\"r\"}"
+
+/* The answer to all peers would have the first one. */
+static void
+a_connect_with_two_payloads_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"{" HEADER("connect") ",\"Payload\":{\"Token\":\"x\"},\"Payload\":1}",
+		"{\"Payload\":1,\"x\":[]," HEADER("connect") ",\"\\u0050ayload\":2}",
+		"{\"Payload\":1,\"Payload\":2,\"Payload\":3," HEADER("connect") "}",
+	};
+	uint64_t refused = signaller_count()->refused[PACKET_UNREADABLE];
+
+	(void)state;
+	opens(1, made("r", "a"));
+	opens(2, made("r", "b"));
+	receives(2, "connect", "b", "r");
+	lengths[2] = 0;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		receives_text(1, texts[i]);
+		assert_sent(1, "error a \"Payload is given twice\";");
+	}
+	assert_sent(2, "");
+	assert_int_equal(signaller_count()->refused[PACKET_UNREADABLE],
+			 refused + COUNT(texts));
+	/* Other members, or those of a Payload, can be given twice. */
+	receives_text(1, "{\"x\":1,\"x\":2," HEADER(
+			     "connect") ",\"Payload\":{\"Payload\":1,\"Payload\":2}}");
+	assert_sent(1, "connect a \"false\";");
+	receives_text(1, "{" HEADER("ping") ",\"Payload\":1,\"Payload\":2}");
+	assert_sent(1, "ping a \"[\\\"b\\\",\\\"a\\\"]\";");
+}
+
+static void
+without_tokens_a_connect_can_have_two_payloads(void **state)
+{
+	(void)state;
+	receives_text(1, "{" HEADER("connect") ",\"Payload\":1,\"Payload\":2}");
+	assert_sent(1, "connect a \"true\";");
+}
+
+static void
 a_stopping_server_notifies_no_peer(void **state)
 {
 	(void)state;
@@ -642,6 +693,8 @@ main(void)
 		WITH_TOKENS(a_connect_needs_a_token),
 		WITH_TOKENS(a_full_room_is_not_known_without_a_token),
 		WITH_TOKENS(a_ping_of_another_room_needs_a_token_for_it),
+		WITH_TOKENS(a_connect_with_two_payloads_is_refused),
+		TEST(without_tokens_a_connect_can_have_two_payloads),
 		/* The last one, because no test starts the signaller again. */
 		TEST(a_stopping_server_notifies_no_peer),
 	};
