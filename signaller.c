@@ -307,13 +307,13 @@ handle_ping(uint32_t session, const struct packet *p)
 	bool inside = room != 0 && signaller.rooms.peers[session].room == room;
 	struct text t;
 
-	if (!inside && !admission_allows_room(session, p->room)) {
-		send_error(session, p, PACKET_NOT_IN_ROOM, "not in this room");
-		return;
-	}
 	if (!inside && !may_ping(session)) {
 		send_error(session, p, PACKET_TOO_MANY_PINGS,
 			   "too many pings of other rooms");
+		return;
+	}
+	if (!inside && !admission_allows_room(session, p->room)) {
+		send_error(session, p, PACKET_NOT_IN_ROOM, "not in this room");
 		return;
 	}
 	begin_answer(&t, p);

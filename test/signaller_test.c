@@ -605,6 +605,23 @@ a_ping_of_another_room_needs_a_token_for_it(void **state)
 }
 
 static void
+pings_of_another_room_have_a_limit_without_a_token_too(void **state)
+{
+	(void)state;
+	address = (struct address_key){ .length = 4, .bytes = { 192, 0, 2, 10 } };
+	opens(1, "");
+	opens(2, made("r", "b"));
+	for (unsigned i = 0; i < 10; i++) {
+		receives(1, "ping", "a", "r");
+		assert_sent(1, "error a \"not in this room\";");
+	}
+	receives(1, "ping", "a", "r");
+	assert_sent(1, "error a \"too many pings of other rooms\";");
+	receives(2, "ping", "b", "r");
+	assert_sent(2, "error b \"too many pings of other rooms\";");
+}
+
+static void
 receives_text(uint32_t session, const char *text)
 {
 	char data[1024];
@@ -693,6 +710,7 @@ main(void)
 		WITH_TOKENS(a_connect_needs_a_token),
 		WITH_TOKENS(a_full_room_is_not_known_without_a_token),
 		WITH_TOKENS(a_ping_of_another_room_needs_a_token_for_it),
+		WITH_TOKENS(pings_of_another_room_have_a_limit_without_a_token_too),
 		WITH_TOKENS(a_connect_with_two_payloads_is_refused),
 		TEST(without_tokens_a_connect_can_have_two_payloads),
 		/* The last one, because no test starts the signaller again. */
