@@ -5,7 +5,7 @@
 #include "log.h"
 #include "session.h"
 
-enum { LOG_MS = 1000 }; /* minimum time between two lines about refusals */
+enum { LOG_MS = 1000 }; /* minimum time between two lines of one kind */
 
 /* The token of a session's URL.  All zero: it has none. */
 struct session_token {
@@ -14,13 +14,18 @@ struct session_token {
 	struct token_claims claims;
 };
 
+/* The rate of lines about refusals of one kind. */
+struct refusal_line {
+	uint64_t next;	   /* millisecond from which a refusal is logged */
+	uint32_t unlogged; /* refusals since the last line */
+};
+
 static struct {
 	const struct token_secrets *secrets;
 	struct admission_counters counters;
 	struct session_token *sessions; /* by number */
 	uint32_t key[2];		/* of the hash */
-	uint64_t next_line;		/* millisecond from which a refusal is logged */
-	uint32_t unlogged;		/* refusals since the last line */
+	struct refusal_line lines[2];	/* of /ice, of rooms */
 } admission;
 
 void
@@ -97,12 +102,13 @@ void
 admission_log_refusal(struct span client, const struct span *room, enum token_error error)
 {
 	uint64_t now = conn_milliseconds();
+	struct refusal_line *line = &admission.lines[room != NULL];
 	struct text *t = NULL;
 
-	if (now >= admission.next_line)
+	if (now >= line->next)
 		t = log_begin(LEVEL_WARN, client);
 	if (t == NULL) {
-		admission.unlogged++;
+		line->unlogged++;
 		return;
 	}
 	text_string(t, "refused: ");
@@ -110,14 +116,14 @@ admission_log_refusal(struct span client, const struct span *room, enum token_er
 	text_string(t, room != NULL ? " (Tokens): room " : " (Tokens): /ice");
 	if (room != NULL)
 		text_hashed(t, admission.key, *room);
-	if (admission.unlogged > 0) {
+	if (line->unlogged > 0) {
 		text_string(t, ", and ");
-		text_number(t, admission.unlogged);
+		text_number(t, line->unlogged);
 		text_string(t, " other refusals since the last line");
 	}
 	log_end();
-	admission.next_line = now + LOG_MS;
-	admission.unlogged = 0;
+	line->next = now + LOG_MS;
+	line->unlogged = 0;
 }
 
 const char *

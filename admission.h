@@ -34,8 +34,8 @@ const char *admission_check(uint32_t session, const struct packet *);
 bool admission_allows_room(uint32_t session, struct span room);
 
 /*
- * Logs a refusal, for all callers together at most one line a second.  A room is secret:
- * the line has its hash.  NULL: the request is for /ice.
+ * Logs a refusal of a room, whose line has its hash since it is secret; NULL: of /ice.
+ * Each of these two kinds has at most one line a second, with the number of the others.
  */
 void admission_log_refusal(struct span client, const struct span *room,
 			   enum token_error error);
