@@ -1,6 +1,7 @@
 #include "ice_server.h"
 
 #include "json.h"
+#include "origin.h"
 #include "socket.h"
 
 #include <string.h>
@@ -27,10 +28,7 @@ is_turn(const char *url)
 	return *url == 't';
 }
 
-/*
- * Returns the length of the host at the start of `s`; 0 if it is invalid: browsers take
- * a name of digits for an IPv4 address.
- */
+/* Returns the length of the host at the start of `s`; 0 if it has invalid bytes. */
 static size_t
 host_length(const char *s)
 {
@@ -45,10 +43,7 @@ host_length(const char *s)
 			   ? length + 1
 			   : 0;
 	}
-	if (length > HOST || (strspn(s, DIGITS ".") == length &&
-			      !socket_read_address((struct span){ s, length }, &address)))
-		return 0;
-	return length;
+	return length > HOST ? 0 : length;
 }
 
 /* Returns the length of the port at the start of `s`, with its colon; 0 if it is
@@ -64,18 +59,26 @@ port_length(const char *s)
 		   : 0;
 }
 
+/* Returns the length of the scheme of a STUN or TURN URL with its colon, otherwise 0. */
+static size_t
+scheme_length(const char *url)
+{
+	static const char *const schemes[] = { "stun:", "stuns:", "turn:", "turns:" };
+
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+			return strlen(schemes[i]);
+	return 0;
+}
+
 /* Adds the valid parts of a URL.  Returns NULL, or what is wrong.  If `t` is not empty
  * then, it is how to write the URL. */
 static const char *
 put_url(struct text *t, const char *url)
 {
-	static const char *const schemes[] = { "stun:", "stuns:", "turn:", "turns:" };
-	const char *rest = NULL, *wrong = NULL;
+	const char *rest = url + scheme_length(url), *wrong = NULL;
 
-	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-			rest = url + strlen(schemes[i]);
-	if (rest == NULL)
+	if (rest == url)
 		return " does not begin with stun:, stuns:, turn: or turns:";
 	if (strchr(rest, '@') != NULL)
 		return " has an @: write an object with urls, username and credential";
@@ -86,6 +89,8 @@ put_url(struct text *t, const char *url)
 	const char *query = host + length + port;
 	if (length == 0 || (*query != '\0' && strchr("/?", *query) == NULL))
 		return " has an invalid host or port";
+	if (*host != '[' && (wrong = origin_host_fault(host, length, true)) != NULL)
+		return wrong;
 	text_put(t, url, (size_t)(rest - url));
 	text_put(t, host, length + port);
 	if (host != rest || *query == '/')
@@ -99,6 +104,24 @@ put_url(struct text *t, const char *url)
 	return wrong;
 }
 
+/* Adds a URL that is not valid.  The part before an @ can have a secret, so that only its
+ * scheme is shown. */
+static void
+put_invalid(struct text *t, const char *url)
+{
+	const char *at = strrchr(url, '@');
+
+	if (at == NULL) {
+		text_quoted(t, (struct span){ url, strlen(url) }, SHOWN);
+		return;
+	}
+	text_char(t, '"');
+	text_put(t, url, scheme_length(url));
+	text_string(t, "...");
+	text_escaped(t, at, strlen(at), SHOWN);
+	text_char(t, '"');
+}
+
 /* Adds what is wrong with a URL, if it is not valid. */
 static bool
 check_url(const char *url, struct text *fault)
@@ -110,11 +133,11 @@ check_url(const char *url, struct text *fault)
 	const char *wrong = put_url(&t, url);
 	if (wrong == NULL)
 		return true;
-	text_quoted(fault, (struct span){ url, strlen(url) }, SHOWN);
+	put_invalid(fault, url);
 	text_string(fault, wrong);
 	if (t.length > 0) {
 		text_string(fault, ", write ");
-		text_quoted(fault, (struct span){ data, t.length }, SHOWN);
+		text_quoted(fault, (struct span){ data, t.length }, URL);
 	}
 	return false;
 }
@@ -186,11 +209,12 @@ ice_servers_read(struct ice_server servers[ICE_SERVERS_MAX + 1], struct span lis
 	struct json j;
 	bool at_end;
 
-	if (*list.data != '[' && *list.data != '{')
+	if (*list.data != '[' && *list.data != '{' && *list.data != '"')
 		return false;
 	text_init(fault, fault->data, fault->size);
-	if (*list.data == '{')
-		return fail(fault, ", not an object", "");
+	if (*list.data != '[')
+		return fail(fault,
+			    *list.data == '{' ? ", not an object" : ", not a string", "");
 	json_init(&j, (char *)list.data, list.length);
 	json_enter(&j, '[');
 	while (json_element(&j, &item, &at_end)) {

@@ -31,8 +31,8 @@ struct ice_server {
  * writable: its strings are unescaped in place, and the servers point to them.
  *
  * On failure returns false and sets `fault` to the reason, which begins with ": " or ", "
- * and has no username and no credential of an object.  If `list` is neither a list nor
- * an object, it does not change `fault`.
+ * and has no username and no credential, also of a URL with an @.  If `list` is no list,
+ * object or string, it does not change `fault`.
  */
 bool ice_servers_read(struct ice_server servers[ICE_SERVERS_MAX + 1], struct span list,
 		      struct text *fault);

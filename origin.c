@@ -47,14 +47,8 @@ put_host(struct text *t, const char *s)
 	return length + 2;
 }
 
-/*
- * Returns what is wrong with a host that is a name or an IPv4 address, or NULL.  In http
- * and https, browsers take a host for an IPv4 address if its last label is a decimal or
- * hexadecimal number, and send it as four decimal numbers (WHATWG URL standard, "ends in
- * a number checker").
- */
-static const char *
-find_host_fault(const char *host, size_t length, bool is_http)
+const char *
+origin_host_fault(const char *host, size_t length, bool has_addresses)
 {
 	char text[INET_ADDRSTRLEN];
 	uint8_t address[4];
@@ -69,7 +63,8 @@ find_host_fault(const char *host, size_t length, bool is_http)
 	digits = strspn(host + at, "0123456789");
 	if (digits == 1 && host[at] == '0' && text_lower(host[at + 1]) == 'x')
 		digits = 2 + strspn(host + at + 2, "0123456789abcdefABCDEF");
-	if (at + digits < length - (host[length - 1] == '.') || digits == 0 || !is_http)
+	if (at + digits < length - (host[length - 1] == '.') || digits == 0 ||
+	    !has_addresses)
 		return NULL;
 	memcpy(text, host, length < sizeof text ? length : 0);
 	text[length < sizeof text ? length : 0] = '\0';
@@ -128,7 +123,7 @@ put_origin(struct text *t, const char *s)
 	}
 	length = put_host(t, s);
 	if (*s != '[' && length > 0)
-		fault = find_host_fault(s, length, strncmp(t->data, "http", 4) == 0);
+		fault = origin_host_fault(s, length, strncmp(t->data, "http", 4) == 0);
 	s += length;
 	if (length > 0 && *s == ':') {
 		length = put_port(t, s);

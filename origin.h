@@ -19,6 +19,16 @@
 bool origin_normalize(char *origin, struct text *error);
 
 /*
+ * Returns what is wrong with a host that is a name or an IPv4 address of at least one
+ * byte, or NULL.
+ *
+ * With `has_addresses`, browsers take the host for an IPv4 address if its last label is a
+ * decimal or hexadecimal number (WHATWG URL standard, "ends in a number checker"): it
+ * must then be four decimal numbers.  That is so in http, https and URLs of ICE servers.
+ */
+const char *origin_host_fault(const char *host, size_t length, bool has_addresses);
+
+/*
  * Returns true if a list of normalized origins, ended by NULL, allows the Origin of a
  * request.  An empty list allows all.  No Origin (NULL data) is always allowed.
  */

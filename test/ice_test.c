@@ -73,6 +73,8 @@ a_url_is_that_of_rfc_7064_or_7065(void **state)
 		"stun:[::ffff:192.0.2.1]:3478",
 		"stun:localhost",
 		"stun:1.example",
+		"stun:example.org.",
+		"stun:0xg",
 	};
 
 	(void)state;
@@ -126,17 +128,27 @@ anything_else_is_no_url(void **state)
 					     "turn:[192.0.2.1]",
 					     "turn:[:::]",
 					     "turn:[::1%1]",
-					     "turn:192.0.2.256",
-					     "turn:1.2.3",
-					     "turn:1",
-					     "turn:.",
 					     "turn:a#b",
 					     "turn:a%20b",
 					     "turn:a,b",
 					     "turn://",
 					     NULL };
 
+	/* The rules of origin.h, after a valid port only. */
+	static const char *const numbers[] = {
+		"turn:192.0.2.256", "turn:1.2.3",
+		"turn:1",	    "turn:1:3478?transport=udp",
+		"turn:192.0.2.1.",  "turn:x.1",
+		"stun:0x7f.1",	    "stun:a.0X7F:1",
+		"stuns://1",	    NULL
+	};
+	static const char *const empty[] = { "turn:.", "turn:a..b", "stun:.a:3478",
+					     "turns:a..", NULL };
+
 	(void)state;
+	assert_urls_refused(numbers, " has a number as last label but is no IPv4 "
+				     "address, write four numbers such as 192.0.2.1");
+	assert_urls_refused(empty, " has an empty label in its host");
 	assert_urls_refused(schemes,
 			    " does not begin with stun:, stuns:, turn: or turns:");
 	assert_urls_refused(hosts, " has an invalid host or port");
@@ -168,9 +180,53 @@ a_fault_shows_how_to_write_the_url(void **state)
 		snprintf(wrong, sizeof wrong, "%s\"%s\"", cases[i].wrong, cases[i].right);
 		assert_urls_refused((const char *const[]){ cases[i].url, NULL }, wrong);
 	}
-	assert_urls_refused((const char *const[]){ "turn:user:pass@host", NULL },
-			    " has an @: write an object with urls, username and "
-			    "credential");
+}
+
+/* The part before an @ is that of a password: only a known scheme is shown. */
+static void
+a_fault_has_no_password(void **state)
+{
+	static const char at[] =
+	    " has an @: write an object with urls, username and credential";
+	static const char unknown[] =
+	    " does not begin with stun:, stuns:, turn: or turns:";
+	static const struct {
+		const char *url, *shown, *wrong;
+	} cases[] = {
+		{ "turn:user:SECRET@host", "turn:...@host", at },
+		{ "turns:SECRET@a@host:1?transport=tcp", "turns:...@host:1?transport=tcp",
+		  at },
+		{ "turn:@", "turn:...@", at },
+		{ "TURN:user:SECRET@host", "...@host", unknown },
+		{ "user:SECRET@host", "...@host", unknown },
+		{ "http://SECRET@host", "...@host", unknown },
+	};
+	char text[200], expected[300];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		snprintf(text, sizeof text, "[\"%s\"]", cases[i].url);
+		snprintf(expected, sizeof expected, ": entry 1: \"%s\"%s", cases[i].shown,
+			 cases[i].wrong);
+		assert_refused(text, expected);
+		snprintf(text, sizeof text, "\"%s\"", cases[i].url);
+		assert_refused(text, ", not a string");
+	}
+}
+
+static void
+the_url_to_write_is_whole(void **state)
+{
+	char text[400], expected[600];
+
+	(void)state;
+	snprintf(text, sizeof text, "[\"turns://%s.%s.%s.%.61s:65535/?transport=udp\"]",
+		 a63, a63, a63, a63);
+	snprintf(expected, sizeof expected,
+		 ": entry 1: \"turns://%.32s...\" has slashes, write "
+		 "\"turns:%s.%s.%s.%.61s:65535?transport=udp\"",
+		 a63, a63, a63, a63, a63);
+	assert_refused(text, expected);
 }
 
 static void
@@ -222,7 +278,7 @@ other_lists_are_refused(void **state)
 	} cases[] = {
 		{ "3", ", not VALUE" },
 		{ "null", ", not VALUE" },
-		{ "\"stun:a\"", ", not VALUE" },
+		{ "\"stun:a\"", ", not a string" },
 		{ "{\"urls\":\"turn:a\",\"username\":\"u\",\"credential\":\"secret\"}",
 		  ", not an object" },
 		{ "[3]", ": entry 1: neither a URL nor an object" },
@@ -456,6 +512,8 @@ main(void)
 		cmocka_unit_test_teardown(a_url_is_that_of_rfc_7064_or_7065, free_list),
 		cmocka_unit_test_teardown(anything_else_is_no_url, free_list),
 		cmocka_unit_test_teardown(a_fault_shows_how_to_write_the_url, free_list),
+		cmocka_unit_test_teardown(a_fault_has_no_password, free_list),
+		cmocka_unit_test_teardown(the_url_to_write_is_whole, free_list),
 		cmocka_unit_test_teardown(a_host_has_253_bytes_at_most, free_list),
 		cmocka_unit_test_teardown(an_object_has_credentials, free_list),
 		cmocka_unit_test_teardown(other_lists_are_refused, free_list),
