@@ -92,12 +92,13 @@ void
 report(enum report_kind kind, struct span client, struct span value)
 {
 	struct gathered *g = &reports.kinds[kind];
+	size_t shown = kind == REPORT_PATH ? text_public_length(value) : value.length;
 
 	g->count++;
 	if (client.length > 0 && client.length <= CLIENT) {
-		g->is_cut = value.length > VALUE;
+		g->is_cut = shown > VALUE || shown < value.length;
 		g->client_length = (uint8_t)client.length;
-		g->value_length = (uint8_t)(g->is_cut ? VALUE : value.length);
+		g->value_length = (uint8_t)(shown > VALUE ? VALUE : shown);
 		memcpy(g->client, client.data, g->client_length);
 		if (value.length > 0)
 			memcpy(g->value, value.data, g->value_length);

@@ -541,6 +541,15 @@ find_service(struct span path, struct span *rest)
 	return best;
 }
 
+static void
+put_public(struct text *t, struct span path)
+{
+	enum { MAX = 100 };
+	size_t length = text_public_length(path);
+
+	text_escaped(t, path.data, path.length, length < MAX ? length : MAX);
+}
+
 /*
  * Puts the path of a request.  Except at level trace, a hash replaces the id of a
  * session: a client that knows the id can take over the session.
@@ -548,19 +557,17 @@ find_service(struct span path, struct span *rest)
 static void
 put_path(struct text *t, struct span path, struct span below)
 {
-	enum { PART = 100 }; /* bytes of either part, at most */
-
 	http_take(&below, '/');
 	http_take(&below, '/');
 	struct span id = http_take(&below, '/');
 	if (below.length == 0 || id.length == 0 || log_wants(LEVEL_TRACE)) {
-		text_escaped(t, path.data, path.length, PART);
+		put_public(t, path);
 		return;
 	}
-	text_escaped(t, path.data, (size_t)(id.data - path.data), PART);
+	put_public(t, (struct span){ path.data, (size_t)(id.data - path.data) });
 	text_hashed(t, sockjs.limits.session.key, id);
 	text_char(t, '/');
-	text_escaped(t, below.data, below.length, PART);
+	put_public(t, below);
 }
 
 static void

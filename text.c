@@ -166,6 +166,19 @@ text_quoted(struct text *t, struct span s, size_t max)
 	text_char(t, '"');
 }
 
+size_t
+text_public_length(struct span path)
+{
+	size_t n = 0;
+
+	for (; n < path.length; n++)
+		if (path.data[n] == ';' || path.data[n] == '&' || path.data[n] == '=' ||
+		    (path.length - n > 2 && memcmp(path.data + n, "%3", 2) == 0 &&
+		     text_lower(path.data[n + 2]) == 'f'))
+			break;
+	return n;
+}
+
 void
 text_hashed(struct text *t, const uint32_t key[2], struct span secret)
 {

@@ -54,6 +54,11 @@ void text_padded(struct text *, uint32_t, unsigned digits);
 void text_escaped(struct text *, const void *data, size_t length, size_t max);
 /* Like text_escaped, but in double quotes; quotes in the text become \x22. */
 void text_quoted(struct text *, struct span, size_t max);
+/*
+ * Returns the length of a path up to its first "%3f" (in any case), ";", "&" or "=".  The
+ * rest can be parameters with a secret, and must not be logged.
+ */
+size_t text_public_length(struct span path);
 /* Adds a keyed hash of a secret, to log it safely: "~" and 8 hexadecimal digits. */
 void text_hashed(struct text *, const uint32_t key[2], struct span);
 /* Adds an IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */

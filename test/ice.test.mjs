@@ -201,6 +201,22 @@ describe('with Tokens', () => {
 		for (const secret of [part, 'token=', '?', username, credential])
 			assert(!log.includes(secret), log);
 	});
+
+	test('no line of the log has parameters in a path', async t => {
+		const server = await serve(t, { conf: { Log: '-', LogLevel: 'debug' }, allow: [/ debug /] });
+		const token = await signed({ sub: 'ann' }), session = '/echo/000/s';
+		for (const [before, shown] of Object.entries({ '/ice%3ftoken=': '/ice...', '/ice%3Ftoken%3d': '/ice...', '/ice&token=': '/ice...',
+			'/ice;token=': '/ice...', '/token=': '/token...', [`${session}/xhr%3ftoken=`]: null, [`${session};token=`]: null })) {
+			const from = server.lines.all.length;
+			assert.equal((await ask(server, before + token)).status, 404);
+			const [, path] = await server.lines.match(/ requests (.*)$/, from);
+			assert.equal(path, shown ?? path);
+			assert.match(path, /\.\.\.$/);
+		}
+		await ask(server, `/ice=${token}/info`);
+		await server.lines.match(/ warn - refused: path .* with "\/ice"\.\.\.$/);
+		assert.doesNotMatch(server.stderr, /eyJ|token=/);
+	});
 });
 
 describe('without a clock', () => {

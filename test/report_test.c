@@ -140,6 +140,32 @@ a_value_is_escaped_and_cut(void **state)
 }
 
 static void
+a_path_is_cut_before_parameters(void **state)
+{
+	static const char *const paths[] = { "/a%3ftoken=x/info", "/a%3Fb/info",
+					     "/a;b=c/info", "/a&b/info", "/a=b/info" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		report(REPORT_PATH, SPAN("192.0.2.1:1"), span(paths[i]));
+		lines[length] = '\0';
+		assert_non_null(strstr(lines, " such as 192.0.2.1:1 with \"/a\"...\n"));
+		length = 0;
+		now += 60000;
+	}
+	report(REPORT_PATH, SPAN("192.0.2.1:1"), SPAN("/a%3e/info"));
+	lines[length] = '\0';
+	assert_non_null(strstr(lines, " with \"/a%3e/info\"\n"));
+	length = 0;
+	now += 60000;
+	/* An origin is no path. */
+	report(REPORT_ORIGIN, SPAN("192.0.2.1:1"), SPAN("a=b"));
+	lines[length] = '\0';
+	assert_non_null(strstr(lines, " with \"a=b\"\n"));
+	length = 0;
+}
+
+static void
 a_refusal_without_a_client_keeps_the_example(void **state)
 {
 	(void)state;
@@ -176,6 +202,7 @@ main(void)
 				       begin),
 		cmocka_unit_test_setup(kinds_do_not_delay_each_other, begin),
 		cmocka_unit_test_setup(a_value_is_escaped_and_cut, begin),
+		cmocka_unit_test_setup(a_path_is_cut_before_parameters, begin),
 		cmocka_unit_test_setup(a_refusal_without_a_client_keeps_the_example,
 				       begin),
 		cmocka_unit_test_setup(an_ignored_level_ends_the_waiting, begin),
