@@ -130,6 +130,17 @@ log_failure(const struct conf *c, const char *what, int error)
 	log_end();
 }
 
+/* Returns true for a link that the server does not follow as root (logfile.c). */
+static bool
+is_refused_link(const struct conf *c)
+{
+	uint32_t user, group;
+	struct stat st;
+
+	return geteuid() == 0 && (!conf_find_user(c->user, &user, &group) || user == 0) &&
+	       lstat(c->log, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static void
 check_log(const struct conf *c)
 {
@@ -141,11 +152,15 @@ check_log(const struct conf *c)
 	strcpy(directory, c->log);
 	to_directory(directory);
 	bool has_directory = stat(directory, &st) == 0;
-	int error = check_access(c, c->log, SANDBOX_APPEND);
+	bool is_refused = is_refused_link(c);
+	int error = is_refused ? ELOOP : check_access(c, c->log, SANDBOX_APPEND);
 	if (error == ENOENT)
 		error = try_creating(c, directory);
 	if (error != 0) {
-		log_failure(c, " cannot be opened", error);
+		log_failure(c,
+			    is_refused ? " cannot be opened (root follows no link)"
+				       : " cannot be opened",
+			    error);
 		return;
 	}
 	/* The server makes a missing directory, and gives it to User. */
@@ -169,6 +184,24 @@ log_setting(bool applies, const char *message)
 		log_line(LEVEL_INFO, (struct span){ 0 }, message);
 }
 
+/* The service answers every request for its Prefix. */
+static void
+check_prefix(const char *prefix)
+{
+	static const char *const urls[] = { "/ice", "/health", "/metrics", "/ca.crt" };
+	struct text *t;
+
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+		if (strcmp(prefix, urls[i]) != 0 ||
+		    (t = log_begin(LEVEL_INFO, (struct span){ 0 })) == NULL)
+			continue;
+		text_string(t, "no ");
+		text_string(t, prefix);
+		text_string(t, " of this server: the service is there (Prefix)");
+		log_end();
+	}
+}
+
 void
 check_settings(const struct conf *c)
 {
@@ -177,6 +210,11 @@ check_settings(const struct conf *c)
 	log_setting(
 	    c->page && *c->prefix == '\0',
 	    "no page: the service is at / (Prefix), where the page would be (Page)");
+	check_prefix(c->prefix);
+	log_setting(
+	    *c->turn_secret != '\0' && *c->tokens == '\0',
+	    "credentials of the TURN server (TurnSecret) for every client that can "
+	    "reach /ice: no token is needed (Tokens)");
 	log_setting(c->tls && strncmp(c->sockjs, "http:", 5) == 0,
 		    "browsers block a script of http: in a page of https: (SockJS)");
 	log_setting(c->heartbeat > SILENT_S,

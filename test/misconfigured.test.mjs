@@ -3,7 +3,7 @@
  * log at level info, once its symptom has appeared, or in what `videre -n` prints.
  */
 import assert from 'node:assert/strict';
-import { chmod, copyFile, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, readFile, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { dated, pair } from './certificate.mjs';
@@ -87,6 +87,13 @@ async function logOf(t, mode) {
 	return file;
 }
 
+/* A log file that is a link to one of root. */
+async function linkedLog(t) {
+	const target = await logOf(t, 0o644), Log = `${target}.link`;
+	await symlink(target, Log);
+	return { Log };
+}
+
 /* What a client sends to a server whose certificate has an unknown authority. */
 const [, , unknownAuthority] = failures.find(([name]) => name === 'unknown_ca');
 
@@ -166,7 +173,13 @@ const keys = {
 		starts: false,
 		log: /^test\.json: a turn: or turns: URL of IceServers has no credentials: set TurnSecret/,
 	}],
-	TurnSecret: secretRows('TurnSecret'),
+	TurnSecret: [...secretRows('TurnSecret'), {
+		what: 'a secret without Tokens, so that every client gets credentials',
+		conf: async t => ({ TurnSecret: await secretFile(t), IceServers: ['turn:a.example'] }),
+		act: async server => assert.equal(await status(server, request('/ice')), 200),
+		check: / info - credentials of the TURN server \(TurnSecret\) for every client that can reach \/ice: .*\(Tokens\)$/,
+		log: / info - credentials of the TURN server \(TurnSecret\) for every client that can reach \/ice: .*\(Tokens\)$/,
+	}],
 	Host: [{
 		what: 'an address of another machine',
 		conf: { Host: '192.0.2.1' },
@@ -194,7 +207,12 @@ const keys = {
 		conf: { Prefix: '' },
 		check: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
 		log: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
-	}],
+	}, ...['/ice', '/health', '/metrics', '/ca.crt'].map(Prefix => ({
+		what: `the path ${Prefix}, which the server answers itself`,
+		conf: { Prefix },
+		check: new RegExp(` info - no ${Prefix} of this server: the service is there \\(Prefix\\)$`),
+		log: new RegExp(` info - no ${Prefix} of this server: the service is there \\(Prefix\\)$`),
+	}))],
 	Page: [{
 		what: 'false, and browsers open it',
 		conf: { Page: false },
@@ -211,6 +229,22 @@ const keys = {
 		conf: async t => ({ Log: await logOf(t, 0o600), User: 'nobody' }),
 		check: / warn - Log \S+ cannot be opened as nobody: Permission denied$/,
 		log: / warn - Log \S+ cannot be opened: Permission denied$/,
+		skip: !root && 'needs root',
+	}, {
+		what: 'a link, which root does not follow',
+		conf: linkedLog,
+		check: / warn - Log \S+ cannot be opened \(root follows no link\): Symbolic link loop$/,
+		log: / warn - Log \S+ cannot be opened \(root follows no link\): Symbolic link loop$/,
+		skip: !root && 'needs root',
+	}, {
+		what: 'a link to a missing file, which root does not follow',
+		async conf(t) {
+			const { Log } = await linkedLog(t);
+			await rm(await readlink(Log));
+			return { Log, User: 'root' };
+		},
+		check: / warn - Log \S+ cannot be opened \(root follows no link\) as root: Symbolic link loop$/,
+		log: / warn - Log \S+ cannot be opened \(root follows no link\): Symbolic link loop$/,
 		skip: !root && 'needs root',
 	}],
 	LogLevel: [{
@@ -412,6 +446,14 @@ for (const [key, rows] of Object.entries(keys))
 				found(server.lines.all, log, key);
 			});
 	});
+
+test('-n finds nothing in a Log that is a link, if User is not root', async t => {
+	if (!root)
+		return t.skip('needs root');
+	const { Log } = await linkedLog(t);
+	await chown(await readlink(Log), 65534, 65534);
+	assert.deepEqual(await linesOf(t, { Log, User: 'nobody', LogLevel: 'info', LogSize: 0 }, {}, '-n'), ['']);
+});
 
 test('-n next to a server with the same configuration finds nothing, and does not disturb it', async t => {
 	const dir = await scratch(t);
