@@ -302,9 +302,10 @@ async function useTokens(server) {
 		'/echo/0/s/xhr_send', '/echo/0/s/jsonp', '/echo/websocket', `/${'x'.repeat(16384)}`])
 		for (const more of [{}, { method: 'POST', body: 'x' }, { method: 'OPTIONS' }, { Host: 'a b' },
 			{ Origin: 'https://b.example' }]) {
-			const { body, headers } = await ask(server, `${target}?${query(made())}`, more).catch(() => ({}));
+			const answer = ask(server, `${target}?${query(made())}`, more);
 			/* A request line that is too long has no answer of its own. */
-			for (const part of [body ?? '', JSON.stringify(headers ?? {})])
+			const { body, headers } = await (target.length > 16384 ? answer.catch(() => ({ body: '', headers: {} })) : answer);
+			for (const part of [body, JSON.stringify(headers)])
 				assert(!part.includes(tokens.at(-1)), target);
 		}
 	for (const target of ['/', '/echo', '/echo/websocket']) {

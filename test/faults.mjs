@@ -6,10 +6,10 @@ import { built, scratch, serve } from './server.mjs';
 const SIZE = 40; /* bytes of a struct control */
 
 /*
- * Returns the server, and `set`, which sets the faults from now on.  `at` are the faults from the
- * start; by default there are none.
+ * Returns the environment of a process with faults, and `set`, which sets them from now on.  `at` are the
+ * faults from the start; by default there are none.
  */
-export async function serveFaulty(t, { env = {}, at = {}, ...options } = {}) {
+export async function faults(t, at = {}) {
 	const name = path.join(await scratch(t), 'control');
 	const file = await openFile(name, 'w');
 	t.after(() => file.close());
@@ -20,10 +20,12 @@ export async function serveFaulty(t, { env = {}, at = {}, ...options } = {}) {
 		await file.write(bytes, 0, SIZE, 0);
 	};
 	await set(at);
-	const server = await serve(t, {
-		binary: built('VIDERE_PLAIN', 'videre'),
-		env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name, ...env },
-		...options,
-	});
+	return { env: { LD_PRELOAD: built('FAULTS', 'build/faults.so'), FAULTS_CONTROL: name }, set };
+}
+
+/* Returns a server with faults, and `set`. */
+export async function serveFaulty(t, { env = {}, at, ...options } = {}) {
+	const { env: preload, set } = await faults(t, at);
+	const server = await serve(t, { binary: built('VIDERE_PLAIN', 'videre'), env: { ...preload, ...env }, ...options });
 	return { server, set };
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe } from 'node:test';
 import { SignJWT } from 'jose';
 import { pair } from './certificate.mjs';
-import { serveFaulty } from './faults.mjs';
+import { faults, serveFaulty } from './faults.mjs';
 import { built, fileHas, run, scratch, serve, test } from './server.mjs';
 import { ask } from './sockjs.mjs';
 import { REFUSED } from './tokens.mjs';
@@ -279,18 +279,17 @@ describe('coturn', () => {
 	});
 
 	test('refuses them when they have expired', async t => {
-		const port = await serveTurn(t, TURN);
-		const conf = { TurnSecret: await secretFile(t, TURN), IceServers: ['turn:127.0.0.1'] };
-		const { server, set } = await serveFaulty(t, { conf, allow: [/ the clock is not set /] });
-		assert.equal(await allocate(port, (await servers(server))[0]), 'allocated');
-		const username = `${seconds() - 60}:videre`;
-		assert.equal(await allocate(port, { username, credential: hmac(username) }), 401);
-		/* The same from the server, whose clock shows the day before yesterday. */
-		await set({ realtime: -2 * DAY });
-		const { status, body } = await ask(server, '/ice');
-		if (status === 503) /* it was released less than two days ago */
-			return;
-		assert.equal(await allocate(port, JSON.parse(body).iceServers[0]), 401);
+		const { env, set } = await faults(t), port = await serveTurn(t, TURN, env);
+		const server = await serve(t, { conf: { TurnSecret: await secretFile(t, TURN), IceServers: ['turn:127.0.0.1'] } });
+		const [turn] = await servers(server);
+		assert.equal(await allocate(port, turn), 'allocated');
+		/* coturn's clock alone is moved: an hour before the end, and after it. */
+		await set({ realtime: DAY - 3600 });
+		assert.equal(await allocate(port, turn), 'allocated');
+		await set({ realtime: DAY + 60 });
+		assert.equal(await allocate(port, turn), 401);
+		await set({});
+		assert.equal(await allocate(port, turn), 'allocated');
 	});
 
 	test('accepts those of a new secret after SIGHUP; a file that is not valid changes nothing', async t => {
@@ -308,7 +307,7 @@ describe('coturn', () => {
 		await writeFile(file, `${SOUTH}\n`);
 		await hup(/ info - file of TurnSecret loaded$/);
 		assert.equal(await allocated(), 'allocated');
-		for (const [text, mode, why] of faults) {
+		for (const [text, mode, why] of invalidFiles) {
 			await writeFile(file, text);
 			await chmod(file, mode);
 			assert.equal((await hup(NOT_LOADED))[1], `${file}${why}`);
@@ -319,7 +318,7 @@ describe('coturn', () => {
 });
 
 /* What is wrong with a file, its mode, and how that is reported. */
-const faults = [
+const invalidFiles = [
 	['', 0o600, ': no secret: videre -s makes a file with one'],
 	['north\nsouth\n', 0o600, ':2: too many secrets, at most 1'],
 	['north south\n', 0o600, ':1: a secret must be printable ASCII without spaces'],
@@ -334,7 +333,7 @@ describe('TurnSecret and IceServers', () => {
 	}
 
 	test('a file that is not valid is an error at start', async t => {
-		for (const [text, mode, why] of faults) {
+		for (const [text, mode, why] of invalidFiles) {
 			const file = await secretFile(t, '');
 			await writeFile(file, text);
 			await chmod(file, mode);

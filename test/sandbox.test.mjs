@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, chown, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
@@ -15,6 +16,9 @@ import {
 	Lines, bounded, built, fileHas, reopened, scratch, serve, test, until,
 } from './server.mjs';
 import { ask, meet, transports } from './sockjs.mjs';
+import { FIRST, REFUSED, SECOND, sign } from './tokens.mjs';
+
+const NOBODY = 65534;
 
 const binary = built('VIDERE_PLAIN', 'videre');
 const library = built('FORBIDDEN', 'build/forbidden.so');
@@ -148,6 +152,38 @@ const groupsOf = async server =>
 	/^Groups:\t([\d ]*?) *$/m.exec(await readFile(`/proc/${server.pid}/status`, 'utf8'))?.[1];
 
 /* More than is read at once, of names that are almost the user's. */
+test('secrets of Tokens and TurnSecret are loaded again', async t => {
+	const isRoot = process.getuid() === 0, dir = await scratch(t);
+	const [Tokens, TurnSecret] = ['tokens', 'turn'].map(name => path.join(dir, name));
+	const put = async (tokens, turn) => {
+		for (const [file, text] of [[Tokens, tokens], [TurnSecret, turn]]) {
+			await writeFile(file, text, { mode: 0o600 });
+			if (isRoot)
+				await chown(file, NOBODY, NOBODY);
+		}
+	};
+	await chmod(dir, 0o755);
+	await put(FIRST, 'north');
+	const server = await serve(t, { binary, allow: [REFUSED],
+		conf: { Tokens, TurnSecret, IceServers: ['turn:a.example'], ...isRoot && { User: 'nobody' } } });
+	assert.deepEqual(await status(server, 'Seccomp', 'Uid'), ['2', String(isRoot ? NOBODY : process.getuid())]);
+	/* The key that signed the credential, for a token of this secret. */
+	const credentials = async secret => {
+		const { status: code, body } = await ask(server, `/ice?token=${sign({}, secret)}`);
+		if (code !== 200)
+			return code;
+		const [{ username, credential }] = JSON.parse(body).iceServers;
+		return ['north', 'south'].find(key => createHmac('sha1', key).update(username).digest('base64') === credential);
+	};
+	assert.deepEqual([await credentials(FIRST), await credentials(SECOND)], ['north', 401]);
+	await put(SECOND, 'south');
+	const from = server.lines.all.length;
+	server.signal('SIGHUP');
+	for (const key of ['Tokens', 'TurnSecret'])
+		await server.lines.match(new RegExp(` info - file of ${key} loaded$`), from);
+	assert.deepEqual([await credentials(FIRST), await credentials(SECOND)], [401, 'south']);
+});
+
 const crowd = length => Array.from({ length }, (_, i) => `guard${i % 7}`).join(',');
 
 test('a key that only a group of User may read is loaded again', async t => {

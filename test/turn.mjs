@@ -16,15 +16,15 @@ const listens = port => new Promise(resolve => {
 	socket.on('connect', () => socket.destroy());
 });
 
-/* Starts coturn on loopback, with this secret.  Returns its port. */
-export async function serveTurn(t, secret) {
+/* Starts coturn on loopback, with this secret and environment.  Returns its port. */
+export async function serveTurn(t, secret, env = {}) {
 	const dir = await scratch(t), port = await freePort(), file = path.join(dir, 'turnserver.conf');
 	await writeFile(file, [
 		'use-auth-secret', `static-auth-secret=${secret}`, `realm=${REALM}`,
 		`listening-port=${port}`, 'listening-ip=127.0.0.1', 'relay-ip=127.0.0.1', 'relay-threads=1',
 		'allow-loopback-peers', 'no-cli', 'no-tls', 'no-dtls', 'log-file=stdout', `pidfile=${dir}/pid`, `userdb=${dir}/users`, '',
 	].join('\n'));
-	const child = spawn('turnserver', ['-c', file], { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
+	const child = spawn('turnserver', ['-c', file], { cwd: dir, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 	const orphaned = () => child.kill('SIGKILL');
 	process.on('exit', orphaned);
 	let log = '';
