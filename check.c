@@ -188,7 +188,8 @@ log_setting(bool applies, const char *message)
 static void
 check_prefix(const char *prefix)
 {
-	static const char *const urls[] = { "/ice", "/health", "/metrics", "/ca.crt" };
+	static const char *const urls[] = { "/ice", "/health", "/metrics", "/ca.crt",
+					    "/videre.js" };
 	struct text *t;
 
 	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {

@@ -207,7 +207,7 @@ const keys = {
 		conf: { Prefix: '' },
 		check: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
 		log: / info - no page: the service is at \/ \(Prefix\).*\(Page\)$/,
-	}, ...['/ice', '/health', '/metrics', '/ca.crt'].map(Prefix => ({
+	}, ...['/ice', '/health', '/metrics', '/ca.crt', '/videre.js'].map(Prefix => ({
 		what: `the path ${Prefix}, which the server answers itself`,
 		conf: { Prefix },
 		check: new RegExp(` info - no ${Prefix} of this server: the service is there \\(Prefix\\)$`),
