@@ -969,7 +969,8 @@ ice_servers_are_urls_or_objects(void **state)
 	assert_refused("{\n\"IceServers\":[\"stun:a\",\"turn://host\"]}", 2,
 		       SERVERS ": entry 2: \"turn://host\" has slashes, write "
 			       "\"turn:host\"");
-	assert_refused("{\"IceServers\":\"stun:a\"}", 1, SERVERS ", not \"stun:a\"");
+	assert_refused("{\"IceServers\":\"turn:a:SECRET@b\"}", 1,
+		       SERVERS ", not a string");
 	assert_refused("{\"IceServers\":{\"credential\":\"secret\"}}", 1,
 		       SERVERS ", not an object");
 }
