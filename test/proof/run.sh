@@ -121,6 +121,10 @@ proofs='
 	prove base64 in_place x86_64 9 65 --unwindset expect.0:10,base64_decode.0:10,memchr.0:5
 	prove base64 decode_url x86_64 12 65 --unwindset expect_url.0:13,base64_decode.0:13
 	prove base64 round_trip x86_64 11 5 --unwindset base64_decode.0:12
+	prove token times x86_64 4 6
+	prove token claims x86_64 2 9 --unwindset any_finish.0:8,read_object.0:5,read_object.1:5 --slice-formula
+	prove token header x86_64 1 9 --unwindset any_finish.0:8,read_object.0:4,read_object.1:5 --slice-formula
+	prove token checks x86_64 4 9
 '
 list() {
 	grep . <<<"$proofs"
