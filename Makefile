@@ -181,8 +181,10 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # Test files mostly wait, so as many run as there are cores; node's default is one less.  They share the
 # cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
+# These files start browsers.  They run two at a time, apart from the others.
+BROWSERS = authority module nat page relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
-ALONE = browser fleet floods nat page proxies recipes relay shares authority module
+ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
 
 test: ## runs all tests on this machine
@@ -191,7 +193,8 @@ test: ## runs all tests on this machine
 	@$(MAKE) --silent integration-test variant-test
 
 integration-test: $(TESTED) ## runs the test files; TESTS="conf websocket" runs two of them
-	cd test && status=0; $(call run_files,$(NODE_TEST),$(filter-out $(ALONE),$(TESTS))) \
+	cd test && status=0; $(call run_files,$(NODE_TEST),$(filter-out $(BROWSERS) $(ALONE),$(TESTS))) \
+		$(call run_files,$(NODE_TEST),$(filter $(BROWSERS),$(TESTS))) \
 		$(call run_files,node --test --test-concurrency=1,$(filter $(ALONE),$(TESTS))) exit $$status
 
 variant-test: $(TESTED) ## runs some test files over TLS, then with failing system calls
