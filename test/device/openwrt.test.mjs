@@ -117,18 +117,21 @@ const values = {
 const all = configuration(Object.fromEntries(Object.entries(values).map(([name, [option]]) =>
 	[optionOf(name), option])));
 
-/* What the program says of this configuration. */
+/* What the program says of this configuration, except that no interface here has the router's address. */
 async function judge(t, text) {
 	const file = path.join(await scratch(t), 'videre.json');
 	await writeFile(file, text);
-	return run(['-n', '-c', file], { binary: videre });
+	const { stderr, ...result } = await run(['-n', '-c', file], { binary: videre });
+	return { ...result, stderr: withoutHost(stderr) };
 }
+
+const withoutHost = stderr => stderr.replace(/^.* info - no interface has the address 192\.168\.1\.1 yet: .*\n?/m, '');
 
 test('every key has an option, whose value the server takes', async t => {
 	const [, keys] = /the keys are (.*)/.exec((await judge(t, '{"?": 0}')).stderr);
 	assert.deepEqual(Object.keys(values), keys.split(', '));
 	const { code, stderr, json } = await call(t, 'start', all);
-	assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+	assert.deepEqual({ code, stderr: withoutHost(stderr) }, { code: 0, stderr: '' });
 	assert.deepEqual(JSON.parse(json),
 		Object.fromEntries(Object.entries(values).map(([name, [, value]]) => [name, value])));
 	assert.equal((await judge(t, json)).stderr, '');
@@ -144,7 +147,7 @@ test('what is shipped has every option, and is a device\'s configuration', async
 	const whole = config.replace(/^\t#(?=option|list)/gm, '\t')
 		.replace('/etc/videre/cert.pem', cert).replace('/etc/videre/key.pem', key)
 		.replace('/etc/videre/secrets', secrets).replace('/etc/videre/turn', secrets);
-	assert.equal((await call(t, 'start', whole)).stderr, '');
+	assert.equal(withoutHost((await call(t, 'start', whole)).stderr), '');
 });
 
 test('no options are the defaults', async t => {

