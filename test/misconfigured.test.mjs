@@ -189,8 +189,8 @@ const keys = {
 		what: 'an address that needs an interface with it',
 		conf: { Host: 'fe80::1' },
 		starts: false,
-		check: / warn - cannot listen on \[fe80::1\]:1111 \(Host, Port\): /,
-		log: / error - cannot listen on \[fe80::1\]:1111 \(Host, Port\): /,
+		check: / warn - cannot listen on \[fe80::1\]:\d+ \(Host, Port\): /,
+		log: / error - cannot listen on \[fe80::1\]:\d+ \(Host, Port\): /,
 	}],
 	Prefix: [{
 		what: 'another path than the one of SockJS clients',
