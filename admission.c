@@ -7,14 +7,14 @@
 
 enum { LOG_MS = 1000 }; /* minimum time between two lines of one kind */
 
-/* The token of a session's URL.  All zero: it has none. */
+/* The token of a session's URL.  All zero: the URL has none. */
 struct session_token {
 	bool is_given;
 	enum token_error error; /* of token_read */
 	struct token_claims claims;
 };
 
-/* The rate of lines about refusals of one kind. */
+/* The rate limit of log lines about one kind of refusal. */
 struct refusal_line {
 	uint64_t next;	   /* millisecond from which a refusal is logged */
 	uint32_t unlogged; /* refusals since the last line */
@@ -24,8 +24,8 @@ static struct {
 	const struct token_secrets *secrets;
 	struct admission_counters counters;
 	struct session_token *sessions; /* by number */
-	uint32_t key[2];		/* of the hash */
-	struct refusal_line lines[2];	/* of /ice, of rooms */
+	uint32_t key[2];		/* of the hashes of rooms in the log */
+	struct refusal_line lines[2];	/* for /ice, for rooms */
 } admission;
 
 void
@@ -56,7 +56,7 @@ admission_open(uint32_t session, struct span query)
 	struct session_token *s = &admission.sessions[session];
 	struct span token = http_parameter(query, "token");
 	if (token.data == NULL) {
-		/* Write nothing if possible, so that the page stays unused. */
+		/* Write only if necessary: an untouched page of memory costs nothing. */
 		if (s->is_given)
 			s->is_given = false;
 		return;
@@ -82,7 +82,7 @@ check_session(uint32_t session, const struct span *room, const struct span *user
 							    room, user, token_now());
 }
 
-/* Checks the token of a packet, which is JSON. */
+/* Checks the token in a packet's Payload.  `value` is JSON. */
 static enum token_error
 check_value(struct span value, const struct packet *p)
 {

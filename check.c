@@ -96,8 +96,9 @@ to_directory(char *path)
 }
 
 /*
- * Tries whether a missing file can be created.  Sets `directory` to the nearest directory
- * that exists.  In one of root, root creates the file for User (logfile.h).
+ * Tries whether a missing file can be created.  `directory` is the file's; it becomes the
+ * nearest directory that exists.  Root creates the file for User if only root can write
+ * that directory (logfile.h).  Returns 0 or the errno of the failure.
  */
 static int
 try_creating(const struct conf *c, char *directory)
@@ -130,7 +131,8 @@ log_failure(const struct conf *c, const char *what, int error)
 	log_end();
 }
 
-/* Returns true for a link that the server does not follow as root (logfile.c). */
+/* Returns true if Log is a link and the server stays root, which follows none
+ * (logfile.h). */
 static bool
 is_refused_link(const struct conf *c)
 {
@@ -163,7 +165,7 @@ check_log(const struct conf *c)
 			    error);
 		return;
 	}
-	/* The server makes a missing directory, and gives it to User. */
+	/* The server creates a missing directory, which then belongs to User. */
 	if (c->log_size == 0 || !has_directory ||
 	    (stat(c->log, &st) == 0 && !S_ISREG(st.st_mode)))
 		return;
@@ -184,7 +186,7 @@ log_setting(bool applies, const char *message)
 		log_line(LEVEL_INFO, (struct span){ 0 }, message);
 }
 
-/* The service answers every request for its Prefix. */
+/* Logs that Prefix hides one of the server's own URLs: the service answers there. */
 static void
 check_prefix(const char *prefix)
 {

@@ -1,4 +1,7 @@
-/* What `videre -n` tries, beyond reading the configuration and the certificate. */
+/*
+ * Checks of `videre -n` beyond reading the configuration, the certificate, the key and
+ * the secrets.  The start uses some of them.
+ */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -6,24 +9,25 @@
 #include "sandbox.h"
 
 /*
- * Tries to access a file as the server will after its start: as User if that will be
- * another user.  Returns 0 or the errno of the failure.
+ * Tries to access a file with the rights that the server has after its start: those of
+ * User if the process is root.  Returns 0 or the errno of the failure.
  */
 int check_access(const struct conf *, const char *file, enum sandbox_access);
 
-/* Logs, at level info, an address of Host that no interface has. */
+/* Logs, at level info, if no interface has the address.  Its port is ignored. */
 void check_address(const struct socket_address *);
 
 /*
- * Logs settings that seldom do what was intended, at level info, and what will fail at
- * the start, at level warn: listening, changing to User, and writing Log.
+ * Logs, at level info, settings that seldom do what the operator intended.  Logs, at
+ * level warn, each step of the start that will fail: listening, the change to User, and
+ * opening or rotating Log.
  *
- * It changes and creates nothing, so a server can run with the same configuration.  For
- * this reason a port in use is not an error: the running server uses it.
+ * Changes and creates nothing, so it can run next to a server with the same
+ * configuration.  A port in use is therefore no error: that server may use it.
  */
 void check_start(const struct conf *);
 
-/* The settings only. */
+/* Logs only the settings, as check_start does; the start calls this one. */
 void check_settings(const struct conf *);
 
 #endif

@@ -11,7 +11,7 @@
 
 static struct {
 	const struct ice_server *servers;
-	bool unset_logged; /* that the clock is not set has been logged */
+	bool unset_logged; /* the warning about the clock has been logged */
 	struct ice_counters counters;
 } ice;
 
@@ -27,7 +27,7 @@ ice_count(void)
 	return &ice.counters;
 }
 
-/* Answers with `more` header fields. */
+/* Answers with the header fields of every answer and `more`. */
 static void
 answer(uint32_t conn, const struct http_request *r, unsigned status, const char *more,
        const char *type, struct span body)
@@ -45,7 +45,7 @@ answer(uint32_t conn, const struct http_request *r, unsigned status, const char 
 					       .body = body });
 }
 
-/* Finds the token of a request.  It is unescaped to `data` if it is in the query. */
+/* Returns the token of a request; empty: none.  Unescapes one of the query to `data`. */
 static struct span
 find_token(const struct http_request *r, char data[TOKEN_MAX])
 {
@@ -60,8 +60,8 @@ find_token(const struct http_request *r, char data[TOKEN_MAX])
 	return http_trim(rest);
 }
 
-/* Checks the token, and that the clock is set if credentials need it.  Sets `claims` if
- * there is a valid token. */
+/* Checks the token if one is needed, otherwise only that the clock is set if credentials
+ * need it.  Sets `claims` if there is a valid token. */
 static enum token_error
 check_request(const struct http_request *r, uint64_t now, struct token_claims *claims)
 {
@@ -99,7 +99,7 @@ serve(uint32_t conn, const struct http_request *r)
 	struct span name = { "videre", 6 };
 	struct text t;
 
-	/* Without a room and a user to check, other errors do not occur. */
+	/* Room and user are not checked, so the only other errors are ICE_TOKEN_*. */
 	ice.counters
 	    .results[error == TOKEN_NO_CLOCK ? ICE_NO_CLOCK : (enum ice_result)error]++;
 	if (error != TOKEN_VALID) {

@@ -12,11 +12,11 @@
 
 enum {
 	URL = 300,  /* maximum size of a valid URL, in bytes */
-	HOST = 253, /* of its host (RFC 1035 section 2.3.4) */
-	SHOWN = 40  /* bytes of a URL or member in an error */
+	HOST = 253, /* maximum size of its host (RFC 1035 section 2.3.4) */
+	SHOWN = 40  /* maximum size of a URL or member in an error text */
 };
 
-/* The bytes that are unreserved in a URI.  Those of a host are the same, without "~". */
+/* The unreserved bytes of a URI (RFC 3986).  A host may have the same without "~". */
 static const char unreserved[] =
     "~-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 #define HOST_BYTES (unreserved + 1)
@@ -28,7 +28,11 @@ is_turn(const char *url)
 	return *url == 't';
 }
 
-/* Returns the length of the host at the start of `s`; 0 if it has invalid bytes. */
+/*
+ * Returns the length of the host at the start of `s`, which ends before the first byte
+ * that a host can not have.  Returns 0 if it is empty or too long, or if a bracketed
+ * address is not a valid IPv6 address.
+ */
 static size_t
 host_length(const char *s)
 {
@@ -46,8 +50,8 @@ host_length(const char *s)
 	return length > HOST ? 0 : length;
 }
 
-/* Returns the length of the port at the start of `s`, with its colon; 0 if it is
- * invalid. */
+/* Returns the length of the port at the start of `s`, its colon included; 0 if it is not
+ * valid. */
 static size_t
 port_length(const char *s)
 {
@@ -59,7 +63,7 @@ port_length(const char *s)
 		   : 0;
 }
 
-/* Returns the length of the scheme of a STUN or TURN URL with its colon, otherwise 0. */
+/* Returns the length of a STUN or TURN URL's scheme, its colon included; 0 for others. */
 static size_t
 scheme_length(const char *url)
 {
@@ -71,8 +75,8 @@ scheme_length(const char *url)
 	return 0;
 }
 
-/* Adds the valid parts of a URL.  Returns NULL, or what is wrong.  If `t` is not empty
- * then, it is how to write the URL. */
+/* Checks a URL.  Returns NULL if it is valid, or the error.  `t` must be empty; with an
+ * error it stays so, or gets the corrected URL. */
 static const char *
 put_url(struct text *t, const char *url)
 {
@@ -104,7 +108,7 @@ put_url(struct text *t, const char *url)
 	return wrong;
 }
 
-/* Adds a URL that is not valid.  The part before an @ can have a secret, so that only its
+/* Adds a URL that is not valid.  The part before an @ can contain a secret, so only its
  * scheme is shown. */
 static void
 put_invalid(struct text *t, const char *url)
@@ -122,7 +126,7 @@ put_invalid(struct text *t, const char *url)
 	text_char(t, '"');
 }
 
-/* Adds what is wrong with a URL, if it is not valid. */
+/* Returns true if a URL is valid.  Otherwise adds the reason to `fault`. */
 static bool
 check_url(const char *url, struct text *fault)
 {
@@ -259,7 +263,7 @@ put_string(struct text *t, const char *before, const char *string)
 	json_escape(t, string, strlen(string));
 }
 
-/* Separates an entry from the one before it. */
+/* Adds a comma if there is an entry before this one. */
 static void
 begin_entry(struct text *t)
 {
@@ -267,8 +271,8 @@ begin_entry(struct text *t)
 		text_char(t, ',');
 }
 
-/* Adds an entry without its end, with the STUN or TURN URLs that have no credentials.
- * Returns false if there are none. */
+/* Adds an entry, without its closing brace, for all STUN or TURN URLs without
+ * credentials.  Returns false, and adds nothing, if there are none. */
 static bool
 put_urls(struct text *t, const struct ice_server *servers, bool turn)
 {

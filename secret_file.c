@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Reads the whole file to `data`. */
+/* Reads the whole file to `data`.  Sets `length` to its size. */
 static bool
 read_file(struct secret_file *s, const char *file, size_t *length, struct text *error)
 {
@@ -31,7 +31,7 @@ read_file(struct secret_file *s, const char *file, size_t *length, struct text *
 	       text_file_error(error, file, "longer than 2048 bytes");
 }
 
-/* Returns the next line, without LF or CR LF. */
+/* Removes the next line from `rest`.  Returns it without LF or CR LF. */
 static struct span
 take_line(struct span *rest)
 {
@@ -55,7 +55,8 @@ is_secret(struct span line)
 	return true;
 }
 
-/* Adds "FILE:LINE: ", the text, and after it a number if it is not 0. */
+/* Adds "FILE:LINE: ", the reason, the number if it is not 0, and the unit.  Always
+ * returns false. */
 static bool
 fail(struct text *error, const char *file, unsigned line, const char *why,
      unsigned number, const char *unit)

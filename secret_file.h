@@ -1,6 +1,6 @@
 /*
- * Files of secrets.  Each line is one secret of printable ASCII characters without
- * spaces.  CR LF ends a line too, and empty lines are ignored.
+ * Reads files of secrets.  Each line is one secret, of printable ASCII characters without
+ * spaces.  A line ends with LF or CR LF.  Empty lines are ignored.
  */
 #ifndef SECRET_FILE_H
 #define SECRET_FILE_H
@@ -19,15 +19,16 @@ struct secret_file {
 	char data[SECRET_FILE_MAX + 1];
 };
 
-/* What a file must contain: up to `most` secrets, each of at least `shortest` bytes. */
+/* A file must contain 1 to `most` secrets, each of at least `shortest` bytes.  `most` is
+ * at most SECRET_FILE_SECRETS. */
 struct secret_file_rule {
 	uint8_t most, shortest;
 };
 
 /*
  * Reads a file.  On failure returns false, and adds "FILE: why" or "FILE:LINE: why" to
- * `error`.  A file that every user can read or write is an error, and one without a
- * secret.  The caller wipes the struct in both cases (memory_wipe).
+ * `error`.  It is an error if every user can read or write the file.  The caller must
+ * wipe the struct (memory_wipe), on failure too.
  */
 bool secret_file_read(struct secret_file *, const char *file, struct secret_file_rule,
 		      struct text *error);

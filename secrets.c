@@ -83,7 +83,8 @@ load_turn(const char *file, struct text *error)
 	return valid;
 }
 
-/* The files: the configuration key, its value, and what loads the file. */
+/* The files: the configuration key, its member of struct conf, and the function that
+ * loads the file. */
 static const struct {
 	const char *key;
 	size_t at; /* of the file's name, in struct conf */
@@ -95,7 +96,7 @@ static const struct {
 
 enum { FILES = sizeof files / sizeof *files };
 
-/* Returns the name of a file; NULL if the configuration has none. */
+/* Returns the name of a file; NULL if its key is not set. */
 static const char *
 file_name(size_t i)
 {

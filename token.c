@@ -67,7 +67,7 @@ compute_mac(const br_hmac_key_context *key, struct span input,
 	br_hmac_out(&hmac, mac);
 }
 
-/* Returns bytes of the hash's state after the outer pad: other secrets have others. */
+/* Returns a part of the SHA-256 state after the outer pad; it differs between secrets. */
 static uint64_t
 key_id(const br_hmac_key_context *key)
 {
@@ -77,7 +77,8 @@ key_id(const br_hmac_key_context *key)
 	return id;
 }
 
-/* Compares the MAC of every secret, in a time that does not depend on the MACs. */
+/* Compares `mac` with the MAC of every secret, in constant time.  Sets `signer` to the
+ * key_id of the secret whose MAC is equal, or to 0. */
 static bool
 is_signed(const struct token_secrets *s, struct span input,
 	  const unsigned char mac[br_sha256_SIZE], uint64_t *signer)
@@ -99,7 +100,7 @@ is_signed(const struct token_secrets *s, struct span input,
 	return valid != 0;
 }
 
-/* Removes the part before the next dot, and the dot. */
+/* Moves the part before the next dot from `rest` to `part`, and removes the dot. */
 static bool
 take_part(struct span *rest, struct span *part)
 {
@@ -112,7 +113,7 @@ take_part(struct span *rest, struct span *part)
 	return true;
 }
 
-/* Sets header and claims, still in base64url, if the token is signed. */
+/* Splits a token and verifies its signature.  Header and claims stay in base64url. */
 static bool
 open_token(const struct token_secrets *s, struct span token, struct span *header,
 	   struct span *claims, uint64_t *signer)
@@ -177,7 +178,7 @@ read_time(struct span value, uint64_t *time)
 	return text_to_number(value, INT64_MAX, time);
 }
 
-/* Unescapes the string of a claim that may be absent. */
+/* Unescapes the string of an optional claim.  The data of `id` is NULL if absent. */
 static bool
 read_id(struct span value, struct span *id, char data[PACKET_ID])
 {
@@ -329,7 +330,7 @@ token_make_secret(const char *file, struct text *output)
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool written = fd >= 0 && fchmod(fd, 0600) == 0;
 	if (written) {
-		errno = ENOSPC; /* that is why fewer bytes are written */
+		errno = ENOSPC; /* the reason if write is short */
 		written = write(fd, line, sizeof line) == sizeof line && fsync(fd) == 0;
 	}
 	int error = errno;
@@ -354,7 +355,7 @@ read_argument(const char *argument, struct span *id)
 	       utf8_complete(&utf8);
 }
 
-/* Adds the token.  Returns NULL, or why there is none. */
+/* Adds the token.  Returns NULL, or the reason why it can not. */
 static const char *
 put_token(struct text *t, const struct token_secrets *s, char *const *arguments,
 	  size_t count)
