@@ -8,16 +8,17 @@
  *     room.addEventListener('peer', ({ peer }) => show(peer.stream));
  *     room.addEventListener('left', ({ peer }) => hide(peer.stream));
  *
- * Each two peers have an RTCPeerConnection.  The peer that joined first makes the offers, so
- * offers never cross.  They exchange `broadcast` packets whose Payload has `To`, the number
- * of the connection as `Session`, and one of these:
+ * There is one RTCPeerConnection for each pair of peers.  The peer that joined first makes the
+ * offers.  The two exchange `broadcast` packets.  Their Payload has `To`, the id of the connection
+ * as `Session`, and one of these:
  *
- *     Description   an offer or its answer, with Name and Instance of its sender
+ *     Description   an offer or an answer, with the Name and Instance of its sender
  *     Candidate     an ICE candidate
- *     Again         true: the connection has failed, and its answerer asks for a new one
+ *     Again         true: the answerer asks for an ICE restart of the connection `Session`, or
+ *                   for a new connection if `Session` is empty or unknown
  *
- * The Header of `connect` has the Instance too: a number of the Room object.  A user that joins
- * again with the same one still has its connections.
+ * Instance is a random id of a Room object.  The Header of `connect` has it too: a user that joins
+ * again with the same Instance still has its connections.
  *
  * @module
  */
@@ -28,7 +29,7 @@ const WAIT_MAX_S = 8; /* between attempts to reach the server */
 const AGAIN_S = 2; /* between a connection that failed and the next one */
 const EARLY_MAX = 50; /* candidates kept until the description that they belong to */
 
-/* By code.  Other codes are error texts of the server. */
+/* Messages by code.  Other codes are error texts of the server, or `ice`. */
 /** @type {Record<string, string | undefined>} */
 const REASONS = {
 	'offline': 'this device is offline',
@@ -46,14 +47,14 @@ const REASONS = {
 /** @type {Record<number, string | undefined>} */
 const ENDS = { 1009: 'too big', 4001: 'replaced' }; /* close codes after which another attempt is useless */
 
-/* 60 random bits.  crypto.randomUUID needs a secure page. */
+/* Returns a string of 60 random bits.  crypto.randomUUID needs a secure context. */
 const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)),
 	byte => 'abcdefghijkmnpqrstuvwxyz23456789'[byte % 32]).join('');
 
 /**
- * The claim `sub` of a token (RFC 7519): the user that it is for.
+ * Returns the claim `sub` of a token (RFC 7519), its user.
  * @param {string} token
- * @returns {string | undefined} undefined if it is for any user, or not valid
+ * @returns {string | undefined} undefined if the token is for any user, or not valid
  */
 function userOf(token) {
 	try {
@@ -65,32 +66,34 @@ function userOf(token) {
 }
 
 /**
- * The events of a room, by type.  `code` is a key of REASONS or an error text of the server, and
- * `message` says the same in words.
+ * The events of a room, by type.  `code` is a key of REASONS, `ice` or an error text of the server.
+ * `message` is for the user: the value in REASONS, the error of the browser, or the same text.
  * @typedef {object} Events
- * @property {Event} open the room was entered, for the first time or again
- * @property {Event & { peer: Peer }} peer is new in the room
- * @property {Event & { peer: Peer }} left has left it
- * @property {Event & { peer?: Peer, state: string, code?: string, message?: string }} state of a
- * peer, or without one of the room
- * @property {Event & { peer: Peer, data: any }} message from a peer
- * @property {Event & { peer?: Peer, code: string, message: string }} error
- * @property {Event & { code?: string, message?: string }} close the end; leave() has no code
+ * @property {Event} open the room is entered, for the first time or again
+ * @property {Event & { peer: Peer }} peer a peer has joined, or was there before
+ * @property {Event & { peer: Peer }} left a peer has left the room, or is lost
+ * @property {Event & { peer?: Peer, state: string, code?: string, message?: string }} state a new
+ * state of `peer`, or of the room if `peer` is undefined
+ * @property {Event & { peer: Peer, data: any }} message a text from a peer
+ * @property {Event & { peer?: Peer, code: string, message: string }} error the server refuses a
+ * packet, or the browser refuses the ICE servers (`ice`) or a connection to `peer` (`failed`)
+ * @property {Event & { code?: string, message?: string }} close the room is closed, after leave()
+ * without a code
  */
 
-/** Another peer in the room.  It stays the same object when its connection is made anew. */
+/** Another peer in the room.  It stays the same object when its connection is replaced. */
 export class Peer {
-	/** The user. */
+	/** The UserId. */
 	id;
-	/** The name that it has given itself, untrusted text; "" until its description arrives. */
+	/** The name that the peer shows: untrusted text; "" until its first Description arrives. */
 	name = '';
-	/** Its audio and video; the tracks change when its connection is made anew. */
+	/** The peer's audio and video.  The tracks change when its connection is replaced. */
 	stream = new MediaStream();
 	/** @type {'connecting' | 'connected' | 'failed'} */
 	state = 'connecting';
-	/** The present connection, for its statistics. @type {RTCPeerConnection | undefined} */
+	/** The current connection, for its statistics. @type {RTCPeerConnection | undefined} */
 	connection;
-	/** The present data channel. @type {RTCDataChannel | undefined} */
+	/** The current data channel. @type {RTCDataChannel | undefined} */
 	channel;
 
 	/** @param {string} id */
@@ -99,7 +102,7 @@ export class Peer {
 	}
 
 	/**
-	 * Sends a text to this peer alone.  Returns false if no channel is open.
+	 * Sends a text to this peer only.  Returns false if the data channel is not open.
 	 * @param {string} data
 	 */
 	send(data) {
@@ -110,15 +113,15 @@ export class Peer {
 	}
 }
 
-/* What a room knows of a peer. */
+/* The state that a room keeps for a peer. */
 class Link {
 	peer;
-	/** The number of the connection. @type {string | undefined} */
+	/** The id of the connection. @type {string | undefined} */
 	session;
 	offers = false; /* this side makes the offers of the present connection */
 	first = false; /* this side joined first: it makes those of the next one */
 	away = false; /* the server has lost the peer, but its connection is healthy */
-	/** The peer's Room object. @type {string | undefined} */
+	/** The Instance of the peer's Room object. @type {string | undefined} */
 	instance;
 	built = 0; /* when the connection was made, in milliseconds */
 	/** @type {{ Session?: string, Candidate: RTCIceCandidateInit }[]} */
@@ -136,16 +139,17 @@ class Link {
 /**
  * @typedef {object} Options
  * @property {MediaStream} [stream] sent to each peer; see also Room.stream
- * @property {string} [user] the UserId, of 1 to 128 bytes; default: the one that the token is for, else random
+ * @property {string} [user] the UserId, of 1 to 128 bytes; default: the user of the token, else a random id
  * @property {string} [name] shown to the peers
- * @property {string | (() => string | Promise<string>)} [token] or a function that gets one for each attempt
- * @property {RTCIceServer[]} [iceServers] default: those that the server has in IceServers
- * @property {string | URL} [url] of the server, or of its WebSocket (ws:, wss:); default: where this module came from
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that gets one for each attempt
+ * to reach the server
+ * @property {RTCIceServer[]} [iceServers] default: those of the server (IceServers)
+ * @property {string | URL} [url] of the server, or of its WebSocket (ws:, wss:); default: the server of this module
  * @property {(new (url: string) => any) | ((url: string) => any)} [socket] makes the socket, with the interface
  * of WebSocket: SockJS, for example, which then gets the URL of the service
  */
 
-/** A room, from the moment of its construction until its event `close`. */
+/** A room that this page is in, or tries to enter, until the event `close`. */
 export class Room extends EventTarget {
 	/** The RoomId. */
 	name;
@@ -153,7 +157,7 @@ export class Room extends EventTarget {
 	user;
 	/** @type {'connecting' | 'open' | 'closed'} */
 	state = 'connecting';
-	/** Resolves when the room is entered for the first time, and rejects if it closes before. */
+	/** Resolves when the room is entered for the first time.  Rejects if the room closes before. */
 	opened;
 
 	#options;
@@ -182,7 +186,7 @@ export class Room extends EventTarget {
 	#reject = () => {};
 
 	/**
-	 * Enters a room.
+	 * Starts to enter a room.
 	 * @param {string} name the RoomId: at most 128 bytes of UTF-8
 	 * @param {Options} [options]
 	 */
@@ -218,12 +222,12 @@ export class Room extends EventTarget {
 		super.addEventListener(type, /** @type {EventListener} */ (listener), options);
 	}
 
-	/** The other peers, in no order. */
+	/** The other peers, in no particular order. */
 	get peers() {
 		return [...this.#links.values()].map(({ peer }) => peer);
 	}
 
-	/** The audio and video that the peers get.  Setting it replaces the tracks in each connection. */
+	/** The audio and video sent to the peers.  Setting it replaces the tracks in each connection. */
 	get stream() {
 		return this.#stream;
 	}
@@ -235,7 +239,7 @@ export class Room extends EventTarget {
 	}
 
 	/**
-	 * Sends a text to all peers.  Returns to how many.
+	 * Sends a text to each peer whose data channel is open.  Returns the number of these peers.
 	 * @param {string} data
 	 */
 	send(data) {
@@ -272,7 +276,7 @@ export class Room extends EventTarget {
 		this.#timer = setTimeout(then, 1000 * seconds);
 	}
 
-	/* The URL of the service.  The server names it in the header of this module. */
+	/* Returns the URL of the service, from the option `url` or the field Link of this module's response. */
 	async #find() {
 		const url = new URL(this.#options.url ?? import.meta.url, location.href);
 		if (/^wss?:/.test(url.protocol))
@@ -305,7 +309,7 @@ export class Room extends EventTarget {
 	#open(service, isOver) {
 		const { socket: make } = this.#options;
 		const url = make ? service.href : `${service.href.replace(/^http/, 'ws')}/websocket`;
-		/* Arrow functions have no prototype, and are no constructors. */
+		/* Arrow functions have no prototype and are not constructors: call them without `new`. */
 		const socket = !make ? new WebSocket(url) : make.prototype
 			? new (/** @type {any} */ (make))(url) : /** @type {any} */ (make)(url);
 		let wasOpen = false;
@@ -330,8 +334,9 @@ export class Room extends EventTarget {
 	}
 
 	/*
-	 * Browsers hide why a WebSocket does not open.  A request to the same service shows it: it gets
-	 * through with the method OPTIONS, which has an Origin also if the page is the server's own.
+	 * Returns the code of the reason why a WebSocket does not open, which browsers hide.  The status of
+	 * a request to the same service shows it.  The method is OPTIONS because browsers then send Origin
+	 * even if the page comes from the server itself.
 	 */
 	/** @param {URL} service */
 	async #diagnose(service) {
@@ -343,7 +348,7 @@ export class Room extends EventTarget {
 			const { status } = await ask({ method: 'OPTIONS' });
 			return status === 403 ? 'origin' : status === 503 ? 'full' : status < 300 ? 'websocket' : 'unreachable';
 		} catch {
-			/* An answer that this page must not read is an answer. */
+			/* The server is reachable if it answers, even if CORS forbids this page to read the answer. */
 			return ask({ mode: 'no-cors' }).then(() => 'refused', () => 'unreachable');
 		}
 	}
@@ -357,7 +362,7 @@ export class Room extends EventTarget {
 		this.#wait(Math.min(2 ** this.#tries++, WAIT_MAX_S) * (1 + Math.random()) / 2, () => this.#connect());
 	}
 
-	/* A token does not admit us again.  Calls go on; #hurry tries again. */
+	/* The server rejects the token at a reconnection.  Calls continue; #hurry tries again. */
 	/** @param {string} code */
 	#pause(code) {
 		this.#attempt++;
@@ -366,7 +371,7 @@ export class Room extends EventTarget {
 		this.#report('connecting', code);
 	}
 
-	/* The network or the page is back: asks at once whether all is well. */
+	/* The device is online or the page visible again: checks all connections immediately. */
 	#hurry() {
 		if (this.state === 'closed')
 			return;
@@ -381,7 +386,7 @@ export class Room extends EventTarget {
 				this.#renew(link);
 	}
 
-	/* The page goes into the cache of the browser, or ends. */
+	/* Leaves the room: the page enters the back/forward cache or is unloaded, or the room closes. */
 	#suspend() {
 		this.#attempt++;
 		clearTimeout(this.#timer);
@@ -450,13 +455,13 @@ export class Room extends EventTarget {
 				this.#renew(link);
 	}
 
-	/* Scripts see no WebSocket pings: without an answer to this, the server counts as gone. */
+	/* Scripts see no WebSocket pings, so this sends a packet.  Without an answer, connects again. */
 	#ping(seconds = PING_S) {
 		this.#send('ping', '');
 		this.#wait(seconds, () => this.#retry('unreachable'));
 	}
 
-	/* Makes up for events that were missed.  The ids are in the order of joining. */
+	/* Makes up for missed packets, with the ids of all peers in the room, in the order of joining. */
 	/** @param {string[]} ids */
 	#compare(ids) {
 		const ours = ids.indexOf(String(this.user));
@@ -472,8 +477,8 @@ export class Room extends EventTarget {
 	}
 
 	/*
-	 * Fetches the ICE servers if the present ones are older than a minute.  Without an answer those stay in
-	 * use: an old server has none.
+	 * Fetches the ICE servers, at most once a minute.  If that fails, the previous ones stay in use: older
+	 * versions of the server have no /ice.
 	 */
 	async #renewIce() {
 		const now = Date.now(), { iceServers, url } = this.#options;
@@ -529,7 +534,7 @@ export class Room extends EventTarget {
 		this.#emit('left', { peer });
 	}
 
-	/* The server has lost a peer.  If it only lost its WebSocket, the call goes on. */
+	/* A peer is no longer in the room.  If it has only lost its WebSocket, its call continues. */
 	/** @param {Link} link @param {boolean} [left] */
 	#lose(link, left) {
 		if (left || link.peer.state !== 'connected')
@@ -543,7 +548,7 @@ export class Room extends EventTarget {
 		this.#send('broadcast', { To: peer.id, Session: session, ...members }, { To: peer.id });
 	}
 
-	/* Gives the connection some time. */
+	/* Fails the link unless its connection is established within this time. */
 	/** @param {Link} link @param {number} [seconds] */
 	#expect(link, seconds = CONNECT_S) {
 		clearTimeout(link.timer);
@@ -551,8 +556,8 @@ export class Room extends EventTarget {
 	}
 
 	/*
-	 * Runs a step after those before it.  A step that fails, as with an invalid description, does not stop
-	 * the next: #expect makes a new connection.
+	 * Runs a step on the current connection after all previous steps.  If a step fails, for example because
+	 * of an invalid description, the next ones still run; the timer of #expect then makes a new connection.
 	 */
 	/** @param {Link} link @param {(connection: RTCPeerConnection) => any} step */
 	#step(link, step) {
@@ -561,7 +566,7 @@ export class Room extends EventTarget {
 			link.work = link.work.then(() => link.peer.connection === connection && step(connection)).catch(() => {});
 	}
 
-	/* Browsers reject the whole list for one URL that they do not like. */
+	/* Browsers reject the whole list of ICE servers for one invalid URL.  Then connects without any. */
 	#makeConnection() {
 		try {
 			return new RTCPeerConnection({ iceServers: this.#ice });
@@ -587,7 +592,7 @@ export class Room extends EventTarget {
 			return this.#emit('error', { peer, code: 'failed', message: String(error) }); /* such as: too many */
 		}
 		peer.stream.getTracks().forEach(track => peer.stream.removeTrack(track));
-		/* Both sides make it, so neither waits for the other's. */
+		/* Both sides create it (negotiated), so neither waits for the event datachannel. */
 		const channel = peer.channel = connection.createDataChannel('videre', { negotiated: true, id: 0 });
 		channel.onmessage = ({ data }) => this.#emit('message', { peer, data });
 		channel.onclose = () => link.away && peer.connection === connection && this.#drop(link);
@@ -604,7 +609,7 @@ export class Room extends EventTarget {
 		});
 	}
 
-	/* Sends our tracks.  Without one, the transceiver can still send one later. */
+	/* Sends the tracks of the stream.  A kind without a track keeps its transceiver, for a later one. */
 	/** @param {RTCPeerConnection} connection */
 	async #attach(connection) {
 		const stream = this.#stream ?? new MediaStream();
@@ -618,7 +623,7 @@ export class Room extends EventTarget {
 		}
 	}
 
-	/* Sends an offer, or the answer to one. */
+	/* Creates and sends an offer, or the answer to one. */
 	/** @param {Link} link @param {RTCPeerConnection} connection */
 	async #describe(link, connection) {
 		await connection.setLocalDescription();
@@ -645,7 +650,7 @@ export class Room extends EventTarget {
 	/** @param {Link} link @param {string | undefined} session @param {RTCSessionDescriptionInit} offer */
 	#accept(link, session, offer) {
 		const { connection } = link.peer;
-		/* Both offer if each takes itself for the first: one of the offers wins. */
+		/* Both peers offer if each believes that it joined first: the offer of the smaller UserId wins. */
 		if (link.offers && connection && !connection.remoteDescription && String(this.user) < link.peer.id)
 			return;
 		if (!connection || link.offers || session !== link.session)
@@ -703,7 +708,7 @@ export class Room extends EventTarget {
 		this.#emit('state', { peer, state, code, message: REASONS[code ?? ''] });
 	}
 
-	/* The state stays failed, while new connections are made, until one of them works. */
+	/* The peer's state stays `failed` until one of the new connections is established. */
 	/** @param {Link} link */
 	#fail(link) {
 		const relay = this.#ice.some(({ urls }) => /^turns?:/.test(String(urls)));
@@ -721,7 +726,7 @@ export class Room extends EventTarget {
 		}, link.peer.connection ? 1000 * AGAIN_S : 0);
 	}
 
-	/* Looks for another way for a connection that exists, with new credentials. */
+	/* Restarts ICE with new credentials.  Replaces a connection that has failed or is missing. */
 	/** @param {Link} link */
 	async #renew(link) {
 		const { connection } = link.peer;
@@ -739,7 +744,7 @@ export class Room extends EventTarget {
 		});
 	}
 
-	/* The peer asks for a connection.  If it still has ours, another way is enough. */
+	/* The peer has sent Again.  If it still has this connection, an ICE restart is enough. */
 	/** @param {Link} link @param {boolean} isOurs */
 	#answerAgain(link, isOurs) {
 		if (isOurs && link.offers)
