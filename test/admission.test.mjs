@@ -33,7 +33,7 @@ async function ends(peer) {
 
 describe('a connect', () => {
 	for (const kind of transports)
-		test(`over ${kind} is refused with the cause, or accepted`, async t => {
+		test(`over ${kind} is accepted, or refused with the cause`, async t => {
 			const { server } = await serveTokens(t);
 			for (const [cause, how] of Object.entries(causes)) {
 				const token = tokenOf(how), error = refused(cause, USER, ROOM);
@@ -81,7 +81,7 @@ describe('a connect', () => {
 		await before.gets(joined(USER, ROOM, true));
 	});
 
-	test('with two Payloads is refused: its answer would have the token of the first', async t => {
+	test('with two Payloads is refused, because peers would get the token of the first', async t => {
 		const { server } = await serveTokens(t);
 		const bob = await visit(server, 'plain', query(sign({})));
 		bob.join('bob', ROOM);
@@ -96,7 +96,7 @@ describe('a connect', () => {
 		}
 	});
 
-	test('with another user\'s id does not take it over', async t => {
+	test('with the id of another user does not take over its session', async t => {
 		const { server } = await serveTokens(t);
 		const ann = await visit(server, 'plain', query(sign({ sub: USER })));
 		ann.join(USER, ROOM);
@@ -119,7 +119,7 @@ describe('a connect', () => {
 		await peer.gets(joined(USER, ROOM, true));
 	});
 
-	test('of a peer of the room needs a token as well, and else changes nothing', async t => {
+	test('of a peer that is already in the room needs a token too; a refusal changes nothing', async t => {
 		const { server } = await serveTokens(t);
 		const ann = await visit(server, 'plain');
 		ann.send(connectWith(sign({}), USER, ROOM));
@@ -133,7 +133,7 @@ describe('a connect', () => {
 
 describe('the token of a URL', () => {
 	for (const kind of kinds)
-		test(`over ${kind} is that of the first request`, async t => {
+		test(`over ${kind} is the one of the first request`, async t => {
 			const { server } = await serveTokens(t);
 			const session = fresh();
 			const first = await Receiver.attach(server, session, 'xhr', { query: query(sign({ room: ROOM })) });
@@ -165,7 +165,7 @@ describe('the token of a URL', () => {
 			});
 });
 
-test('a ping of another room needs a token for it', async t => {
+test('a ping of another room needs a token for that room', async t => {
 	const { server } = await serveTokens(t);
 	for (const kind of transports) {
 		const room = `room of ${kind}`, other = `not the room of ${kind}`;
@@ -320,7 +320,7 @@ async function useTokens(server) {
 	return tokens;
 }
 
-test('no log line, metric or answer has a token or a query, at trace', async t => {
+test('no log line (at level trace), metric or response contains a token or a query', async t => {
 	const conf = { Log: 'log', LogLevel: 'trace', LogSize: 0, Origins: ['https://a.example'] };
 	const { server } = await serveTokens(t, { conf });
 	const tokens = await useTokens(server);

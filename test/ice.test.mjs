@@ -48,12 +48,12 @@ function assertCredentials({ username, credential }, { name = 'videre', secret =
 }
 
 describe('/ice', () => {
-	test('is an empty list without IceServers', async t => {
+	test('answers with an empty list without IceServers', async t => {
 		for (const conf of [{}, { Prefix: '' }, { Page: false }, { Monitor: [] }])
 			assert.deepEqual(await servers(await serve(t, { conf })), []);
 	});
 
-	test('has the servers of the configuration, and credentials of TurnSecret', async t => {
+	test('answers with the servers of IceServers, and credentials computed from TurnSecret', async t => {
 		const fixed = { urls: 'turn:c.example?transport=tcp', username: 'ü"', credential: '\\\u007f' };
 		const server = await serve(t, { conf: {
 			IceServers: ['turns:a.example:443', fixed, 'stun:a.example', 'turn:[::1]'],
@@ -67,7 +67,7 @@ describe('/ice', () => {
 		assert.deepEqual(rest, [{ ...fixed, urls: [fixed.urls] }]);
 	});
 
-	test('is answered to GET and HEAD alone', async t => {
+	test('allows GET, HEAD and OPTIONS only', async t => {
 		const server = await serve(t);
 		const { headers, body } = await ask(server, '/ice', { method: 'HEAD' });
 		assert.deepEqual([headers['content-length'], body], ['29', '']);
@@ -79,7 +79,7 @@ describe('/ice', () => {
 			assert.equal((await ask(server, target)).status, 404, target);
 	});
 
-	test('fits the largest list into the smallest block', async t => {
+	test('answers with the largest list even if blocks have their minimum size', async t => {
 		const entry = { urls: 'turn:a', username: '"'.repeat(100), credential: '\\'.repeat(149) };
 		const server = await serve(t, {
 			conf: { MaxPacket: 1024, MaxPeers: 1, IceServers: Array(16).fill(entry) },
@@ -102,10 +102,10 @@ describe('/ice', () => {
 	});
 });
 
-describe('origins', () => {
+describe('/ice: Origins', () => {
 	const origin = 'https://a.example';
 
-	test('all may read the answer by default', async t => {
+	test('by default pages of all origins can read the answer', async t => {
 		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS) }, expect: [REFUSED] });
 		for (const target of ['/ice', `/ice?token=${await signed()}`]) {
 			const { headers } = await ask(server, target, { Origin: origin });
@@ -118,7 +118,7 @@ describe('origins', () => {
 		}
 	});
 
-	test('may send Authorization after a preflight, which needs no token', async t => {
+	test('a page can send Authorization after a preflight request, which needs no token', async t => {
 		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS) } });
 		const { status, headers, body } = await ask(server, '/ice', { method: 'OPTIONS', Origin: origin,
 			'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'authorization' });
@@ -129,7 +129,7 @@ describe('origins', () => {
 		assert.equal(headers['cache-control'], 'no-store');
 	});
 
-	test('that Origins lacks get 403', async t => {
+	test('an origin that is not in the list gets 403', async t => {
 		const server = await serve(t, { conf: { Origins: [origin], IceServers: ['stun:a'] } });
 		for (const method of ['GET', 'OPTIONS']) {
 			const { status, headers, body } = await ask(server, '/ice', { method, Origin: 'https://b.example' });
@@ -141,7 +141,7 @@ describe('origins', () => {
 	});
 });
 
-describe('with Tokens', () => {
+describe('/ice: Tokens', () => {
 	test('a valid token for any room is needed, in the query or as Bearer', async t => {
 		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS), IceServers: ['stun:a'] } });
 		const list = [{ urls: ['stun:a'] }];
@@ -155,7 +155,7 @@ describe('with Tokens', () => {
 		}
 	});
 
-	test('any other request gets 401, with the reason, which the log has at most once a second', async t => {
+	test('without a valid token the answer is 401 with the reason; at most one refusal a second is logged', async t => {
 		const server = await serve(t, { conf: { Tokens: await secretFile(t, TOKENS), IceServers: ['stun:a'] }, expect: [REFUSED] });
 		const token = await signed();
 		for (const [reason, target, Authorization] of [
@@ -184,7 +184,7 @@ describe('with Tokens', () => {
 		assert(server.lines.all.filter(line => REFUSED.test(line)).length < 10);
 	});
 
-	test('no line of the log has a query or a token', async t => {
+	test('no log line contains a query or a token', async t => {
 		const conf = { Log: 'log', LogLevel: 'trace', TurnSecret: await secretFile(t, TURN),
 			Tokens: await secretFile(t, TOKENS), IceServers: ['turn:a'] };
 		const server = await serve(t, { conf, expect: [REFUSED] }), file = path.join(server.dir, 'log');
@@ -202,7 +202,7 @@ describe('with Tokens', () => {
 			assert(!log.includes(secret), log);
 	});
 
-	test('no line of the log has parameters in a path', async t => {
+	test('no log line contains parameters in a path', async t => {
 		const server = await serve(t, { conf: { Log: '-', LogLevel: 'debug' }, allow: [/ debug /] });
 		const token = await signed({ sub: 'ann' }), session = '/echo/000/s';
 		for (const [before, shown] of Object.entries({ '/ice%3ftoken=': '/ice...', '/ice%3Ftoken%3d': '/ice...', '/ice&token=': '/ice...',
@@ -219,12 +219,12 @@ describe('with Tokens', () => {
 	});
 });
 
-describe('without a clock', () => {
+describe('/ice: while the clock is not set', () => {
 	const NO_CLOCK = / warn - no ICE servers: the clock is not set \(TurnSecret, Tokens\)$/;
 	const unset = { realtime: 1000 - seconds() };
 	const warnings = server => server.lines.all.filter(line => NO_CLOCK.test(line)).length;
 
-	test('TurnSecret makes it 503, and the log warns once', async t => {
+	test('with TurnSecret the answer is 503, and the log warns once', async t => {
 		const { server, set } = await serveFaulty(t, { at: unset, expect: [NO_CLOCK],
 			conf: { IceServers: ['turn:a'], TurnSecret: await secretFile(t, TURN) } });
 		for (let i = 0; i < 3; i++) {
@@ -243,14 +243,14 @@ describe('without a clock', () => {
 		assert.equal(warnings(server), 2);
 	});
 
-	test('so does a token', async t => {
+	test('with a valid token the answer is 503, without a token 401', async t => {
 		const { server } = await serveFaulty(t, { at: unset, expect: [NO_CLOCK, REFUSED],
 			conf: { Tokens: await secretFile(t, TOKENS) } });
 		assert.equal((await ask(server, `/ice?token=${await signed()}`)).status, 503);
 		assert.equal((await ask(server, '/ice')).status, 401);
 	});
 
-	test('servers that need none are there', async t => {
+	test('without TurnSecret and Tokens the answer is 200', async t => {
 		const { server } = await serveFaulty(t, { at: unset, conf: { IceServers: ['stun:a'] } });
 		assert.deepEqual(await servers(server), [{ urls: ['stun:a'] }]);
 	});
@@ -261,7 +261,7 @@ describe('coturn', () => {
 	const names = { ann: 'ann', 'Ann "Ä" O\'Neil\\': 'Ann%20%22%c3%84%22%20O%27Neil%5c', ['😀'.repeat(32)]: '%f0%9f%98%80'.repeat(32),
 		'a:b\t\n': 'a%3ab%09%0a', '': 'videre' };
 
-	test('accepts the credentials, and refuses them once they are altered', async t => {
+	test('accepts the credentials, and rejects altered ones', async t => {
 		const port = await serveTurn(t, TURN);
 		const server = await serve(t, { conf: {
 			Tokens: await secretFile(t, TOKENS), TurnSecret: await secretFile(t, TURN), IceServers: ['turn:127.0.0.1'],
@@ -278,7 +278,7 @@ describe('coturn', () => {
 			assert.equal(await allocate(port, altered), 401, JSON.stringify(altered));
 	});
 
-	test('refuses them when they have expired', async t => {
+	test('rejects credentials that have expired', async t => {
 		const { env, set } = await faults(t), port = await serveTurn(t, TURN, env);
 		const server = await serve(t, { conf: { TurnSecret: await secretFile(t, TURN), IceServers: ['turn:127.0.0.1'] } });
 		const [turn] = await servers(server);
@@ -292,7 +292,7 @@ describe('coturn', () => {
 		assert.equal(await allocate(port, turn), 'allocated');
 	});
 
-	test('accepts those of a new secret after SIGHUP; a file that is not valid changes nothing', async t => {
+	test('accepts credentials of a new secret after SIGHUP; an invalid file changes nothing', async t => {
 		const SOUTH = 'south-secret', port = await serveTurn(t, SOUTH);
 		const file = await secretFile(t, TURN);
 		const NOT_LOADED = / warn - file of TurnSecret not loaded, the previous one stays in use: (.*)$/;
@@ -332,7 +332,7 @@ describe('TurnSecret and IceServers', () => {
 		return run(args, { cwd });
 	}
 
-	test('a file that is not valid is an error at start', async t => {
+	test('an invalid file is an error at start', async t => {
 		for (const [text, mode, why] of invalidFiles) {
 			const file = await secretFile(t, '');
 			await writeFile(file, text);
@@ -343,7 +343,7 @@ describe('TurnSecret and IceServers', () => {
 		assert.equal((await check(t, { TurnSecret: '/nonexistent' })).stderr, '/nonexistent: No such file or directory (TurnSecret)');
 	});
 
-	test('a secret of videre -s is valid', async t => {
+	test('a file made by videre -s is valid', async t => {
 		const file = path.join(await scratch(t), 'turn');
 		assert.equal((await run(['-s', file])).code, 0);
 		const server = await serve(t, { conf: { TurnSecret: file, IceServers: ['turn:a'] } });
@@ -351,7 +351,7 @@ describe('TurnSecret and IceServers', () => {
 		assertCredentials(turn, { secret: (await readFile(file, 'utf8')).trim(), before });
 	});
 
-	test('a URL that is not valid is an error that shows the right one', async t => {
+	test('an invalid URL is an error that shows the corrected URL', async t => {
 		const { code, stderr } = await check(t, { IceServers: ['turn://host:3478'] });
 		assert.equal(code, 1);
 		assert.match(stderr, /^conf\.json:1: IceServers must be .*: entry 1: "turn:\/\/host:3478" has slashes, write "turn:host:3478"$/);

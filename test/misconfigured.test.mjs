@@ -158,7 +158,7 @@ const keys = {
 		skip: !root && 'needs root',
 	}],
 	Tokens: [...secretRows('Tokens'), {
-		what: 'clients that bring no token',
+		what: 'set, and clients send no token',
 		conf: async t => ({ Tokens: await secretFile(t) }),
 		async act(server) {
 			const client = await open(server);
@@ -186,19 +186,19 @@ const keys = {
 		check: / info - no interface has the address 192\.0\.2\.1 yet: .*\(Host\)$/,
 		log: / info - no interface has the address 192\.0\.2\.1 yet: .*\(Host\)$/,
 	}, {
-		what: 'an address that needs an interface with it',
+		what: 'a link-local address without its interface',
 		conf: { Host: 'fe80::1' },
 		starts: false,
 		check: / warn - cannot listen on \[fe80::1\]:\d+ \(Host, Port\): /,
 		log: / error - cannot listen on \[fe80::1\]:\d+ \(Host, Port\): /,
 	}],
 	Prefix: [{
-		what: 'another path than the one of SockJS clients',
+		what: 'not the path that SockJS clients use',
 		conf: { Prefix: '/other' },
 		act: async server => assert.equal(await status(server, request('/echo/info')), 404),
 		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/info"$/,
 	}, {
-		what: 'another path than the one of WebSocket clients',
+		what: 'not the path that WebSocket clients use',
 		conf: { Prefix: '/other' },
 		act: server => misses(server, '/echo/websocket'),
 		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/websocket"$/,
@@ -248,11 +248,11 @@ const keys = {
 		skip: !root && 'needs root',
 	}],
 	LogLevel: [{
-		what: 'error, which hides what the others here have at info',
+		what: 'error, which hides the lines at level info',
 		conf: { LogLevel: 'error' },
 		check: / info - the log will not have what .* at level info \(LogLevel\)$/,
 	}, {
-		what: 'debug, and clients make more lines than a log takes',
+		what: 'debug, and clients cause more lines than the rate limit allows',
 		conf: { LogLevel: 'debug', Log: '-' },
 		allow: [/ debug /],
 		async act(server) {
@@ -285,7 +285,7 @@ const keys = {
 		skip: !root && 'needs root',
 	}],
 	User: [{
-		what: 'a user that only root can become',
+		what: 'set, and the server is not started as root',
 		conf: { User: 'root' },
 		shell: root ? 'exec setpriv --reuid=nobody --clear-groups "$0" "$@"' : ':',
 		starts: false,
@@ -293,18 +293,18 @@ const keys = {
 		log: / error - cannot change to the configured User: Operation not permitted$/,
 	}],
 	Sandbox: [{
-		what: 'true, where the kernel or the build has none',
+		what: 'true, and the kernel or the build has no sandbox',
 		conf: { Sandbox: true },
 		log: / info - no sandbox: .*\(Sandbox\)$/,
 	}],
 	Origins: [{
-		what: 'a list that lacks the page of the clients',
+		what: 'a list without the origin of the clients\' page',
 		conf: { Origins: ['https://example.org'] },
 		act: server => misses(server, '/echo/websocket', { Origin: 'https://www.example.org' }),
 		log: / warn - refused: Origin .*\(Origins\): .* with "https:\/\/www\.example\.org"$/,
 	}],
 	SockJS: [{
-		what: 'no script, and clients need the iframe page',
+		what: 'an empty value, and clients need the iframe page',
 		conf: { SockJS: '' },
 		act: async server => assert.equal(await status(server, request('/echo/iframe-1.6.1.html')), 404),
 		log: / warn - refused: path .*\(Prefix, Page, SockJS\): .* with "\/echo\/iframe-1\.6\.1\.html"$/,
@@ -315,7 +315,7 @@ const keys = {
 		log: / info - browsers block a script of http: .*\(SockJS\)$/,
 	}],
 	MaxConnections: [{
-		what: 'fewer than there are clients',
+		what: 'less than the number of clients',
 		conf: { MaxConnections: 1 },
 		async act(server) {
 			await open(server);
@@ -323,14 +323,14 @@ const keys = {
 		},
 		log: / warn - refused: too many connections .*\(MaxConnections\): /,
 	}, {
-		what: 'more than there are file descriptors',
+		what: 'more than the number of file descriptors',
 		conf: { MaxConnections: 1000 },
 		shell: `ulimit -n 100${root ? '; exec setpriv --bounding-set=-sys_resource "$0" "$@"' : ''}`,
 		check: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
 		log: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
 	}],
 	MaxPerAddress: [{
-		what: 'fewer than a network behind one address has',
+		what: 'less than the number of clients behind one address',
 		conf: { MaxPerAddress: 1, TrustedProxies: ['127.0.0.1'] },
 		async act(server) {
 			const headers = { 'X-Forwarded-For': '203.0.113.1' };
@@ -341,20 +341,20 @@ const keys = {
 	}],
 	/* One that is not on this machine: "a full share names TrustedProxies", elsewhere.mjs. */
 	TrustedProxies: [{
-		what: 'a list that lacks the proxy',
+		what: 'a list without the proxy',
 		conf: { TrustedProxies: ['192.0.2.1'] },
 		act: async server => assert.equal(await status(server,
 			handshake('/echo/websocket', { 'X-Forwarded-For': '203.0.113.1' })), 101),
 		log: / info 127\.0\.0\.1:\d+ X-Forwarded-For ignored: .*\(TrustedProxies\)$/,
 	}],
 	Monitor: [{
-		what: 'a list that lacks the monitor',
+		what: 'a list without the monitor',
 		conf: { Monitor: ['192.0.2.1'] },
 		act: async server => assert.equal(await status(server, request('/health')), 404),
 		log: / warn - refused: \/health or \/metrics .*\(Monitor\): /,
 	}],
 	MaxPeers: [{
-		what: 'fewer than a room has',
+		what: 'less than the number of peers in a room',
 		conf: { MaxPeers: 1 },
 		async act(server) {
 			await gather(server, 'r', 'a');
@@ -385,7 +385,7 @@ const keys = {
 		log: / warn - refused: message that is too big \(MaxPacket\): /,
 	}],
 	Heartbeat: [{
-		what: 'shorter than clients take to answer',
+		what: 'shorter than the time in which clients answer',
 		conf: { Heartbeat: 1 },
 		async act(server) {
 			const raw = await Raw.websocket(server);
@@ -393,13 +393,13 @@ const keys = {
 		},
 		log: / info 127\.0\.0\.1:\d+ closed: no answer to heartbeats \(Heartbeat\)$/,
 	}, {
-		what: 'longer than proxies keep a silent connection',
+		what: 'longer than the idle timeout of proxies',
 		conf: { Heartbeat: 300 },
 		check: / info - proxies and NAT often drop .*\(Heartbeat\)$/,
 		log: / info - proxies and NAT often drop .*\(Heartbeat\)$/,
 	}],
 	HandshakeTimeout: [{
-		what: 'shorter than a client takes for its request',
+		what: 'shorter than the time in which a client sends its request',
 		conf: { HandshakeTimeout: 1 },
 		async act(server) {
 			const raw = await Raw.connect(server);
@@ -408,7 +408,7 @@ const keys = {
 		},
 		log: / info 127\.0\.0\.1:\d+ closed: incomplete request \(HandshakeTimeout or Heartbeat\)$/,
 	}, {
-		what: 'shorter than a client takes for TLS',
+		what: 'shorter than the TLS handshake of a client',
 		conf: t => withTLS(t, { HandshakeTimeout: 1 }),
 		async act(server) {
 			const raw = await Raw.connect(inClear(server));
@@ -447,7 +447,7 @@ for (const [key, rows] of Object.entries(keys))
 			});
 	});
 
-test('-n finds nothing in a Log that is a link, if User is not root', async t => {
+test('-n does not report a Log that is a link if User is not root', async t => {
 	if (!root)
 		return t.skip('needs root');
 	const { Log } = await linkedLog(t);
@@ -455,7 +455,7 @@ test('-n finds nothing in a Log that is a link, if User is not root', async t =>
 	assert.deepEqual(await linesOf(t, { Log, User: 'nobody', LogLevel: 'info', LogSize: 0 }, {}, '-n'), ['']);
 });
 
-test('-n next to a server with the same configuration finds nothing, and does not disturb it', async t => {
+test('-n next to a server with the same configuration reports nothing, and does not disturb it', async t => {
 	const dir = await scratch(t);
 	const conf = { Log: path.join(dir, 'new', 'the.log'), LogLevel: 'info' };
 	assert.deepEqual(await linesOf(t, conf, {}, '-n'), ['']);

@@ -52,7 +52,7 @@ describe('the module', () => {
 			assert.equal(headers[name], value, name);
 	});
 
-	test('has an ETag of its own', async t => {
+	test('has a different ETag from the page', async t => {
 		const server = await serve(t);
 		const { etag } = (await ask(server)).headers;
 		assert.match(etag, /^"[0-9a-f]{16}"$/);
@@ -62,7 +62,7 @@ describe('the module', () => {
 		assert.equal((await raw.response()).status, 200, 'the page has another');
 	});
 
-	test('is with the page at most 12 KB of the binary', async t => {
+	test('has at most 12 KB together with the page', async t => {
 		const server = await serve(t);
 		const raw = await Raw.connect(server);
 		raw.write(request('/', { Connection: 'close' }));
@@ -70,11 +70,11 @@ describe('the module', () => {
 		assert(body.length + (await ask(server)).body.length <= 12 * 1024);
 	});
 
-	test('is left away with the page', async t => {
+	test('is not served if Page is false', async t => {
 		assert.equal((await ask(await serve(t, { conf: { Page: false } }))).status, 404);
 	});
 
-	test('has types', async t => {
+	test('passes type checks', async t => {
 		const dir = await scratch(t), use = path.join(dir, 'use.js');
 		await writeFile(use, `import { Room } from ${JSON.stringify(fileURLToPath(source))};
 const room = new Room('kitchen', { stream: new MediaStream(), socket: url => new WebSocket(url) });
@@ -254,7 +254,7 @@ describe('a room', { concurrency: 2 }, () => {
 			await gatherPages(t, ['chromium', { sockjs }], ['firefox', {}], ['chromium', { sockjs }]);
 		});
 
-	test('a message to one peer reaches that peer alone', async t => {
+	test('a message to one peer reaches only that peer', async t => {
 		const [a, b, c] = await gatherPages(t, ['chromium', {}], ['chromium', {}], ['chromium', {}]);
 		await until(a, 'two channels', () => room.send('all') === 2);
 		await a.evaluate(id => room.peers.find(peer => peer.id === id).send('one'), await userOf(c));
@@ -265,7 +265,7 @@ describe('a room', { concurrency: 2 }, () => {
 		}
 	});
 
-	test('others see a leave and the end of a page immediately', async t => {
+	test('peers see immediately that a user leaves or closes the page', async t => {
 		const [a, b, c] = await gatherPages(t, ['chromium', {}], ['firefox', {}], ['chromium', {}]);
 		const users = [await userOf(b), await userOf(c)];
 		await b.evaluate(() => room.leave());
@@ -277,7 +277,7 @@ describe('a room', { concurrency: 2 }, () => {
 		assert.deepEqual(await a.evaluate(() => room.peers.length), 0);
 	});
 
-	test('other tracks replace those of a stream without a new call', async t => {
+	test('setting the stream replaces the tracks without a new connection', async t => {
 		const [a, b] = await gatherPages(t, ['chromium', {}], ['firefox', {}]);
 		for (const [page, other] of [[a, b], [b, a]]) {
 			await page.evaluate(() => {
@@ -316,7 +316,7 @@ describe('a room', { concurrency: 2 }, () => {
 		await see([a, b, c]);
 	});
 
-	test('a user that comes from another page takes over', async t => {
+	test('a user that joins from another page takes over', async t => {
 		const [a, b] = await gatherPages(t, ['chromium', {}], ['chromium', { user: 'bob' }]);
 		const c = await enter(t, 'chromium', { user: 'bob' });
 		await happens(b, { type: 'close', code: 'replaced' });
@@ -324,14 +324,14 @@ describe('a room', { concurrency: 2 }, () => {
 		await see([a, c]);
 	});
 
-	test('that is full says so', async t => {
+	test('closes with the reason if it is full', async t => {
 		await gather(server, t.name, 'a', 'b', 'c', 'd');
 		const page = await enter(t, 'chromium');
 		await happens(page, { type: 'close', code: 'room is full' });
 		assert.match(await page.evaluate(() => room.opened.catch(String)), /room is full/);
 	});
 
-	test('that needs a token: the user is the one that the token is for', async t => {
+	test('takes its user from the token, and closes if the token is refused', async t => {
 		const { server: at } = await serveTokens(t);
 		const into = t.name, token = sign({ room: into, sub: 'Zoë' });
 		const a = await enter(t, 'chromium', { at, into, token });
@@ -346,7 +346,7 @@ describe('a room', { concurrency: 2 }, () => {
 		}
 	});
 
-	test('asks for a new token for each attempt to reach the server', async t => {
+	test('gets a new token for each attempt to reach the server', async t => {
 		const Port = await freePort();
 		const first = await serveTokens(t, { conf: { Port }, start: (_, options) => start(options) });
 		const page = await enter(t, 'chromium', { at: first.server });
@@ -362,7 +362,7 @@ describe('a room', { concurrency: 2 }, () => {
 		await happens(page, { type: 'second', code: 'token has expired' });
 	});
 
-	test('keeps its calls when the token does not admit it again, until another one does', async t => {
+	test('keeps its calls while the server rejects its token, and reconnects later', async t => {
 		const { server: at, put } = await serveTokens(t);
 		const pages = await gatherPages(t, ['chromium', { at, token: sign({}) }], ['firefox', { at, token: sign({}) }]);
 		await put(SECOND);
@@ -383,7 +383,7 @@ describe('a room', { concurrency: 2 }, () => {
 		}
 	});
 
-	test('uses the ICE servers of the server, also if they need a token', async t => {
+	test('uses the ICE servers of the server, even if they need a token', async t => {
 		const urls = ['stun:127.0.0.1', 'stun:[::1]'];
 		const { server: at } = await serveTokens(t, { conf: { IceServers: urls } });
 		const pages = await gatherPages(t, ['chromium', { at, token: sign({}) }], ['firefox', { at, token: sign({}) }]);
@@ -397,7 +397,7 @@ describe('a room', { concurrency: 2 }, () => {
 		await happens(b, { type: 'error', code: 'ice' });
 	});
 
-	test('of a server that does not allow the page', async t => {
+	test('reports that the server does not allow the page', async t => {
 		const strict = await serve(t, { conf: { Origins: ['https://good.example'] }, expect: [/Origins/] });
 		const page = await enter(t, 'chromium');
 		await page.evaluate(base => {
@@ -408,7 +408,7 @@ describe('a room', { concurrency: 2 }, () => {
 		await until(page, 'refused', () => codes.includes('refused'));
 	});
 
-	test('with a name that is too long is an error', async t => {
+	test('a name that is too long is an error', async t => {
 		const page = await enter(t, 'chromium');
 		assert.match(await page.evaluate(() => {
 			try {
@@ -424,7 +424,7 @@ describe('examples/own-page', () => {
 	const names = ['index', 'sockjs', 'plain'];
 
 	for (const order of [names, [...names].reverse()])
-		test(`${order.join(', then ')}, which see each other`, async t => {
+		test(`${order.join(', then ')} see each other`, async t => {
 			const at = await serve(t), entered = [];
 			for (const name of order) {
 				const context = await browsers.chromium.createBrowserContext();

@@ -105,7 +105,7 @@ const ways = page => page.evaluate(async () => {
 describe('behind symmetric NATs', { skip, concurrency: 4 }, () => {
 	before(() => network?.translate(SYMMETRIC));
 
-	test('two pages with a token see each other through the relay, and a stranger stays out', async t => {
+	test('two pages with a token see each other through the relay; pages without one for the room stay out', async t => {
 		const { code, stdout: token } = await run(['-t', tokens, 'kitchen', '', '3600']);
 		assert.equal(code, 0);
 		const pages = await meet(t, 'family', { fragment: `room=kitchen&token=${token}`, permissions: BOTH });
@@ -120,19 +120,19 @@ describe('behind symmetric NATs', { skip, concurrency: 4 }, () => {
 	});
 
 	for (const [what, server] of [['no server', 'none'], ['a STUN server only', 'stun']])
-		test(`pages with ${what} say what they need`, async t => {
+		test(`pages with ${what} show that they need a TURN server`, async t => {
 			const pages = await meet(t, server);
 			await Promise.all(pages.map(page =>
 				says(page, 'No way through: the operator needs a TURN server', NO_WAY)));
 		});
 
-	test('pages whose TURN server does not answer say so', async t => {
+	test('pages show that their TURN server does not answer', async t => {
 		const pages = await meet(t, 'dead');
 		await Promise.all(pages.map(page => says(page, 'No way through: the TURN server does not answer', NO_WAY)));
 	});
 });
 
-describe('behind NATs that keep ports', { skip }, () => {
+describe('behind port-preserving NATs', { skip }, () => {
 	before(() => network?.translate(CONE));
 
 	test('two pages see each other without a relay', async t => {

@@ -31,7 +31,7 @@ async function callThroughRelay([url, token]) {
 	return { status: response.status, data, local: [...new Set(local)], iceServers };
 }
 
-test('a page of another origin calls through the relay', async t => {
+test('a page of another origin makes a call through the relay', async t => {
 	const TURN = 'north', TOKENS = 't'.repeat(32);
 	const dir = await scratch(t), file = name => path.join(dir, name);
 	await writeFile(file('turn'), `${TURN}\n`, { mode: 0o600 });

@@ -92,7 +92,7 @@ describe('option -t', () => {
 		return stdout;
 	}
 
-	test('prints a token that jose verifies, of a day or as many seconds', async t => {
+	test('prints a token that jose verifies and that lasts a day or SECONDS', async t => {
 		const file = await secretsFile(t);
 		const cases = [
 			[[], {}, 86400],
@@ -114,7 +114,7 @@ describe('option -t', () => {
 		}
 	});
 
-	test('prints the signature that openssl computes', async t => {
+	test('prints the same signature as openssl', async t => {
 		const token = await made(t, await secretsFile(t), 'kitchen', 'ann');
 		const input = path.join(await scratch(t), 'input');
 		await writeFile(input, token.slice(0, token.lastIndexOf('.')));
@@ -123,7 +123,7 @@ describe('option -t', () => {
 		assert.equal(stdout.toString('base64url'), token.slice(token.lastIndexOf('.') + 1));
 	});
 
-	test('reports what is wrong', async t => {
+	test('reports invalid arguments and a missing file', async t => {
 		const file = await secretsFile(t);
 		for (const [args, error] of [
 			[[], 'wrong number of arguments: -t'],
@@ -142,7 +142,7 @@ describe('option -t', () => {
 });
 
 describe('option -s', () => {
-	test('makes a file with a new secret, never over an existing one', async t => {
+	test('makes a file with a random secret, and never overwrites a file', async t => {
 		const dir = await scratch(t), secrets = new Set();
 		for (const name of ['a', 'b']) {
 			const file = path.join(dir, name);
@@ -178,7 +178,6 @@ describe('option -s', () => {
 	});
 });
 
-/* What is wrong with a file of secrets, and with which mode, and how it is reported. */
 describe('README', () => {
 	const programs = {
 		'In Node': ['node', 'sign.mjs'],
@@ -202,6 +201,7 @@ describe('README', () => {
 		});
 });
 
+/* Invalid files of secrets: the text, the error, and the mode if it is not 600. */
 const faults = {
 	'an empty file': ['', ': no secret: videre -s makes a file with one'],
 	'a short secret': [`${SECRET}\n\nshort\n`, ':3: a secret must have at least 32 bytes'],
@@ -223,7 +223,7 @@ describe('Tokens', () => {
 		assert.equal((await start(t, '', ['-n'])).code, 0);
 	});
 
-	test('that does not exist is an error at start', async t => {
+	test('with a missing file is an error at start', async t => {
 		for (const args of [['-n'], []])
 			assert.deepEqual(await start(t, '/nonexistent', args),
 				{ code: 1, stdout: '', stderr: '/nonexistent: No such file or directory (Tokens)' });
@@ -237,7 +237,7 @@ describe('Tokens', () => {
 				assert.deepEqual(await start(t, file, args), { code: 1, stdout: '', stderr: `${file}${error} (Tokens)` });
 		});
 
-	test('is loaded again after SIGHUP, and the log says why if it is not', async t => {
+	test('is loaded again after SIGHUP, or the log reports the reason', async t => {
 		const file = await secretsFile(t);
 		const REFUSED = / warn - file of Tokens not loaded, the previous one stays in use: (.*)$/;
 		const server = await serve(t, { conf: { Tokens: file }, expect: [REFUSED] });
@@ -260,7 +260,7 @@ describe('Tokens', () => {
 		assert(!server.stderr.includes(SECRET) && !server.stderr.includes(SECOND), server.stderr);
 	});
 
-	test('that is empty loads nothing', async t => {
+	test('with an empty value loads nothing', async t => {
 		const server = await serve(t, { conf: { Tokens: '' } });
 		server.signal('SIGHUP');
 		await server.lines.match(/ info - log reopened$/);
