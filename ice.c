@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+_Static_assert((int)ICE_TOKEN_EARLY == (int)TOKEN_NOT_YET,
+	       "the results of a token are in the order of enum token_error");
+
 static struct {
 	const struct ice_server *servers;
 	bool unset_logged; /* the warning about the clock has been logged */
