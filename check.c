@@ -31,14 +31,6 @@ check_access(const struct conf *c, const char *file, enum sandbox_access access)
  * Listening
  */
 
-static void
-put_address(struct text *t, const struct socket_address *a)
-{
-	text_string(t, a->length == 4 ? "" : "[");
-	text_address(t, a->bytes, a->length);
-	text_string(t, a->length == 4 ? "" : "]");
-}
-
 void
 check_address(const struct socket_address *address)
 {
@@ -50,7 +42,7 @@ check_address(const struct socket_address *address)
 	    (t = log_begin(LEVEL_INFO, (struct span){ 0 })) == NULL)
 		return;
 	text_string(t, "no interface has the address ");
-	put_address(t, address);
+	text_host(t, address->bytes, address->length);
 	text_string(t, " yet: no client can connect to it (Host)");
 	log_end();
 }
@@ -71,7 +63,7 @@ check_port(const struct conf *c)
 	    (t = log_begin(LEVEL_WARN, (struct span){ 0 })) == NULL)
 		return;
 	text_string(t, "cannot listen on ");
-	put_address(t, &address);
+	text_host(t, address.bytes, address.length);
 	text_char(t, ':');
 	text_number(t, address.port);
 	text_string(t, " (Host, Port): ");

@@ -56,13 +56,11 @@ client_name(uint32_t conn)
 {
 	static char data[64];
 	const struct socket_address *address = &clients.table[conn].address;
-	bool brackets = address->length == 16;
 	struct text t;
 
 	text_init(&t, data, sizeof data);
-	text_string(&t, brackets ? "[" : "");
-	text_address(&t, address->bytes, address->length);
-	text_string(&t, brackets ? "]:" : ":");
+	text_host(&t, address->bytes, address->length);
+	text_char(&t, ':');
 	text_number(&t, address->port);
 	return (struct span){ data, t.length };
 }

@@ -237,6 +237,14 @@ text_address(struct text *t, const uint8_t *address, size_t length)
 }
 
 void
+text_host(struct text *t, const uint8_t *address, size_t length)
+{
+	text_string(t, length == 16 ? "[" : "");
+	text_address(t, address, length);
+	text_string(t, length == 16 ? "]" : "");
+}
+
+void
 text_base64(struct text *t, enum base64 kind, const void *data, size_t length)
 {
 	static const char digits[] =

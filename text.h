@@ -63,6 +63,9 @@ size_t text_public_length(struct span path);
 void text_hashed(struct text *, const uint32_t key[2], struct span);
 /* Adds an IPv4 (4 bytes) or IPv6 (16 bytes, RFC 5952) address. */
 void text_address(struct text *, const uint8_t *address, size_t length);
+/* The same, with an IPv6 address in brackets, as before a port (RFC 3986 section 3.2.2).
+ */
+void text_host(struct text *, const uint8_t *address, size_t length);
 
 /*
  * The two forms of base64 (RFC 4648).  BASE64 (section 4) has + and / and is padded;

@@ -87,7 +87,6 @@ is_signed(const struct token_secrets *s, struct span input,
 	uint32_t valid = 0;
 
 	*signer = 0;
-
 	for (size_t i = 0; i < s->count; i++) {
 		uint32_t difference = 0;
 		compute_mac(&s->keys[i], input, expected);

@@ -347,9 +347,8 @@ listen_at(const uint8_t *address, size_t length, uint16_t *port, bool required)
 		*port = (uint16_t)bound;
 	if (t != NULL) {
 		text_string(t, bound < 0 ? "cannot listen on " : "listening on ");
-		text_string(t, length == 4 ? "" : "[");
-		text_address(t, address, length);
-		text_string(t, length == 4 ? ":" : "]:");
+		text_host(t, address, length);
+		text_char(t, ':');
 		text_number(t, *port);
 		if (bound < 0) {
 			text_string(t, " (Host, Port): ");
