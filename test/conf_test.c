@@ -30,16 +30,6 @@ remove_directory(void **state)
 	return rmdir(directory);
 }
 
-static void
-write_file(const char *text, size_t length)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, length, file), length);
-	assert_int_equal(fclose(file), 0);
-}
-
 /* Loads a file on top of the values of `c`; the error text is in `message`. */
 static bool
 load_file(struct conf *c, const char *file)
@@ -58,7 +48,7 @@ static bool
 load_bytes(struct conf *c, const char *text, size_t length)
 {
 	conf_default(c);
-	write_file(text, length);
+	write_file(path, text, length);
 	return load_file(c, path);
 }
 
@@ -286,7 +276,7 @@ a_key_that_is_missing_keeps_its_value(void **state)
 	assert_defaults(&c);
 	conf_default(&c);
 	c.port = 99;
-	write_file(BYTES("{\"Heartbeat\":7}"));
+	write_file(path, BYTES("{\"Heartbeat\":7}"));
 	assert_true(load_file(&c, path));
 	assert_int_equal(c.port, 99);
 }
@@ -763,10 +753,10 @@ origins_replace_the_previous_list(void **state)
 	conf_default(&c);
 	for (unsigned i = 0; i < CONF_ORIGINS_MAX; i++)
 		c.origins[i] = "before";
-	write_file(BYTES("{\"Origins\":[\"a://a\"]}"));
+	write_file(path, BYTES("{\"Origins\":[\"a://a\"]}"));
 	assert_true(load_file(&c, path));
 	assert_origins(&c, origins);
-	write_file(BYTES("{\"Origins\":[]}"));
+	write_file(path, BYTES("{\"Origins\":[]}"));
 	assert_true(load_file(&c, path));
 	assert_origins(&c, origins + 1);
 }
@@ -849,7 +839,7 @@ trusted_proxies_are_addresses_and_networks(void **state)
 	conf_default(&c);
 	assert_false(is_trusted(&c, "127.0.0.1"));
 	assert_true(load_file(&c, path));
-	write_file(BYTES("{\"TrustedProxies\":[]}"));
+	write_file(path, BYTES("{\"TrustedProxies\":[]}"));
 	assert_true(load_file(&c, path));
 	assert_false(is_trusted(&c, "127.0.0.1"));
 }

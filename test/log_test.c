@@ -117,16 +117,6 @@ read_stderr(void)
 }
 
 static void
-write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void
 assert_file(const char *path, const char *expected)
 {
 	const char *text = read_file(path);
@@ -466,7 +456,7 @@ an_existing_file_is_appended_to(void **state)
 
 	(void)state;
 	stop_clock();
-	write_file(path, "before\n");
+	write_file(path, BYTES("before\n"));
 	log_open(path, LEVEL_DEBUG, 0);
 	log_line(LEVEL_DEBUG, no_peer, "x");
 	log_flush();
@@ -666,7 +656,7 @@ existing_files_keep_their_owner(void **state)
 	const char *path = in_directory("a.log"), *deep = in_directory("a/b.log");
 
 	(void)state;
-	write_file(path, "root's\n");
+	write_file(path, BYTES("root's\n"));
 	assert_int_equal(chmod(path, 0600), 0);
 	open_for_nobody(path);
 	assert_owner(path, 0);
@@ -688,7 +678,7 @@ root_creates_nothing_through_links_of_another_user(void **state)
 	const char *link = in_directory("theirs/a.log");
 
 	(void)state;
-	write_file(secret, "root's\n");
+	write_file(secret, BYTES("root's\n"));
 	assert_int_equal(chmod(secret, 0600), 0);
 	assert_int_equal(mkdir(in_directory("private"), 0755), 0);
 	assert_int_equal(mkdir(theirs, 0755), 0);
@@ -724,7 +714,7 @@ only_root_follows_no_link_to_the_file(void **state)
 	const char *text;
 
 	(void)state;
-	write_file(target, "");
+	write_file(target, BYTES(""));
 	assert_int_equal(symlink(target, link), 0);
 	log_open(link, LEVEL_DEBUG, 0);
 	log_line(LEVEL_DEBUG, no_peer, "x");
@@ -984,7 +974,7 @@ existing_contents_count_towards_the_size(void **state)
 	const char *path = in_directory("a.log"), *aside = in_directory("a.log.1");
 
 	(void)state;
-	write_file(path, "0123456789");
+	write_file(path, BYTES("0123456789"));
 	log_open(path, LEVEL_DEBUG, 100);
 	write_line('a', 91);
 	assert_file(aside, "0123456789");
@@ -1067,7 +1057,7 @@ a_full_file_in_a_read_only_directory_is_emptied(void **state)
 	const char *text;
 
 	(void)state;
-	write_file(path, "");
+	write_file(path, BYTES(""));
 	if (geteuid() == 0)
 		assert_int_equal(chown(path, NOBODY, NOBODY), 0);
 	assert_int_equal(chmod(path, 0640), 0);
@@ -1126,7 +1116,7 @@ a_log_that_can_not_be_opened_is_reported_once(void **state)
 	const char *path;
 
 	(void)state;
-	write_file(in_directory("file"), "");
+	write_file(in_directory("file"), BYTES(""));
 	path = in_directory("file/a.log");
 	stop_clock();
 	log_open(path, LEVEL_DEBUG, 100);
@@ -1197,7 +1187,7 @@ a_long_name_is_reported_in_full(void **state)
 	/* A file in place of its first directory. */
 	char *slash = strchr(path + strlen(directory) + 1, '/');
 	*slash = '\0';
-	write_file(path, "");
+	write_file(path, BYTES(""));
 	*slash = '/';
 	log_open(path, LEVEL_DEBUG, 0);
 	const char *text = read_stderr();

@@ -93,16 +93,24 @@ end(void **state)
 	return munmap(memory.base, memory.used);
 }
 
+/* `payload` is JSON. */
+static void
+receives_payload(uint32_t session, const char *event, const char *user, const char *room,
+		 const char *payload)
+{
+	char text[4096];
+	int length = snprintf(text, sizeof text,
+			      "{\"Header\":{\"Event\":\"%s\",\"UserId\":\"%s\","
+			      "\"RoomId\":\"%s\"},\"Payload\":%s}",
+			      event, user, room, payload);
+
+	signaller_service.message(session, text, (size_t)length, false);
+}
+
 static void
 receives(uint32_t session, const char *event, const char *user, const char *room)
 {
-	char text[1024];
-	int length = snprintf(text, sizeof text,
-			      "{\"Header\":{\"Event\":\"%s\",\"UserId\":\"%s\","
-			      "\"RoomId\":\"%s\"},\"Payload\":\"{}\"}",
-			      event, user, room);
-
-	signaller_service.message(session, text, (size_t)length, false);
+	receives_payload(session, event, user, room, "\"{}\"");
 }
 
 /* A packet of the user a in the room r, with a To, which is JSON. */
@@ -482,13 +490,10 @@ no_packet_is_longer_than_signaller_reply(void **state)
 static void
 receives_token(uint32_t session, const char *user, const char *room, const char *token)
 {
-	char text[4096];
-	int length = snprintf(text, sizeof text,
-			      "{\"Header\":{\"Event\":\"connect\",\"UserId\":\"%s\","
-			      "\"RoomId\":\"%s\"},\"Payload\":{\"Token\":\"%s\"}}",
-			      user, room, token);
+	char payload[3072];
 
-	signaller_service.message(session, text, (size_t)length, false);
+	snprintf(payload, sizeof payload, "{\"Token\":\"%s\"}", token);
+	receives_payload(session, "connect", user, room, payload);
 }
 
 static struct token_secrets one_secret;

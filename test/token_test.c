@@ -655,16 +655,6 @@ remove_file(void **state)
 	return unlink(path);
 }
 
-static void
-write_file(const char *text, size_t length)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, length, file), length);
-	assert_int_equal(fclose(file), 0);
-}
-
 /* Loads the file into `s`, and returns the error without the file's name. */
 static const char *
 load(struct token_secrets *s, const char *file)
@@ -688,7 +678,7 @@ assert_refused(const char *text, size_t length, const char *expected)
 {
 	struct token_secrets before = secrets;
 
-	write_file(text, length);
+	write_file(path, text, length);
 	const char *error = load(&secrets, path);
 	assert_non_null(error);
 	assert_string_equal(error, expected);
@@ -714,7 +704,7 @@ each_line_is_a_secret(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(texts); i++) {
-		write_file(texts[i], strlen(texts[i]));
+		write_file(path, texts[i], strlen(texts[i]));
 		assert_null(load(&secrets, path));
 		assert_int_equal(secrets.count, 2);
 		assert_true(is_valid_by(A));
@@ -722,7 +712,7 @@ each_line_is_a_secret(void **state)
 		assert_false(is_valid_by(SECRET));
 		assert_false(is_valid_by(A "\r"));
 	}
-	write_file(BYTES(A "\n" A "\n" B "\n" SECRET "\n"));
+	write_file(path, BYTES(A "\n" A "\n" B "\n" SECRET "\n"));
 	assert_null(load(&secrets, path));
 	assert_true(is_valid_by(SECRET));
 	assert_false(is_valid_by("cccccccccccccccccccccccccccccccc"));
@@ -765,7 +755,7 @@ a_file_without_secrets_or_too_long_is_refused(void **state)
 	assert_refused(BYTES("\n\r\n"), ": no secret: videre -s makes a file with one");
 	memset(longest, 'x', sizeof longest);
 	assert_refused(longest, sizeof longest, ": longer than 2048 bytes");
-	write_file(longest, SECRET_FILE_MAX);
+	write_file(path, longest, SECRET_FILE_MAX);
 	assert_null(load(&secrets, path));
 	assert_string_equal(load(&secrets, "/nonexistent"),
 			    ": No such file or directory");
@@ -780,12 +770,12 @@ a_file_that_every_user_can_read_or_write_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(refused); i++) {
-		write_file(BYTES(A));
+		write_file(path, BYTES(A));
 		assert_int_equal(chmod(path, refused[i]), 0);
 		assert_refused(BYTES(A), ": every user can read or write the secrets: "
 					 "chmod 640");
 	}
-	write_file(BYTES(A));
+	write_file(path, BYTES(A));
 	for (size_t i = 0; i < COUNT(accepted); i++) {
 		assert_int_equal(chmod(path, accepted[i]), 0);
 		assert_null(load(&secrets, path));
@@ -875,7 +865,7 @@ run_make(char *const *arguments, size_t count, int *status)
 	static char data[TOKEN_MAX];
 	struct text output;
 
-	write_file(BYTES(SECRET "\n"));
+	write_file(path, BYTES(SECRET "\n"));
 	text_init(&output, data, sizeof data);
 	*status = token_make(path, arguments, count, &output);
 	return (struct span){ data, output.length };

@@ -32,6 +32,16 @@ copy(const void *data, size_t length)
 	return memcpy(allocate(length), data, length);
 }
 
+static inline void
+write_file(const char *path, const char *text, size_t length)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
+}
+
 static inline struct span
 span(const char *string)
 {
