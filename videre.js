@@ -353,11 +353,17 @@ export class Room extends EventTarget {
 		}
 	}
 
-	/** @param {string} code */
-	#retry(code) {
+	/* Ends the attempt to reach the server, or the connection to it. */
+	#disconnect() {
 		this.#attempt++;
+		clearTimeout(this.#timer);
 		this.#socket?.close();
 		this.#inside = false;
+	}
+
+	/** @param {string} code */
+	#retry(code) {
+		this.#disconnect();
 		this.#report('connecting', code);
 		this.#wait(Math.min(2 ** this.#tries++, WAIT_MAX_S) * (1 + Math.random()) / 2, () => this.#connect());
 	}
@@ -365,9 +371,7 @@ export class Room extends EventTarget {
 	/* The server rejects the token at a reconnection.  Calls continue; #hurry tries again. */
 	/** @param {string} code */
 	#pause(code) {
-		this.#attempt++;
-		clearTimeout(this.#timer);
-		this.#socket?.close();
+		this.#disconnect();
 		this.#report('connecting', code);
 	}
 
@@ -388,11 +392,8 @@ export class Room extends EventTarget {
 
 	/* Leaves the room: the page enters the back/forward cache or is unloaded, or the room closes. */
 	#suspend() {
-		this.#attempt++;
-		clearTimeout(this.#timer);
 		this.#send('disconnect', { Left: true });
-		this.#socket?.close();
-		this.#inside = false;
+		this.#disconnect();
 		this.#links.forEach(link => this.#drop(link));
 	}
 
