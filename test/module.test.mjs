@@ -4,18 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { after, before, describe } from 'node:test';
+import { describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import puppeteer from 'puppeteer-core';
-import { browserOptions } from './chromium.mjs';
 import { Raw, gather, request } from './client.mjs';
+import { baseOf, enter, eventsOf, gatherPages, happens, isOpen, openExample, playing, see, sees, server, until, userOf } from './rooms.mjs';
 import { freePort, scratch, serve, start, test } from './server.mjs';
 import { FIRST, REFUSED, SECOND, serveTokens, sign } from './tokens.mjs';
 
@@ -95,144 +92,6 @@ new Room('kitchen', { stream: 1 });
 			.catch(({ stdout }) => assert.fail(stdout));
 	});
 });
-
-/*
- * Rooms.  The page keeps what happens in `events`, and shows each peer in a video element.
- */
-
-const OWN = `<!DOCTYPE html><title>own page</title><body><script type="module">
-const { server, name, sockjs, options } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-if (sockjs) {
-	const script = Object.assign(document.createElement('script'), { src: sockjs });
-	await new Promise(loaded => { script.onload = loaded; document.head.append(script); });
-	options.socket = url => new SockJS(url, null, { transports: [sockjs.split('#')[1]] });
-}
-const { Room } = await import(server + 'videre.js');
-window.sockets = [];
-window.WebSocket = class extends WebSocket {
-	constructor(...args) {
-		super(...args);
-		sockets.push(this);
-	}
-};
-options.stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 160, height: 120 } });
-window.events = [];
-window.room = new Room(name, options);
-for (const type of ['open', 'peer', 'left', 'state', 'message', 'error', 'close'])
-	room.addEventListener(type, ({ peer, state, code, message, data }) =>
-		events.push({ type, id: peer?.id, state, code, message, data }));
-room.addEventListener('peer', ({ peer }) => {
-	const video = Object.assign(document.createElement('video'),
-		{ id: peer.id, srcObject: peer.stream, autoplay: true, muted: true });
-	document.body.append(video);
-});
-room.addEventListener('left', ({ peer }) => document.getElementById(peer.id).remove());
-</script>`;
-
-const PATIENCE = 30_000; /* milliseconds */
-
-const launch = {
-	chromium: () => puppeteer.launch({ executablePath: browserOptions.executablePath, headless: true,
-		args: browserOptions.args.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg) }),
-	firefox: () => puppeteer.launch({ browser: 'firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', headless: true,
-		extraPrefsFirefox: {
-			'media.navigator.streams.fake': true,
-			'media.navigator.permission.disabled': true,
-			'media.autoplay.default': 0,
-			'media.peerconnection.ice.loopback': true,
-			'media.peerconnection.ice.obfuscate_host_addresses': false,
-		} }),
-};
-/* A file of examples/own-page, for a server without TLS. */
-async function exampleFor(name, port) {
-	const text = await readFile(new URL(`../examples/own-page/${name}.html`, import.meta.url), 'utf8');
-	return text.replace(/(http|ws)s:\/\/router\.lan:1111/g, `$1://127.0.0.1:${port}`);
-}
-
-const browsers = {};
-let pages, origin, server;
-
-before(async () => {
-	pages = createServer(async ({ url }, response) => {
-		const [, example, port] = /^\/example\/(\w+)\.html\?(\d+)$/.exec(url) ?? [];
-		const script = /\/sockjs\.min\.js$/.test(url) && require.resolve('sockjs-client/dist/sockjs.min.js');
-		response.setHeader('Content-Type', script ? 'text/javascript' : 'text/html');
-		response.end(script ? await readFile(script) : example ? await exampleFor(example, port) : OWN);
-	}).listen(0, '127.0.0.1');
-	await once(pages, 'listening');
-	origin = `http://127.0.0.1:${pages.address().port}`;
-	for (const [name, start] of Object.entries(launch))
-		browsers[name] = await start();
-	server = await start({ conf: { MaxPeers: 4 } });
-});
-
-after(async () => {
-	for (const browser of Object.values(browsers))
-		await browser.close();
-	pages?.close();
-	await server?.stop();
-});
-
-const baseOf = ({ host, port }) => `http://${host}:${port}/`;
-
-/* Opens the page, which enters a room: the test's, if no other is given. */
-async function enter(t, kind, { at = server, into = t.name, sockjs, ...options } = {}) {
-	const context = await browsers[kind].createBrowserContext();
-	t.after(() => context.close());
-	const page = await context.newPage();
-	const link = { server: baseOf(at), name: into, sockjs: sockjs && `${origin}/sockjs.min.js#${sockjs}`, options };
-	await page.goto(`${origin}/#${encodeURIComponent(JSON.stringify(link))}`);
-	await page.waitForFunction(() => window.room, { timeout: PATIENCE });
-	return page;
-}
-
-async function until(page, what, condition, ...args) {
-	try {
-		await page.waitForFunction(condition, { timeout: PATIENCE, polling: 50 }, ...args);
-	} catch (cause) {
-		const events = await page.evaluate(() => JSON.stringify(window.events)).catch(String);
-		throw new Error(`not seen: ${what}; events: ${events}`, { cause });
-	}
-}
-
-const isOpen = page => until(page, 'an open room', () => room.state === 'open');
-const happens = (page, wanted) => until(page, JSON.stringify(wanted), one =>
-	events.some(event => Object.entries(one).every(([name, value]) => event[name] === value)), wanted);
-const eventsOf = (page, type) => page.evaluate(one => events.filter(event => event.type === one), type);
-const userOf = page => page.evaluate(() => room.user);
-
-/* So many peers, and their videos move: more frames are decoded than before. */
-async function sees(page, count) {
-	await until(page, `${count} videos that move`, async expected => {
-		const decoded = await Promise.all(room.peers.map(async ({ connection, state }) => {
-			const stats = [...await connection?.getStats() ?? []].map(([, one]) => one);
-			const video = stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
-			return state === 'connected' ? video?.framesDecoded ?? 0 : 0;
-		}));
-		window.frames ??= decoded;
-		if (decoded.length === expected && frames.length === expected && decoded.every((n, i) => n > frames[i] && frames[i] > 0)) {
-			window.frames = undefined;
-			return true;
-		}
-		if (frames.length !== expected || frames.includes(0))
-			window.frames = decoded;
-		return false;
-	}, count);
-}
-
-/* Has each of the pages see all others. */
-const see = pages => Promise.all(pages.map(page => sees(page, pages.length - 1)));
-
-/* Enters one after another, so that the first makes the offers. */
-async function gatherPages(t, ...kinds) {
-	const entered = [];
-	for (const [kind, options] of kinds) {
-		entered.push(await enter(t, kind, options));
-		await isOpen(entered.at(-1));
-	}
-	await see(entered);
-	return entered;
-}
 
 describe('a room', { concurrency: 2 }, () => {
 	for (const kinds of [['chromium', 'chromium'], ['chromium', 'firefox'], ['firefox', 'chromium'], ['firefox', 'firefox'],
@@ -427,17 +286,9 @@ describe('examples/own-page', () => {
 		test(`${order.join(', then ')} see each other`, async t => {
 			const at = await serve(t), entered = [];
 			for (const name of order) {
-				const context = await browsers.chromium.createBrowserContext();
-				t.after(() => context.close());
-				const page = await context.newPage();
-				await page.goto(`${origin}/example/${name}.html?${at.port}`);
-				entered.push(page);
+				entered.push(await openExample(t, name, at));
 				for (const one of entered)
-					await until(one, 'videos that move', wanted => {
-						const videos = [...document.querySelectorAll('video')];
-						return videos.length === wanted && videos.every(video =>
-							video.getVideoPlaybackQuality().totalVideoFrames > 5);
-					}, entered.length - 1);
+					await playing(one, entered.length - 1);
 			}
 			await entered[1].close();
 			for (const page of [entered[0], entered[2]])
