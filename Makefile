@@ -182,7 +182,7 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
 # These files start browsers.  They run two at a time, apart from the others.
-BROWSERS = authority module nat page relay
+BROWSERS = authority examples module nat page relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)

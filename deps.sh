@@ -72,7 +72,10 @@ need_test() {
 	need python3 python3
 	need firefox-esr firefox-esr
 	need turnserver coturn
-	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx python3-jwt
+	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
+	# Of the examples: some 77 MB to download, most of it codecs.
+	need_package python3-websockets python3-jwt python3-aiortc python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 \
+		gstreamer1.0-nice gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 }
 
 need_bench() {
