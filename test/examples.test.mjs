@@ -98,7 +98,8 @@ describe('examples/gstreamer', { skip }, () => {
 			await isOpen(page);
 			const { stop } = await camera(t, { more: ['--name', 'Hall'] });
 			await sees(page, 1);
-			assert.deepEqual(await page.evaluate(() => room.peers.map(({ id, name }) => [id, name])), [['camera', 'Hall']]);
+			assert.deepEqual(await page.evaluate(() => room.peers.map(({ id, name, connection }) =>
+				[id, name, connection.localDescription.type])), [['camera', 'Hall', 'offer']]);
 			await stop();
 			await happens(page, { type: 'left', id: 'camera' });
 		});
@@ -109,6 +110,18 @@ describe('examples/gstreamer', { skip }, () => {
 			await sees(page, 1);
 		});
 	}
+
+	test('keeps its call with a page that sends too', async t => {
+		const page = await enter(t, 'chromium');
+		await isOpen(page);
+		await camera(t);
+		await until(page, '15 seconds of video', async () => {
+			const stats = [...await room.peers[0]?.connection?.getStats() ?? []].map(([, one]) => one);
+			return stats.some(({ type, kind, framesDecoded }) => type === 'inbound-rtp' && kind === 'video' && framesDecoded > 150);
+		});
+		const states = (await eventsOf(page, 'state')).filter(({ id }) => id === 'camera');
+		assert.deepEqual(states.map(({ state }) => state), ['connected']);
+	});
 
 	test('gives a peer another connection when the present one fails, whoever was first', async t => {
 		const first = await enter(t, 'chromium');

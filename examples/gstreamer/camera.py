@@ -44,6 +44,7 @@ class Call:
             else:
                 self.webrtc.emit('add-turn-server', url)
         self.webrtc.connect('on-ice-candidate', self.on_candidate)
+        self.webrtc.connect('pad-added', self.on_pad)
         camera.pipeline.add(self.branch)
         self.branch.sync_state_with_parent()
         self.pad = camera.tee.request_pad_simple('src_%u')
@@ -60,6 +61,15 @@ class Call:
 
     def on_candidate(self, _, line, text):  # in a thread of GStreamer
         self.camera.loop.call_soon_threadsafe(self.send, {'Candidate': {'candidate': text, 'sdpMLineIndex': line}})
+
+    @staticmethod
+    def on_pad(webrtc, pad):  # in a thread of GStreamer
+        """Discards what the peer sends.  Without a sink for it, GStreamer would end the connection."""
+        if pad.direction == Gst.PadDirection.SRC:
+            sink = Gst.parse_bin_from_description('fakesink sync=false async=false', True)
+            webrtc.get_parent().add(sink)
+            sink.sync_state_with_parent()
+            pad.link(sink.get_static_pad('sink'))
 
     async def ask(self, action, *arguments):
         """Emits an action of webrtcbin.  Returns the promise, which owns the reply."""
