@@ -15,7 +15,7 @@ export const browserOptions = {
 		/* The tests do not install the authority of videre -k. */
 		'--ignore-certificate-errors',
 		/* Candidates have plain addresses, also of loopback, so that calls need no network. */
-		'--disable-features=WebRtcHideLocalIpsWithMdns',
+		'--disable-features=WebRtcHideLocalIpsWithMdns,SpareRendererForSitePerProcess',
 		'--allow-loopback-in-peer-connection',
 		/* No DNS: every name fails immediately. */
 		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
