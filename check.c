@@ -208,8 +208,8 @@ check_settings(const struct conf *c)
 	check_prefix(c->prefix);
 	log_setting(
 	    *c->turn_secret != '\0' && *c->tokens == '\0',
-	    "credentials of the TURN server (TurnSecret) for every client that can "
-	    "reach /ice: no token is needed (Tokens)");
+	    "every client that can reach /ice gets TURN credentials (TurnSecret): "
+	    "Tokens is not set");
 	log_setting(c->tls && strncmp(c->sockjs, "http:", 5) == 0,
 		    "browsers block a script of http: in a page of https: (SockJS)");
 	log_setting(c->heartbeat > SILENT_S,

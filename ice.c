@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-_Static_assert((int)ICE_TOKEN_EARLY == (int)TOKEN_NOT_YET,
+_Static_assert((int)ICE_TOKEN_NOT_YET == (int)TOKEN_NOT_YET,
 	       "the results of a token are in the order of enum token_error");
 
 static struct {
