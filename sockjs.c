@@ -602,6 +602,9 @@ request(uint32_t conn, const struct http_request *r, struct span body, bool agai
 	x.service = find_service(r->path, &rest);
 	if (!again)
 		log_request(conn, r, rest);
+	if (x.service == NULL && sockjs.limits.shared != NULL &&
+	    sockjs.limits.shared(conn, r))
+		return 0;
 	if (!origin_allowed(sockjs.limits.origins, r->origin)) {
 		report(REPORT_ORIGIN, client_name(conn), r->origin);
 		answer_text(conn, 403, "Origin not allowed");

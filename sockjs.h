@@ -16,6 +16,8 @@ struct sockjs_limits {
 	/* Answers a request for a URL that no service has, and returns true.  If it
 	 * returns false, or is NULL, the answer is 404. */
 	bool (*unmatched)(uint32_t conn, const struct http_request *);
+	/* The same for URLs that pages of all origins can use. */
+	bool (*shared)(uint32_t conn, const struct http_request *);
 };
 
 /*

@@ -456,6 +456,15 @@ raise_file_limit(void)
 		log_few_files(wanted, limit.rlim_cur);
 }
 
+/* Answers a request for the module.  Pages of an origin that Origins does not allow get
+ * it too: it tells their users so. */
+static bool
+answer_shared(uint32_t conn, const struct http_request *r)
+{
+	return conf.page && span_is(r->path, "/videre.js") &&
+	       page_answer(conn, r, conf.prefix);
+}
+
 /* Answers a request for a URL outside the prefix.  Returns false, and
  * answers nothing, if there is no such URL. */
 static bool
@@ -491,6 +500,7 @@ map_memory(void)
 		.integrity =
 		    strcmp(conf.sockjs, CONF_SOCKJS) == 0 ? CONF_SOCKJS_HASH : NULL,
 		.unmatched = answer_unmatched,
+		.shared = answer_shared,
 	};
 	struct signaller_limits signaller = {
 		.sessions = session_most(&sockjs.session),
@@ -603,6 +613,9 @@ main(int argc, char **argv)
 	renewal_warn();
 	secrets_warn();
 	check_settings(&conf);
+	if (*conf.tokens != '\0')
+		log_line(LEVEL_INFO, (struct span){ 0 },
+			 "each connect needs a token: Tokens is set");
 	raise_file_limit();
 	map_memory();
 	monitor_start(conf.monitor);

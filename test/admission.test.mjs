@@ -112,6 +112,11 @@ describe('a connect', () => {
 		await ann.none();
 	});
 
+	test('needs a token if Tokens is set, which the log says at the start', async t => {
+		const { server } = await serveTokens(t);
+		await server.lines.match(/ info - each connect needs a token: Tokens is set$/);
+	});
+
 	test('needs no token if there are no secrets', async t => {
 		const { server } = await serveTokens(t, { conf: { Tokens: '' } });
 		const peer = await visit(server, 'plain', query('x'));

@@ -67,6 +67,12 @@ describe('the module', () => {
 		assert(body.length + (await ask(server)).body.length <= 12 * 1024);
 	});
 
+	test('is for pages that Origins does not allow too', async t => {
+		const server = await serve(t, { conf: { Origins: ['https://good.example'] } });
+		for (const Origin of ['https://good.example', 'https://bad.example'])
+			assert.equal((await ask(server, { Origin })).status, 200);
+	});
+
 	test('is not served if Page is false', async t => {
 		assert.equal((await ask(await serve(t, { conf: { Page: false } }))).status, 404);
 	});
