@@ -90,17 +90,15 @@ $(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
 # The page and the module, compressed into arrays for page.c, with their ETags, and the hashes of the page's script
 # and style: the text between the lines <script> and </script>, <style> and </style>.
 
-hash = $$(sed -n '/^<$1>$$/,/^<\/$1>$$/p' index.html | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
+hash = $$($(call smaller,index.html) | sed -n '/^<$1\( type="module"\)*>$$/,/^<\/$1>$$/p' | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
 HEX_TO_BASE64 = (read -r hex rest; env printf "$$(echo $$hex | sed 's/../\\x&/g')" | base64)
 
-$(B)/index.html.gz: index.html
+# Without comments, indentation and empty lines: they are a third of the two.
+$(B)/%.gz: % Makefile
 	@mkdir -p $(@D)
-	gzip -9n <$< >$@
+	$(call smaller,$<) | gzip -9n >$@
 
-# Without the comments that begin a line: they are a third of it.
-$(B)/videre.js.gz: videre.js Makefile
-	@mkdir -p $(@D)
-	sed -e '/^\t*\/\*.*\*\/$$/d' -e '/^\t*\/\*/,/\*\/$$/d' $< | gzip -9n >$@
+smaller = sed -e '/^<!--.*-->$$/d' -e '/^\t*\/\*.*\*\/$$/d' -e '/^\t*\/\*/,/\*\/$$/d' -e 's,[ \t]*/\*[^*]*\*/$$,,' -e 's/^\t*//' -e '/^$$/d' $1
 
 # tag NAME, FILE: defines the ETag of a compressed file; array NAME, FILE: the file itself
 tag = echo "\#define $1 \"\\\"$$(sha256sum <$2 | cut -c -16)\\\"\"" >>$@
@@ -182,7 +180,7 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
 # These files start browsers.  They run two at a time, apart from the others.
-BROWSERS = authority examples module nat page relay
+BROWSERS = authority calls examples module module-recovery nat page page-devices page-failures page-layout relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)

@@ -10,13 +10,14 @@ static const char common[] = "Vary: Accept-Encoding\r\n"
 
 /*
  * The page connects to its own server only.  The policy still allows all of ws: and wss:,
- * because in some browsers 'self' does not include WebSocket.  Only the page's own script
- * and style are allowed, by their hashes, so text from a peer can not run as a script.
+ * because in some browsers 'self' does not include WebSocket.  Scripts are the page's own, by
+ * its hash, and files of the server: the module.  Text from a peer is never markup, for
+ * which Trusted Types stand in, so it cannot run as a script.
  */
 static const char policy[] =
     "Content-Security-Policy: default-src 'none'; img-src data:; "
     "connect-src 'self' ws: wss:; "
-    "script-src 'sha256-" PAGE_SCRIPT "'; "
+    "script-src 'self' 'sha256-" PAGE_SCRIPT "'; "
     "style-src 'sha256-" PAGE_STYLE "'; "
     "require-trusted-types-for 'script'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"

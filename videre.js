@@ -29,51 +29,66 @@ const WAIT_MAX_S = 8; /* between attempts to reach the server */
 const AGAIN_S = 2; /* between a connection that failed and the next one */
 const EARLY_MAX = 50; /* candidates kept until the description that they belong to */
 
-/* Messages by code.  Other codes are error texts of the server, or `ice`. */
+/* Messages by code.  The codes with a space are error texts of the server.  Others have no message here. */
 /** @type {Record<string, string | undefined>} */
 const REASONS = {
-	'offline': 'this device is offline',
-	'unreachable': 'no connection to the server',
-	'refused': 'the server is full, or its Origins lack this page',
-	'full': 'the server is full',
-	'origin': 'the Origins of the server lack this page',
-	'websocket': 'a proxy between this browser and the server lets no WebSocket through',
-	'replaced': 'the same user has joined from elsewhere',
-	'too big': 'a message is longer than MaxPacket of the server',
-	'no relay': 'no way through: the operator needs a TURN server',
-	'failed': 'no way through to this peer',
+	'offline': 'This device is offline.',
+	'unreachable': 'No connection to the server.',
+	'refused': 'The server is full, or its Origins does not allow this page.',
+	'full': 'The server is full.',
+	'origin': 'Origins of the server does not allow this page.',
+	'websocket': 'A proxy on the way blocks WebSocket. Its operator must allow it.',
+	'replaced': 'The same user has joined from elsewhere.',
+	'size': 'A message is longer than MaxPacket of the server.',
+	'lost': 'The connection to this peer broke.',
+	'direct': 'No way to this peer. The operator needs a TURN server (IceServers).',
+	'relay': 'No way to this peer. The TURN server does not answer, or refuses.',
+	'relayed': 'No way to this peer, not even through the TURN server.',
+	'room is full': 'The room is full.',
+	'token needed': 'This room needs an invitation. Ask for a link to it, and open the whole link.',
+	'token is not valid': 'This invitation is not valid. It is incomplete, or was withdrawn. Ask for a new one.',
+	'token has expired': 'This invitation has expired. Ask for a new one.',
+	'token is not valid yet': 'This invitation is not valid yet. Join later.',
+	'token is for another room': 'This invitation is for another room.',
+	'token is for another user': 'This invitation is for another person. Ask for your own.',
+	"the server's clock is not set": 'The server cannot check invitations: its clock is not set. Tell its operator.',
 };
 
 /** @type {Record<number, string | undefined>} */
-const ENDS = { 1009: 'too big', 4001: 'replaced' }; /* close codes after which another attempt is useless */
+const ENDS = { 1009: 'size', 4001: 'replaced' }; /* close codes after which another attempt is useless */
 
-/* Returns a string of 60 random bits.  crypto.randomUUID needs a secure context. */
-const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)),
+/** Returns a string of 60 random bits.  crypto.randomUUID needs a secure context. */
+export const randomId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)),
 	byte => 'abcdefghijkmnpqrstuvwxyz23456789'[byte % 32]).join('');
 
 /**
- * Returns the claim `sub` of a token (RFC 7519), its user.
+ * Returns the claims of a token (RFC 7519), which the server checks: `room` and `sub`, the user.
  * @param {string} token
- * @returns {string | undefined} undefined if the token is for any user, or not valid
+ * @returns {{ room?: string, sub?: string }} empty if the token is not valid
  */
-function userOf(token) {
+export function readClaims(token) {
 	try {
 		const claims = atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
-		return JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, c => c.charCodeAt(0)))).sub;
+		const { room, sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, c => c.charCodeAt(0))));
+		return { room: onlyText(room), sub: onlyText(sub) };
 	} catch {
-		return undefined;
+		return {};
 	}
 }
 
+/** @param {any} value */
+const onlyText = value => typeof value === 'string' ? value : undefined;
+
 /**
- * The events of a room, by type.  `code` is a key of REASONS, `ice` or an error text of the server.
- * `message` is for the user: the value in REASONS, the error of the browser, or the same text.
+ * The events of a room, by type.  `code` is a key of REASONS, `ice`, `failed` or an error text of the
+ * server.  `message` is for the user: the value in REASONS, the error of the browser, or the same text.
  * @typedef {object} Events
  * @property {Event} open the room is entered, for the first time or again
  * @property {Event & { peer: Peer }} peer a peer has joined, or was there before
  * @property {Event & { peer: Peer }} left a peer has left the room, or is lost
  * @property {Event & { peer?: Peer, state: string, code?: string, message?: string }} state a new
  * state of `peer`, or of the room if `peer` is undefined
+ * @property {Event & { peer: Peer }} ready the data channel of a peer is open, for the first time or again
  * @property {Event & { peer: Peer, data: any }} message a text from a peer
  * @property {Event & { peer?: Peer, code: string, message: string }} error the server refuses a
  * packet, or the browser refuses the ICE servers (`ice`) or a connection to `peer` (`failed`)
@@ -114,7 +129,7 @@ export class Peer {
 }
 
 /* The state that a room keeps for a peer. */
-class Link {
+class Call {
 	peer;
 	/** The id of the connection. @type {string | undefined} */
 	session;
@@ -123,6 +138,7 @@ class Link {
 	away = false; /* the server has lost the peer, but its connection is healthy */
 	/** The Instance of the peer's Room object. @type {string | undefined} */
 	instance;
+	connected = false; /* at least once */
 	built = 0; /* when the connection was made, in milliseconds */
 	/** @type {{ Session?: string, Candidate: RTCIceCandidateInit }[]} */
 	early = [];
@@ -161,8 +177,8 @@ export class Room extends EventTarget {
 	opened;
 
 	#options;
-	/** @type {Map<string, Link>} */
-	#links = new Map();
+	/** @type {Map<string, Call>} */
+	#calls = new Map();
 	/** @type {MediaStream | undefined} */
 	#stream;
 	#token = '';
@@ -204,9 +220,9 @@ export class Room extends EventTarget {
 		});
 		this.opened.catch(() => {}); /* the event `close` tells it too */
 		const { signal } = this.#listening;
-		addEventListener('online', () => this.#hurry(), { signal });
+		addEventListener('online', () => this.#checkNow(), { signal });
 		addEventListener('offline', () => this.#report('connecting', 'offline'), { signal });
-		document.addEventListener('visibilitychange', () => document.hidden || this.#hurry(), { signal });
+		document.addEventListener('visibilitychange', () => document.hidden || this.#checkNow(), { signal });
 		addEventListener('pagehide', () => this.#suspend(), { signal });
 		addEventListener('pageshow', ({ persisted }) => persisted && this.#connect(), { signal });
 		this.#connect();
@@ -224,7 +240,7 @@ export class Room extends EventTarget {
 
 	/** The other peers, in no particular order. */
 	get peers() {
-		return [...this.#links.values()].map(({ peer }) => peer);
+		return [...this.#calls.values()].map(({ peer }) => peer);
 	}
 
 	/** The audio and video sent to the peers.  Setting it replaces the tracks in each connection. */
@@ -234,8 +250,8 @@ export class Room extends EventTarget {
 
 	set stream(stream) {
 		this.#stream = stream;
-		for (const link of this.#links.values())
-			this.#step(link, connection => this.#attach(connection));
+		for (const call of this.#calls.values())
+			this.#step(call, connection => this.#attach(connection));
 	}
 
 	/**
@@ -295,7 +311,7 @@ export class Room extends EventTarget {
 			const service = await this.#find();
 			const { token = '' } = this.#options;
 			this.#token = typeof token === 'function' ? await token() : token;
-			this.user ??= userOf(this.#token) ?? randomId();
+			this.user ??= readClaims(this.#token).sub ?? randomId();
 			await this.#renewIce();
 			if (!isOver())
 				this.#open(service, isOver);
@@ -368,7 +384,7 @@ export class Room extends EventTarget {
 		this.#wait(Math.min(2 ** this.#tries++, WAIT_MAX_S) * (1 + Math.random()) / 2, () => this.#connect());
 	}
 
-	/* The server rejects the token at a reconnection.  Calls continue; #hurry tries again. */
+	/* The server rejects the token at a reconnection.  Calls continue; #checkNow tries again. */
 	/** @param {string} code */
 	#pause(code) {
 		this.#disconnect();
@@ -376,7 +392,7 @@ export class Room extends EventTarget {
 	}
 
 	/* The device is online or the page visible again: checks all connections immediately. */
-	#hurry() {
+	#checkNow() {
 		if (this.state === 'closed')
 			return;
 		if (!this.#inside) {
@@ -385,16 +401,16 @@ export class Room extends EventTarget {
 			return;
 		}
 		this.#ping(3);
-		for (const link of this.#links.values())
-			if (link.peer.connection?.connectionState !== 'connected')
-				this.#renew(link);
+		for (const call of this.#calls.values())
+			if (call.peer.connection?.connectionState !== 'connected')
+				this.#renew(call);
 	}
 
 	/* Leaves the room: the page enters the back/forward cache or is unloaded, or the room closes. */
 	#suspend() {
 		this.#send('disconnect', { Left: true });
 		this.#disconnect();
-		this.#links.forEach(link => this.#drop(link));
+		this.#calls.forEach(call => this.#removePeer(call));
 	}
 
 	/** @param {string} [code] */
@@ -424,9 +440,9 @@ export class Room extends EventTarget {
 		else if (event === 'connect' && from === this.user)
 			this.#inside || this.#enter();
 		else if (event === 'connect')
-			this.#meet(from, true, Instance);
-		else if (event === 'disconnect' && this.#links.has(from))
-			this.#lose(/** @type {Link} */ (this.#links.get(from)), Payload?.Left);
+			this.#addPeer(from, true, Instance);
+		else if (event === 'disconnect' && this.#calls.has(from))
+			this.#peerGone(/** @type {Call} */ (this.#calls.get(from)), Payload?.Left);
 		else if (event === 'broadcast' && Payload?.To === this.user)
 			this.#signal(from, Payload);
 	}
@@ -436,7 +452,7 @@ export class Room extends EventTarget {
 		if (text === 'no such peer')
 			return; /* the next ping shows it */
 		this.#emit('error', { code: text, message: text });
-		if (!this.#inside && /token|clock/.test(text) && this.#links.size)
+		if (!this.#inside && /token|clock/.test(text) && this.#calls.size)
 			this.#pause(text);
 		else if (!this.#inside)
 			this.#end(text); /* such as: room is full */
@@ -451,9 +467,9 @@ export class Room extends EventTarget {
 		this.#emit('open');
 		this.#resolve();
 		this.#ping();
-		for (const link of this.#links.values())
-			if (link.peer.state !== 'connected')
-				this.#renew(link);
+		for (const call of this.#calls.values())
+			if (call.peer.state !== 'connected')
+				this.#renew(call);
 	}
 
 	/* Scripts see no WebSocket pings, so this sends a packet.  Without an answer, connects again. */
@@ -468,13 +484,14 @@ export class Room extends EventTarget {
 		const ours = ids.indexOf(String(this.user));
 		if (ours < 0)
 			return this.#retry('unreachable');
+		this.#report('open'); /* after `offline` */
 		this.#wait(PING_S, () => this.#ping());
 		if (Date.now() > this.#iceUntil)
 			this.#renewIce();
-		for (const link of this.#links.values())
-			if (!ids.includes(link.peer.id))
-				this.#lose(link);
-		ids.forEach((id, i) => i !== ours && this.#meet(id, i > ours));
+		for (const call of this.#calls.values())
+			if (!ids.includes(call.peer.id))
+				this.#peerGone(call);
+		ids.forEach((id, i) => i !== ours && this.#addPeer(id, i > ours));
 	}
 
 	/*
@@ -494,8 +511,10 @@ export class Room extends EventTarget {
 			const answer = await fetch(new URL('ice', base),
 				this.#token ? { headers: { Authorization: `Bearer ${this.#token}` } } : {});
 			const { iceServers, ttl } = await answer.json();
-			this.#ice = iceServers;
-			this.#iceUntil = now + ttl * 500;
+			if (answer.ok && Array.isArray(iceServers)) {
+				this.#ice = iceServers;
+				this.#iceUntil = now + ttl * 500;
+			}
 		} catch { /* the next ping tries again */ }
 	}
 
@@ -504,67 +523,67 @@ export class Room extends EventTarget {
 	 */
 
 	/** @param {string} id @param {boolean} first @param {string} [instance] */
-	#meet(id, first, instance) {
-		let link = this.#links.get(id);
-		if (link && instance && link.instance !== instance) {
-			this.#drop(link);
-			link = undefined;
+	#addPeer(id, first, instance) {
+		let call = this.#calls.get(id);
+		if (call && instance && call.instance !== instance) {
+			this.#removePeer(call);
+			call = undefined;
 		}
-		if (!link) {
-			link = new Link(id);
-			link.instance = instance;
-			this.#links.set(id, link);
-			this.#emit('peer', { peer: link.peer });
+		if (!call) {
+			call = new Call(id);
+			call.instance = instance;
+			this.#calls.set(id, call);
+			this.#emit('peer', { peer: call.peer });
 			if (first)
-				this.#build(link, true, randomId());
+				this.#build(call, true, randomId());
 			else /* Its offer is on the way, unless it has taken this page for the one before. */
-				this.#expect(link, 5);
+				this.#expect(call, 5);
 		}
-		link.first = first;
-		link.away = false;
-		return link;
+		call.first = first;
+		call.away = false;
+		return call;
 	}
 
-	/** @param {Link} link */
-	#drop(link) {
-		const { peer } = link, { connection } = peer;
-		this.#links.delete(peer.id);
-		clearTimeout(link.timer);
+	/** @param {Call} call */
+	#removePeer(call) {
+		const { peer } = call, { connection } = peer;
+		this.#calls.delete(peer.id);
+		clearTimeout(call.timer);
 		peer.connection = peer.channel = undefined; /* whose events then change nothing */
 		connection?.close();
 		this.#emit('left', { peer });
 	}
 
 	/* A peer is no longer in the room.  If it has only lost its WebSocket, its call continues. */
-	/** @param {Link} link @param {boolean} [left] */
-	#lose(link, left) {
-		if (left || link.peer.state !== 'connected')
-			this.#drop(link);
+	/** @param {Call} call @param {boolean} [left] */
+	#peerGone(call, left) {
+		if (left || call.peer.state !== 'connected')
+			this.#removePeer(call);
 		else
-			link.away = true;
+			call.away = true;
 	}
 
-	/** @param {Link} link @param {object} members */
-	#tell({ peer, session }, members) {
+	/** @param {Call} call @param {object} members */
+	#sendTo({ peer, session }, members) {
 		this.#send('broadcast', { To: peer.id, Session: session, ...members }, { To: peer.id });
 	}
 
-	/* Fails the link unless its connection is established within this time. */
-	/** @param {Link} link @param {number} [seconds] */
-	#expect(link, seconds = CONNECT_S) {
-		clearTimeout(link.timer);
-		link.timer = setTimeout(() => this.#fail(link), 1000 * seconds);
+	/* Fails the call unless its connection is established within this time. */
+	/** @param {Call} call @param {number} [seconds] */
+	#expect(call, seconds = CONNECT_S) {
+		clearTimeout(call.timer);
+		call.timer = setTimeout(() => this.#fail(call), 1000 * seconds);
 	}
 
 	/*
 	 * Runs a step on the current connection after all previous steps.  If a step fails, for example because
 	 * of an invalid description, the next ones still run; the timer of #expect then makes a new connection.
 	 */
-	/** @param {Link} link @param {(connection: RTCPeerConnection) => any} step */
-	#step(link, step) {
-		const { connection } = link.peer;
+	/** @param {Call} call @param {(connection: RTCPeerConnection) => any} step */
+	#step(call, step) {
+		const { connection } = call.peer;
 		if (connection)
-			link.work = link.work.then(() => link.peer.connection === connection && step(connection)).catch(() => {});
+			call.work = call.work.then(() => call.peer.connection === connection && step(connection)).catch(() => {});
 	}
 
 	/* Browsers reject the whole list of ICE servers for one invalid URL.  Then connects without any. */
@@ -580,12 +599,12 @@ export class Room extends EventTarget {
 		}
 	}
 
-	/** @param {Link} link @param {boolean} offers @param {string | undefined} session */
-	#build(link, offers, session) {
-		const { peer } = link;
+	/** @param {Call} call @param {boolean} offers @param {string | undefined} session */
+	#build(call, offers, session) {
+		const { peer } = call;
 		peer.connection?.close(); /* whose steps may never end, so they are forgotten */
-		Object.assign(link, { offers, session, built: Date.now(), work: Promise.resolve() });
-		this.#expect(link);
+		Object.assign(call, { offers, session, built: Date.now(), work: Promise.resolve() });
+		this.#expect(call);
 		let connection;
 		try {
 			connection = peer.connection = this.#makeConnection();
@@ -595,18 +614,19 @@ export class Room extends EventTarget {
 		peer.stream.getTracks().forEach(track => peer.stream.removeTrack(track));
 		/* Both sides create it (negotiated), so neither waits for the event datachannel. */
 		const channel = peer.channel = connection.createDataChannel('videre', { negotiated: true, id: 0 });
+		channel.onopen = () => this.#emit('ready', { peer });
 		channel.onmessage = ({ data }) => this.#emit('message', { peer, data });
-		channel.onclose = () => link.away && peer.connection === connection && this.#drop(link);
-		connection.onicecandidate = ({ candidate }) => candidate && this.#tell(link, { Candidate: candidate });
+		channel.onclose = () => call.away && peer.connection === connection && this.#removePeer(call);
+		connection.onicecandidate = ({ candidate }) => candidate && this.#sendTo(call, { Candidate: candidate });
 		connection.ontrack = ({ track }) => peer.stream.addTrack(track);
-		connection.onconnectionstatechange = () => peer.connection === connection && this.#changed(link, connection);
+		connection.onconnectionstatechange = () => peer.connection === connection && this.#changed(call, connection);
 		if (!offers)
 			return;
 		for (const kind of ['audio', 'video'])
 			connection.addTransceiver(kind);
-		this.#step(link, async () => {
+		this.#step(call, async () => {
 			await this.#attach(connection);
-			await this.#describe(link, connection);
+			await this.#describe(call, connection);
 		});
 	}
 
@@ -625,79 +645,80 @@ export class Room extends EventTarget {
 	}
 
 	/* Creates and sends an offer, or the answer to one. */
-	/** @param {Link} link @param {RTCPeerConnection} connection */
-	async #describe(link, connection) {
+	/** @param {Call} call @param {RTCPeerConnection} connection */
+	async #describe(call, connection) {
 		await connection.setLocalDescription();
-		this.#tell(link, { Description: connection.localDescription, Name: this.#options.name, Instance: this.#instance });
+		this.#sendTo(call, { Description: connection.localDescription, Name: this.#options.name, Instance: this.#instance });
 	}
 
 	/** @param {string} from @param {any} payload */
 	#signal(from, { Session, Description, Candidate, Again, Name, Instance }) {
-		const link = this.#links.get(from) ?? this.#meet(from, false);
-		const isOurs = Session === undefined || Session === link.session;
+		const call = this.#calls.get(from) ?? this.#addPeer(from, false);
+		const isOurs = Session === undefined || Session === call.session;
 		if (typeof Name === 'string')
-			link.peer.name = Name;
-		link.instance = Instance ?? link.instance;
+			call.peer.name = Name;
+		call.instance = Instance ?? call.instance;
 		if (Again)
-			this.#answerAgain(link, isOurs);
+			this.#answerAgain(call, isOurs);
 		else if (Description?.type === 'offer')
-			this.#accept(link, Session, Description);
-		else if (Description && isOurs && link.offers)
-			this.#apply(link, Description);
+			this.#accept(call, Session, Description);
+		else if (Description && isOurs && call.offers)
+			this.#apply(call, Description);
 		else if (Candidate)
-			this.#add(link, Session, Candidate);
+			this.#add(call, Session, Candidate);
 	}
 
-	/** @param {Link} link @param {string | undefined} session @param {RTCSessionDescriptionInit} offer */
-	#accept(link, session, offer) {
-		const { connection } = link.peer;
+	/** @param {Call} call @param {string | undefined} session @param {RTCSessionDescriptionInit} offer */
+	#accept(call, session, offer) {
+		const { connection } = call.peer;
 		/* Both peers offer if each believes that it joined first: the offer of the smaller UserId wins. */
-		if (link.offers && connection && !connection.remoteDescription && String(this.user) < link.peer.id)
+		if (call.offers && connection && !connection.remoteDescription && String(this.user) < call.peer.id)
 			return;
-		if (!connection || link.offers || session !== link.session)
-			this.#build(link, false, session);
-		this.#apply(link, offer);
+		if (!connection || call.offers || session !== call.session)
+			this.#build(call, false, session);
+		this.#apply(call, offer);
 	}
 
-	/** @param {Link} link @param {RTCSessionDescriptionInit} description */
-	#apply(link, { type, sdp }) {
-		this.#step(link, async connection => {
+	/** @param {Call} call @param {RTCSessionDescriptionInit} description */
+	#apply(call, { type, sdp }) {
+		this.#step(call, async connection => {
 			await connection.setRemoteDescription({ type: type === 'offer' ? 'offer' : 'answer', sdp: String(sdp) });
-			if (!link.offers) {
+			if (!call.offers) {
 				await this.#attach(connection);
-				await this.#describe(link, connection);
+				await this.#describe(call, connection);
 			}
-			for (const { Session, Candidate } of link.early.splice(0))
-				this.#add(link, Session, Candidate);
+			for (const { Session, Candidate } of call.early.splice(0))
+				this.#add(call, Session, Candidate);
 		});
 	}
 
-	/** @param {Link} link @param {string | undefined} Session @param {RTCIceCandidateInit} Candidate */
-	#add(link, Session, Candidate) {
-		if (!link.peer.connection?.remoteDescription && link.early.length < EARLY_MAX)
-			link.early.push({ Session, Candidate });
-		else if (Session === undefined || Session === link.session)
-			this.#step(link, connection => connection.addIceCandidate(Candidate));
+	/** @param {Call} call @param {string | undefined} Session @param {RTCIceCandidateInit} Candidate */
+	#add(call, Session, Candidate) {
+		if (!call.peer.connection?.remoteDescription && call.early.length < EARLY_MAX)
+			call.early.push({ Session, Candidate });
+		else if (Session === undefined || Session === call.session)
+			this.#step(call, connection => connection.addIceCandidate(Candidate));
 	}
 
 	/*
 	 * A connection that fails
 	 */
 
-	/** @param {Link} link @param {RTCPeerConnection} connection */
-	#changed(link, { connectionState }) {
-		const { peer } = link;
+	/** @param {Call} call @param {RTCPeerConnection} connection */
+	#changed(call, { connectionState }) {
+		const { peer } = call;
 		if (connectionState === 'connected') {
-			clearTimeout(link.timer);
+			clearTimeout(call.timer);
+			call.connected = true;
 			this.#setState(peer, 'connected');
-		} else if (link.away && /disconnected|failed/.test(connectionState)) {
-			this.#drop(link);
+		} else if (call.away && /disconnected|failed/.test(connectionState)) {
+			this.#removePeer(call);
 		} else if (connectionState === 'disconnected') {
 			this.#setState(peer, 'connecting');
-			this.#expect(link);
-			this.#renew(link);
+			this.#expect(call);
+			this.#renew(call);
 		} else if (connectionState === 'failed') {
-			this.#fail(link);
+			this.#fail(call);
 		}
 	}
 
@@ -710,47 +731,49 @@ export class Room extends EventTarget {
 	}
 
 	/* The peer's state stays `failed` until one of the new connections is established. */
-	/** @param {Link} link */
-	#fail(link) {
-		const relay = this.#ice.some(({ urls }) => /^turns?:/.test(String(urls)));
-		clearTimeout(link.timer);
-		if (link.peer.connection)
-			this.#setState(link.peer, 'failed', relay ? 'failed' : 'no relay');
-		link.timer = setTimeout(async () => {
+	/** @param {Call} call */
+	#fail(call) {
+		const { connection } = call.peer;
+		clearTimeout(call.timer);
+		if (connection)
+			this.#setState(call.peer, 'failed', call.connected ? 'lost'
+				: / typ relay/.test(connection.localDescription?.sdp ?? '') ? 'relayed'
+					: this.#ice.some(({ urls }) => /(^|,)turns?:/.test(String(urls))) ? 'relay' : 'direct');
+		call.timer = setTimeout(async () => {
 			await this.#renewIce();
-			if (!this.#inside || !this.#links.has(link.peer.id))
+			if (!this.#inside || !this.#calls.has(call.peer.id))
 				return; /* #enter continues */
-			if (link.first)
-				return this.#build(link, true, randomId());
-			this.#tell(link, { Again: true, Session: '' });
-			this.#expect(link);
-		}, link.peer.connection ? 1000 * AGAIN_S : 0);
+			if (call.first)
+				return this.#build(call, true, randomId());
+			this.#sendTo(call, { Again: true, Session: '' });
+			this.#expect(call);
+		}, connection ? 1000 * AGAIN_S : 0);
 	}
 
 	/* Restarts ICE with new credentials.  Replaces a connection that has failed or is missing. */
-	/** @param {Link} link */
-	async #renew(link) {
-		const { connection } = link.peer;
+	/** @param {Call} call */
+	async #renew(call) {
+		const { connection } = call.peer;
 		if (!connection || connection.connectionState === 'failed')
-			return this.#fail(link);
-		if (!link.offers)
-			return this.#tell(link, { Again: true });
+			return this.#fail(call);
+		if (!call.offers)
+			return this.#sendTo(call, { Again: true });
 		await this.#renewIce();
-		if (link.peer.connection !== connection)
+		if (call.peer.connection !== connection)
 			return;
-		this.#step(link, () => {
+		this.#step(call, () => {
 			connection.setConfiguration({ iceServers: this.#ice });
 			connection.restartIce();
-			return this.#describe(link, connection);
+			return this.#describe(call, connection);
 		});
 	}
 
 	/* The peer has sent Again.  If it still has this connection, an ICE restart is enough. */
-	/** @param {Link} link @param {boolean} isOurs */
-	#answerAgain(link, isOurs) {
-		if (isOurs && link.offers)
-			this.#renew(link);
-		else if (link.first && Date.now() - link.built > 1000 * AGAIN_S)
-			this.#build(link, true, randomId());
+	/** @param {Call} call @param {boolean} isOurs */
+	#answerAgain(call, isOurs) {
+		if (isOurs && call.offers)
+			this.#renew(call);
+		else if (call.first && Date.now() - call.built > 1000 * AGAIN_S)
+			this.#build(call, true, randomId());
 	}
 }

@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 import { pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { CONE, Network, SERVER, SYMMETRIC, missing } from './nat.mjs';
-import { BOTH, alone, atTheDoor, join, says, sees, useSmallPictures } from './pages.mjs';
+import { BOTH, alone, atTheDoor, join, meets, says, sees, useSmallPictures, watch } from './pages.mjs';
 import { run, start, test } from './server.mjs';
 import { REFUSED } from './tokens.mjs';
 
@@ -79,7 +79,8 @@ async function enter(t, i, server, fragment, permissions = []) {
 	const context = await browsers[i].newContext({ permissions, viewport: { width: 480, height: 360 } });
 	t.after(() => context.close());
 	const page = await context.newPage();
-	await page.addInitScript(useSmallPictures);
+	for (const script of [useSmallPictures, watch])
+		await page.addInitScript(script);
 	await page.goto(`https://${SERVER}:${servers[server].port}/#${fragment}`);
 	await join(page);
 	return page;
@@ -90,13 +91,13 @@ async function meet(t, server, { fragment = 'kitchen', permissions } = {}) {
 	const first = await enter(t, 0, server, fragment, permissions);
 	await alone(first);
 	const second = await enter(t, 1, server, fragment, permissions);
-	await says(first, 'Here with you: 1');
+	await meets(first, 1);
 	return [first, second];
 }
 
 /* The types of the two candidates through which the pages of a call send. */
 const ways = page => page.evaluate(async () => {
-	const stats = await [...peers.values()][0].connection.getStats();
+	const stats = await live()[0].getStats();
 	const { selectedCandidatePairId } = [...stats.values()].find(({ type }) => type === 'transport');
 	const { localCandidateId, remoteCandidateId } = stats.get(selectedCandidatePairId);
 	return [localCandidateId, remoteCandidateId].map(id => stats.get(id).candidateType);
@@ -113,7 +114,7 @@ describe('behind symmetric NATs', { skip, concurrency: 4 }, () => {
 		await says(stranger, 'This room needs an invitation');
 		await atTheDoor(stranger);
 		const other = await enter(t, 1, 'family', `room=cellar&token=${token}`);
-		await says(other, 'This link is for another room');
+		await says(other, 'This invitation is for another room');
 		await Promise.all(pages.map(page => sees(page, 1)));
 		for (const page of pages)
 			assert((await ways(page)).includes('relay'), await ways(page));
@@ -123,12 +124,12 @@ describe('behind symmetric NATs', { skip, concurrency: 4 }, () => {
 		test(`pages with ${what} show that they need a TURN server`, async t => {
 			const pages = await meet(t, server);
 			await Promise.all(pages.map(page =>
-				says(page, 'No way through: the operator needs a TURN server', NO_WAY)));
+				says(page, 'No way to this peer. The operator needs a TURN server (IceServers).', NO_WAY)));
 		});
 
 	test('pages show that their TURN server does not answer', async t => {
 		const pages = await meet(t, 'dead');
-		await Promise.all(pages.map(page => says(page, 'No way through: the TURN server does not answer', NO_WAY)));
+		await Promise.all(pages.map(page => says(page, 'No way to this peer. The TURN server does not answer, or refuses.', NO_WAY)));
 	});
 });
 

@@ -14,7 +14,8 @@ import { start } from './server.mjs';
 const require = createRequire(import.meta.url);
 
 /*
- * The page keeps what happens in `events`, and shows each peer in a video element.  Small pictures, few of
+ * The page keeps what happens in `events`, and shows each peer in a video element.  A test can set `outgoing`,
+ * which replaces a text that is sent, and `incoming`, which returns a list in place of a received one.  Small pictures, few of
  * them, and unprocessed sound leave the processor to the tests.
  */
 const OWN = `<!DOCTYPE html><title>own page</title><body><script type="module">
@@ -30,6 +31,12 @@ window.WebSocket = class extends WebSocket {
 	constructor(...args) {
 		super(...args);
 		sockets.push(this);
+	}
+	send(data) {
+		super.send(window.outgoing?.(data) ?? data);
+	}
+	set onmessage(handler) {
+		super.onmessage = ({ data }) => (window.incoming?.(data) ?? [data]).forEach(one => handler({ data: one }));
 	}
 };
 options.stream = await navigator.mediaDevices.getUserMedia({
@@ -49,7 +56,7 @@ room.addEventListener('peer', ({ peer }) => {
 room.addEventListener('left', ({ peer }) => document.getElementById(peer.id).remove());
 </script>`;
 
-const PATIENCE = 30_000; /* milliseconds */
+const PATIENCE = 45_000; /* milliseconds */
 
 const launch = {
 	chromium: () => puppeteer.launch({ executablePath: browserOptions.executablePath, headless: true,
@@ -118,9 +125,11 @@ export const playing = (page, count) => until(page, `${count} videos that play`,
 	return videos.length === wanted && videos.every(video => video.getVideoPlaybackQuality().totalVideoFrames > 5);
 }, count);
 
-/* Opens the page, which enters a room: the test's, if no other is given. */
-export async function enter(t, kind, { at = server, into = t.name, sockjs, ...options } = {}) {
+/* Opens the page, which enters a room: the test's, if no other is given.  `before` runs before its script. */
+export async function enter(t, kind, { at = server, into = t.name, sockjs, before: script, ...options } = {}) {
 	const page = await newPage(t, kind);
+	if (script)
+		await page.evaluateOnNewDocument(script);
 	const link = { server: baseOf(at), name: into, sockjs: sockjs && `${origin}/sockjs.min.js#${sockjs}`, options };
 	await page.goto(`${origin}/#${encodeURIComponent(JSON.stringify(link))}`);
 	await page.waitForFunction(() => window.room, { timeout: PATIENCE });
