@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFile, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
@@ -11,6 +11,7 @@ import { chromium } from 'playwright-core';
 import { chain, openssl, pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { Raw, request } from './client.mjs';
+import { installInChromium, installInFirefox } from './installed.mjs';
 import { emptied, run, scratch, serve, test, until } from './server.mjs';
 
 const execute = promisify(execFile);
@@ -75,18 +76,8 @@ while data := tls.recv(4096):
     print(data.decode())
 `;
 
-/* Chromium with an NSS database that trusts an authority, as its manual says. */
 async function chromiumVisits(url, { caFile }, dir) {
-	const database = path.join(dir, '.pki', 'nssdb');
-	await mkdir(database, { recursive: true });
-	const certutil = (...args) => execute('certutil', ['-d', `sql:${database}`, ...args]);
-	await certutil('-N', '--empty-password');
-	await certutil('-A', '-n', 'videre', '-t', 'C,,', '-i', caFile);
-	const browser = await chromium.launch({
-		...browserOptions, env: { ...process.env, HOME: dir },
-		args: [...browserOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
-			'--host-resolver-rules=MAP localhost 127.0.0.1'],
-	});
+	const browser = await chromium.launch(await installInChromium(dir, caFile));
 	try {
 		const page = await browser.newPage();
 		const answer = await page.goto(url).catch(({ message }) => message);
@@ -99,22 +90,9 @@ async function chromiumVisits(url, { caFile }, dir) {
 	}
 }
 
-/*
- * Firefox with a policy that installs an authority.  It reads policies from its own directory or from
- * /etc, which is not the test's: so it runs from a directory of links.
- */
 async function firefoxVisits(url, { caFile }, dir, server) {
-	const system = '/usr/lib/firefox-esr', binary = path.join(dir, 'firefox-esr');
-	for (const name of await readdir(system))
-		if (name === 'firefox-esr')
-			await copyFile(path.join(system, name), binary);
-		else if (name !== 'distribution')
-			await symlink(path.join(system, name), path.join(dir, name));
-	await mkdir(path.join(dir, 'distribution'));
+	const binary = await installInFirefox(dir, caFile);
 	await mkdir(path.join(dir, 'profile'));
-	await writeFile(path.join(dir, 'distribution', 'policies.json'), JSON.stringify({
-		policies: { Certificates: { Install: [caFile] }, DisableTelemetry: true, DisableAppUpdate: true },
-	}));
 	const browser = spawn(binary, ['--headless', '--no-remote', '--profile', path.join(dir, 'profile'),
 		'--screenshot', path.join(dir, 'page.png'), url], { stdio: 'ignore', env: { ...process.env, HOME: dir } });
 	const exited = once(browser, 'exit');

@@ -1,0 +1,41 @@
+/* Installs an authority in browsers, for tests that do not accept all certificates. */
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { browserOptions } from './chromium.mjs';
+
+/*
+ * Returns the options of a Chromium whose NSS database, in this home directory, trusts the authority, as its
+ * manual says.
+ */
+export async function installInChromium(home, caFile) {
+	const database = path.join(home, '.pki', 'nssdb');
+	await mkdir(database, { recursive: true });
+	const certutil = (...args) => promisify(execFile)('certutil', ['-d', `sql:${database}`, ...args]);
+	await certutil('-N', '--empty-password');
+	await certutil('-A', '-n', 'videre', '-t', 'C,,', '-i', caFile);
+	return {
+		...browserOptions, env: { ...process.env, HOME: home },
+		args: [...browserOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
+			'--host-resolver-rules=MAP localhost 127.0.0.1'],
+	};
+}
+
+/*
+ * Returns the program of a Firefox with a policy that installs the authority.  It reads policies from its own
+ * directory or from /etc, which is not the test's: so it runs from a directory of links.
+ */
+export async function installInFirefox(home, caFile) {
+	const system = '/usr/lib/firefox-esr', binary = path.join(home, 'firefox-esr');
+	for (const name of await readdir(system))
+		if (name === 'firefox-esr')
+			await copyFile(path.join(system, name), binary);
+		else if (name !== 'distribution')
+			await symlink(path.join(system, name), path.join(home, name));
+	await mkdir(path.join(home, 'distribution'));
+	await writeFile(path.join(home, 'distribution', 'policies.json'), JSON.stringify({
+		policies: { Certificates: { Install: [caFile] }, DisableTelemetry: true, DisableAppUpdate: true },
+	}));
+	return binary;
+}
