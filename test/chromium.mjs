@@ -14,8 +14,11 @@ export const browserOptions = {
 		'--use-fake-ui-for-media-stream',
 		/* The tests do not install the authority of videre -k. */
 		'--ignore-certificate-errors',
-		/* Candidates have plain addresses, also of loopback, so that calls need no network. */
-		'--disable-features=WebRtcHideLocalIpsWithMdns,SpareRendererForSitePerProcess',
+		/*
+		 * Candidates have plain addresses, also of loopback, so that calls need no network.  The popups below the
+		 * address bar, and a spare renderer, would be further processes for each window.
+		 */
+		'--disable-features=WebRtcHideLocalIpsWithMdns,WebUIOmniboxPopup,WebUIOmniboxAimPopup,SpareRendererForSitePerProcess',
 		'--allow-loopback-in-peer-connection',
 		/* No DNS: every name fails immediately. */
 		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
