@@ -1,25 +1,25 @@
 /* The authority of `videre -k`: what clients trust that install it, what they refuse, and /ca.crt. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
+import puppeteer from 'puppeteer-core';
 import { chain, openssl, pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
 import { Raw, request } from './client.mjs';
 import { installInChromium, installInFirefox } from './installed.mjs';
-import { emptied, run, scratch, serve, test, until } from './server.mjs';
+import { emptied, run, scratch, serve, test } from './server.mjs';
 
 const execute = promisify(execFile);
 const certificates = async file => (await readFile(file, 'utf8')).match(/-----BEGIN[^]*?-----END.*\n/g);
 
-/* Makes a pair with `videre -k`.  `ca` is the authority's PEM text and `caFile` its file. */
-async function made(t, ...names) {
-	const dir = await scratch(t);
+/* Makes a pair with `videre -k` in a directory.  `ca` is the authority's PEM text and `caFile` its file. */
+async function makeIn(dir, ...names) {
 	const [cert, key, caFile] = ['cert.pem', 'key.pem', 'ca.pem'].map(name => path.join(dir, name));
 	const { code, stdout, stderr } = await run(['-k', cert, key, ...names]);
 	assert.equal(code, 0, stderr);
@@ -28,6 +28,8 @@ async function made(t, ...names) {
 	await writeFile(caFile, ca);
 	return { dir, cert, key, ca, caFile, leaf, stdout };
 }
+
+const made = async (t, ...names) => makeIn(await scratch(t), ...names);
 
 const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '90'];
 
@@ -39,7 +41,7 @@ async function impostor({ dir, caFile }, name, ...more) {
 	const dump = await openssl('asn1parse', '-in', caFile);
 	const [, constraints] = /:X509v3 Name Constraints\n.*BOOLEAN.*\n.*\[HEX DUMP\]:([0-9A-F]+)\n/.exec(dump);
 	const file = suffix => path.join(dir, `impostor-${name}${suffix}`);
-	await openssl('req', '-x509', ...P256, '-subj', `/CN=constrained for ${name}`, '-keyout', file('-ca.key'),
+	await openssl('req', '-x509', ...P256, '-subj', `/CN=${path.basename(dir)} constrained for ${name}`, '-keyout', file('-ca.key'),
 		'-out', file('-ca.pem'), '-addext', 'basicConstraints=critical,CA:true,pathlen:0',
 		'-addext', 'keyUsage=critical,keyCertSign,cRLSign',
 		'-addext', `nameConstraints=critical,DER:${constraints}`);
@@ -76,33 +78,27 @@ while data := tls.recv(4096):
     print(data.decode())
 `;
 
-async function chromiumVisits(url, { caFile }, dir) {
-	const browser = await chromium.launch(await installInChromium(dir, caFile));
+const launchChromium = async (dir, caFiles) => chromium.launch(await installInChromium(dir, ...caFiles));
+
+const launchFirefox = async (dir, caFiles) => puppeteer.launch({
+	browser: 'firefox', executablePath: await installInFirefox(dir, ...caFiles), headless: true,
+	env: { ...process.env, HOME: dir },
+});
+
+/* The error of a browser for a certificate that it does not trust. */
+const UNTRUSTED = /net::ERR_CERT_|SEC_ERROR_CERT_NOT_IN_NAME_SPACE/;
+
+/* Visits the server in a new page of a browser. */
+async function visits(browser, target) {
+	const page = await browser.newPage();
 	try {
-		const page = await browser.newPage();
-		const answer = await page.goto(url).catch(({ message }) => message);
+		const answer = await page.goto(target).catch(({ message }) => message);
 		if (typeof answer !== 'string')
-			return GREETING.test(await answer.text());
-		assert.match(answer, /net::ERR_CERT_/);
+			return GREETING.test(await page.evaluate(() => document.body.textContent));
+		assert.match(answer, UNTRUSTED);
 		return false;
 	} finally {
-		await browser.close();
-	}
-}
-
-async function firefoxVisits(url, { caFile }, dir, server) {
-	const binary = await installInFirefox(dir, caFile);
-	await mkdir(path.join(dir, 'profile'));
-	const browser = spawn(binary, ['--headless', '--no-remote', '--profile', path.join(dir, 'profile'),
-		'--screenshot', path.join(dir, 'page.png'), url], { stdio: 'ignore', env: { ...process.env, HOME: dir } });
-	const exited = once(browser, 'exit');
-	try {
-		const { http_requests: requests } = await until('a visit of Firefox', () => server.counters(),
-			({ http_requests, tls_failures }) => http_requests + tls_failures > 0);
-		return requests > 0;
-	} finally {
-		browser.kill('SIGKILL');
-		await exited;
+		await page.close();
 	}
 }
 
@@ -120,10 +116,11 @@ const clients = {
 		'--capath', '/dev/null', url(server, host)])),
 	Python: ({ port }, host, { caFile }) => served(client('python3', ['-c', PYTHON, host, port, caFile],
 		{ input: asked })),
-	Chromium: async (server, host, tls, t) => chromiumVisits(url(server, host), tls, await scratch(t)),
-	Firefox: async (server, host, tls, t) => firefoxVisits(url(server, host), tls, await scratch(t), server),
+	Chromium: (server, host) => visits(browsers.Chromium, url(server, host)),
+	Firefox: (server, host) => visits(browsers.Firefox, url(server, host)),
 };
 
+/* Names of certificates: hosts that they are valid for, and hosts that they are not. */
 const kinds = {
 	'names and addresses': [['localhost', '127.0.0.1', '::1'], ['localhost', '127.0.0.1'], []],
 	'names only': [['localhost', '*.example.lan'], ['localhost'], ['127.0.0.1']],
@@ -131,24 +128,58 @@ const kinds = {
 	'other names and addresses': [['example.lan', '192.0.2.1'], [], ['localhost', '127.0.0.1']],
 };
 
+/* Of each kind: its pair, and an impostor's pair for each host. */
+const pairs = {};
+/* Each browser trusts all authorities of `pairs`.  None of these has signed a certificate of another one. */
+const browsers = {};
+let directory;
+
+before(async () => {
+	directory = await mkdtemp(path.join(tmpdir(), 'videre-authority-'));
+	const subdirectory = async name => {
+		await mkdir(path.join(directory, name));
+		return path.join(directory, name);
+	};
+	const caFiles = [];
+	for (const [i, [kind, [names, good, bad]]] of Object.entries(kinds).entries()) {
+		const own = await makeIn(await subdirectory(`kind-${i}`), ...names);
+		const impostors = {};
+		for (const host of [...good.slice(0, 1), ...bad])
+			impostors[host] = await impostor(own, host);
+		pairs[kind] = { own, impostors };
+		caFiles.push(own.caFile, ...Object.values(impostors).map(({ caFile }) => caFile));
+	}
+	for (const [name, launch] of Object.entries({ Chromium: launchChromium, Firefox: launchFirefox }))
+		browsers[name] = await launch(await subdirectory(name), caFiles);
+});
+
+after(async () => {
+	for (const browser of Object.values(browsers))
+		await browser.close();
+	if (directory !== undefined)
+		await rm(directory, { recursive: true });
+});
+
 describe('an authority that is installed', { concurrency: 2 }, () => {
 	for (const [name, trusts] of Object.entries(clients))
-		for (const [kind, [names, good, bad]] of Object.entries(kinds))
-			test(`in ${name}, for ${kind}, vouches for these and for no other`, async t => {
-				const tls = await made(t, ...names);
-				for (const host of good)
-					assert(await trusts(await serve(t, { tls }), host, tls, t), `${host} is trusted`);
-				for (const host of bad) {
-					const forged = await impostor(tls, host);
-					assert(!await trusts(await serve(t, { tls: forged }), host, forged, t), `${host} is refused`);
-				}
-				/* Those are refused because of the constraints only. */
-				for (const host of good.slice(0, 1)) {
-					const permitted = await impostor(tls, host);
-					assert(await trusts(await serve(t, { tls: permitted }), host, permitted, t),
-						`${host} is permitted`);
-				}
-			});
+		describe(`in ${name}`, { concurrency: 1 }, () => {
+			for (const [kind, [, good, bad]] of Object.entries(kinds))
+				test(`for ${kind}, vouches for these and for no other`, async t => {
+					const { own, impostors } = pairs[kind];
+					for (const host of good)
+						assert(await trusts(await serve(t, { tls: own }), host, own), `${host} is trusted`);
+					for (const host of bad) {
+						const forged = impostors[host];
+						assert(!await trusts(await serve(t, { tls: forged }), host, forged), `${host} is refused`);
+					}
+					/* Those are refused because of the constraints only. */
+					for (const host of good.slice(0, 1)) {
+						const permitted = impostors[host];
+						assert(await trusts(await serve(t, { tls: permitted }), host, permitted),
+							`${host} is permitted`);
+					}
+				});
+		});
 });
 
 describe('an authority', () => {
@@ -240,11 +271,10 @@ describe('/ca.crt', () => {
 
 	test('is offered by the page, only where it is there', async t => {
 		const tls = await made(t, 'localhost', '127.0.0.1');
-		const browser = await chromium.launch(browserOptions);
-		t.after(() => browser.close());
 		for (const [options, visible] of [[{ tls }, true], [{ tls: await pair('P-256') }, false]]) {
 			const server = await serve(t, options);
-			const page = await browser.newPage();
+			const page = await browsers.Chromium.newPage({ ignoreHTTPSErrors: true });
+			t.after(() => page.close());
 			const answered = page.waitForResponse(response => response.request().method() === 'HEAD');
 			await page.goto(`https://127.0.0.1:${server.port}/`);
 			await answered;

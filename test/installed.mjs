@@ -1,4 +1,4 @@
-/* Installs an authority in browsers, for tests that do not accept all certificates. */
+/* Installs authorities in browsers, for tests that do not accept all certificates. */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,15 +6,16 @@ import { promisify } from 'node:util';
 import { browserOptions } from './chromium.mjs';
 
 /*
- * Returns the options of a Chromium whose NSS database, in this home directory, trusts the authority, as its
+ * Returns the options of a Chromium whose NSS database, in this home directory, trusts the authorities, as its
  * manual says.
  */
-export async function installInChromium(home, caFile) {
+export async function installInChromium(home, ...caFiles) {
 	const database = path.join(home, '.pki', 'nssdb');
 	await mkdir(database, { recursive: true });
 	const certutil = (...args) => promisify(execFile)('certutil', ['-d', `sql:${database}`, ...args]);
 	await certutil('-N', '--empty-password');
-	await certutil('-A', '-n', 'videre', '-t', 'C,,', '-i', caFile);
+	for (const [i, file] of caFiles.entries())
+		await certutil('-A', '-n', `videre ${i}`, '-t', 'C,,', '-i', file);
 	return {
 		...browserOptions, env: { ...process.env, HOME: home },
 		args: [...browserOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
@@ -23,10 +24,10 @@ export async function installInChromium(home, caFile) {
 }
 
 /*
- * Returns the program of a Firefox with a policy that installs the authority.  It reads policies from its own
+ * Returns the program of a Firefox with a policy that installs the authorities.  It reads policies from its own
  * directory or from /etc, which is not the test's: so it runs from a directory of links.
  */
-export async function installInFirefox(home, caFile) {
+export async function installInFirefox(home, ...caFiles) {
 	const system = '/usr/lib/firefox-esr', binary = path.join(home, 'firefox-esr');
 	for (const name of await readdir(system))
 		if (name === 'firefox-esr')
@@ -35,7 +36,7 @@ export async function installInFirefox(home, caFile) {
 			await symlink(path.join(system, name), path.join(home, name));
 	await mkdir(path.join(home, 'distribution'));
 	await writeFile(path.join(home, 'distribution', 'policies.json'), JSON.stringify({
-		policies: { Certificates: { Install: [caFile] }, DisableTelemetry: true, DisableAppUpdate: true },
+		policies: { Certificates: { Install: caFiles }, DisableTelemetry: true, DisableAppUpdate: true },
 	}));
 	return binary;
 }
