@@ -13,7 +13,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
-import { browserOptions } from './chromium.mjs';
+import { slowCameraOptions } from './chromium.mjs';
 import { joined, left, open } from './client.mjs';
 import { run, start, test } from './server.mjs';
 
@@ -128,7 +128,7 @@ async function startSecure() {
 before(async () => {
 	[server, secure] = await Promise.all([start({ conf: { SockJS: '/sockjs.js' } }), startSecure()]);
 	[pages, front] = await Promise.all([openOrigin(), openOrigin()]);
-	browser = await chromium.launch(browserOptions);
+	browser = await chromium.launch(slowCameraOptions);
 });
 
 after(async () => {
@@ -289,7 +289,7 @@ describe('in a browser', { concurrency: AT_ONCE }, () => {
 			leaveAndReturn(t, way, 'alice', page => page.close()));
 
 		test(`a browser with a page on ${way} that is killed is missed, and called again`, async t => {
-			const doomed = await chromium.launchServer({ ...browserOptions, host: '127.0.0.1' });
+			const doomed = await chromium.launchServer({ ...slowCameraOptions, host: '127.0.0.1' });
 			t.after(() => doomed.kill());
 			const itsBrowser = await chromium.connect(doomed.wsEndpoint());
 			await leaveAndReturn(t, way, 'bob', () => doomed.kill(), itsBrowser);

@@ -24,3 +24,10 @@ export const browserOptions = {
 		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 	],
 };
+
+/* The same with a camera that makes five pictures per second, which costs less. */
+const CAMERA = '--use-fake-device-for-media-stream';
+export const slowCameraOptions = {
+	...browserOptions,
+	args: browserOptions.args.map(arg => arg === CAMERA ? `${CAMERA}=fps=5` : arg),
+};

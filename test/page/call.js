@@ -4,7 +4,7 @@
  * Everything that the test wants to know stands in window.state.
  */
 
-const PING_INTERVAL = 2000; /* milliseconds */
+const PING_INTERVAL = 1000; /* milliseconds */
 
 const query = new URLSearchParams(location.search);
 const user = query.get('user');
@@ -122,7 +122,7 @@ const on = {
 async function start() {
 	camera = await navigator.mediaDevices.getUserMedia({
 		audio: true,
-		video: { width: 320, height: 240, frameRate: 15 },
+		video: { width: 160, height: 120, frameRate: 5 },
 	});
 	document.getElementById('local').srcObject = camera;
 
