@@ -318,8 +318,11 @@ write_input(struct text *input)
 		drop_first(input, end + 1);
 		end = input->length;
 	}
-	while (end > 0 && input->length < input->size && input->data[end - 1] != '\n')
+	while (end > 0 && input->data[end - 1] != '\n')
 		end--;
+	/* No line is that long, but the input must not stay full. */
+	if (end == 0 && input->length == input->size)
+		end = input->length;
 	if (end > 0)
 		append(input->data, end);
 	drop_first(input, end);

@@ -539,6 +539,18 @@ describe('the process that writes the log', () => {
 		assert(seen.size > 20);
 	});
 
+	test('cuts no line when more lines wait for it than it reads at once', async t => {
+		const server = await serve(t, { conf: { Log, LogSize: 1000 } });
+		const pid = await writerOf(server);
+		process.kill(pid, 'SIGSTOP');
+		for (let size = 0; size < 50_000; size += server.lines.all.at(-1).length)
+			await server.counters();
+		process.kill(pid, 'SIGCONT');
+		const text = await until('a file is full', () => readFile(path.join(server.dir, `${Log}.1`), 'utf8').catch(String),
+			each => / counters: /.test(each));
+		assert(text.endsWith('\n'), text.slice(-100));
+	});
+
 	test('is confined by the same sandbox', async t => {
 		for (const [Sandbox, expected] of [[true, '2'], [false, '0']]) {
 			const server = await serve(t, { binary: built('VIDERE_PLAIN', 'videre'), conf: { Log, Sandbox } });
