@@ -140,7 +140,7 @@ uninstall: ## removes what install has installed
 
 SANITIZED = $(MAKE) --silent B=build/san CFLAGS='$(SANITIZERS)'
 
-build/noalloc.so build/forbidden.so build/faults.so build/seed.so: build/%.so: test/%.c
+build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so: build/%.so: test/%.c
 	@mkdir -p build
 	$(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $<
 
@@ -173,7 +173,7 @@ strict: ## builds with gcc, with a warning as an error
 signalling-test: sanitized ## runs the tests of packets and of WebSocket
 	cd test && node --test --test-reporter=dot $(CHECKED:%=%.test.mjs)
 
-TESTED = videre sanitized without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so
+TESTED = videre sanitized without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
 # Test files mostly wait, so as many run as there are cores; node's default is one less.  They share the

@@ -57,6 +57,10 @@ memory_map(struct memory *m)
 	void *base = mmap(NULL, m->used, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (base == MAP_FAILED)
 		return false;
+#ifdef MADV_NOHUGEPAGE
+	/* A touched byte would use 2 MB. */
+	madvise(base, m->used, MADV_NOHUGEPAGE);
+#endif
 	m->base = base;
 	m->used = 0;
 	return true;

@@ -191,6 +191,28 @@ test('TLS connections that have gone leave no memory, and those that stay keep t
 	}
 });
 
+/* /proc/PID/smaps of the largest mapping: each name with its value. */
+async function largestMapping(pid) {
+	const text = await readFile(`/proc/${pid}/smaps`, 'utf8');
+	const mappings = text.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
+		.map(lines => Object.fromEntries([...lines.matchAll(/^(\w+): +(.*)$/gm)].map(([, ...entry]) => entry)));
+	return mappings.reduce((a, b) => parseInt(a.Size) >= parseInt(b.Size) ? a : b);
+}
+
+test('transparent huge pages do not make the memory larger', async t => {
+	const enabled = await readFile('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').catch(() => '[never]');
+	if (enabled.includes('[never]'))
+		return t.skip('the kernel has none');
+	const server = await serve(t, { binary, env: { LD_PRELOAD: built('HUGEPAGES', 'build/hugepages.so') } });
+	for (let i = 0; i < 20; i++)
+		(await open(server)).join('a', `room ${i}`);
+	await counted(server, 'peers', 20);
+	const { Rss, AnonHugePages, VmFlags } = await largestMapping(server.pid);
+	t.diagnostic(`${Rss} are resident, ${AnonHugePages} of these in huge pages`);
+	assert.match(VmFlags, /\bnh\b/, 'the mapping is advised against huge pages');
+	assert(parseInt(AnonHugePages) === 0 && parseInt(Rss) < 1024, Rss);
+});
+
 test('what cannot be mapped is refused at the start', async t => {
 	const cwd = await scratch(t);
 	await writeFile(path.join(cwd, 'conf.json'), JSON.stringify(
