@@ -36,6 +36,7 @@ FILES = text json http http_value ws memory entropy rate addresses rooms packet 
 UNITS = text origin json http ws memory rate addresses rooms packet token admission ice log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
 B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
+OBJECTS = $(FILES:%=$(B)/%.o) $(B)/videre.o
 
 all: videre ## builds videre, optimised, with debug information
 
@@ -45,8 +46,12 @@ videre: $(B)/videre
 test/echo: $(B)/echo
 	cp $(B)/echo $@
 
-$(B)/videre: $(FILES:%=$(B)/%.o) $(B)/videre.o | $(LIBBEARSSL)
+$(B)/videre: $(if $(WHOLE),$(B)/whole.o,$(OBJECTS)) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# All files as one object, for device.mk, which sets WHOLE.
+$(B)/whole.o: $(OBJECTS)
+	$(CC) $(ALL_CFLAGS) $(WHOLE) -o $@ $^
 
 $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -82,7 +87,7 @@ $(B)/%.o: %.c $(B)/settings Makefile device.mk
 
 # The settings of the last build: others rebuild everything.  `make install` alone does not compare
 # them, because packagers name the compiler and its flags only to the `make` that comes before it.
-$(B)/settings: export SETTINGS := $(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LIBS)
+$(B)/settings: export SETTINGS := $(CC) $(ALL_CFLAGS) $(WHOLE) $(LDFLAGS) $(LIBS)
 $(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$SETTINGS" | cmp -s - $@ || printf '%s\n' "$$SETTINGS" >$@

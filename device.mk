@@ -55,8 +55,10 @@ MUSL_mips = mips-linux-muslsf
 FLAGS_mips = $(MIPS)
 RUN_mips = mips:24Kc
 
+# Functions share the code that saves and restores registers.
 CC_riscv64 = riscv64-linux-gnu
 MUSL_riscv64 = riscv64-linux-musl
+OWN_riscv64 = -msave-restore
 RUN_riscv64 = riscv64:rv64
 
 CC_powerpc = powerpc-linux-gnu
@@ -87,7 +89,7 @@ MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-opti
 	--target=$(MUSL_$*) CC=$(CC_$*)-gcc CROSS_COMPILE=$(CC_$*)- \
 	CFLAGS='$(SMALL) $(FLAGS_$*) -w' LIBCC=-lgcc
 DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchain/$*/bearssl \
-	CPPFLAGS= LDFLAGS='$(LINK)' \
+	CPPFLAGS= LDFLAGS='$(LINK)' WHOLE='$(WHOLE)' \
 	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
 
 # The start code of a static PIE in this musl does not support packed relocations yet.
@@ -120,7 +122,11 @@ SOURCES = $(wildcard *.c *.h) index.html videre.js Makefile device.mk
 # instructions less.
 SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-calls
 
-build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) $(OWN_$*) $(PROTECTOR)
+# gcc optimises our own files as one, which makes the binaries 2 to 6 % smaller.  lld can not call gcc, so gcc
+# first links them into an object.  With its linker plugin, gcc would keep every function for other objects.
+WHOLE = -r -nostdlib -no-pie -fwhole-program -flto-partition=none -fno-use-linker-plugin -flinker-output=$(if $(IS_PIE),pie,exec)
+
+build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) -flto $(OWN_$*) $(PROTECTOR)
 
 build/device/%/videre: toolchain/%/built $(SOURCES)
 	$(MAKE) --silent B=$(@D) $(DEVICE) $@
