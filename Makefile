@@ -49,9 +49,9 @@ test/echo: $(B)/echo
 $(B)/videre: $(if $(WHOLE),$(B)/whole.o,$(OBJECTS)) | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# All files as one object, for device.mk, which sets WHOLE.
-$(B)/whole.o: $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) $(WHOLE) -o $@ $^
+# All files and BearSSL's as one object, for device.mk, which sets WHOLE.
+$(B)/whole.o: $(OBJECTS) | $(LIBBEARSSL)
+	$(CC) $(ALL_CFLAGS) $(WHOLE) -o $@ $^ $(BEARSSL)/build/obj/*.o
 
 $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

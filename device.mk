@@ -66,6 +66,7 @@ MUSL_powerpc = powerpc-linux-musl
 FLAGS_powerpc = -mlong-double-64 -msecure-plt
 RUN_powerpc = ppc:g4
 
+BEARSSL_FLAGS = -flto
 SMALL = -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables
 STATIC = -static -nostartfiles -Wl,--gc-sections,--build-id=none,-z,now,-z,noseparate-code,-z,noexecstack
 
@@ -100,7 +101,9 @@ toolchain/source/musl/patched: | device/musl-relr.patch
 # The flags of the last build: other flags build the toolchain again.
 toolchain/%.flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(SMALL) $(FLAGS_$*)' | cmp -s - $@ || echo '$(SMALL) $(FLAGS_$*)' >$@
+	@echo '$(SMALL) $(FLAGS_$*) $(BEARSSL_FLAGS)' | cmp -s - $@ || echo '$(SMALL) $(FLAGS_$*) $(BEARSSL_FLAGS)' >$@
+
+toolchain/%/built: private OWN = $(BEARSSL_FLAGS)
 
 toolchain/%/built: toolchain/source/musl/patched toolchain/%.flags
 	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
@@ -122,8 +125,9 @@ SOURCES = $(wildcard *.c *.h) index.html videre.js Makefile device.mk
 # instructions less.
 SMALLER = -Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-optimize-sibling-calls
 
-# gcc optimises our own files as one, which makes the binaries 2 to 6 % smaller.  lld can not call gcc, so gcc
-# first links them into an object.  With its linker plugin, gcc would keep every function for other objects.
+# gcc optimises our own files and BearSSL's as one, which makes the binaries 4 to 9 % smaller.  lld can not call
+# gcc, so gcc first links them into an object.  With its linker plugin, gcc would keep every function for other
+# objects.
 WHOLE = -r -nostdlib -no-pie -fwhole-program -flto-partition=none -fno-use-linker-plugin -flinker-output=$(if $(IS_PIE),pie,exec)
 
 build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) -flto $(OWN_$*) $(PROTECTOR)
