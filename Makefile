@@ -1,5 +1,5 @@
 # videre: see README.md.  Each variable that is set with ?= can be set in the environment or on the
-# command line: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), CPPFLAGS, TLS, BEARSSL (its
+# command line: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), CPPFLAGS, TLS, PAGE, BEARSSL (its
 # source tree, built there if it is not yet; else the compiler's own libbearssl.a), DESTDIR, PREFIX.
 
 VERSION = 0.1.0
@@ -18,13 +18,15 @@ HARDENED_LINK = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 BEARSSL ?=
 # 0 leaves TLS out.
 TLS ?= 1
+# 0 leaves the page and the module out.
+PAGE ?= 1
 # `make install` writes below $(DESTDIR)$(PREFIX).
 DESTDIR ?=
 PREFIX ?= /usr/local
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) $(WARNINGS) -I. -I$(B) \
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -DVIDERE_VERSION='"$(VERSION)"' -DHAVE_TLS=$(TLS) -DHAVE_PAGE=$(PAGE) $(WARNINGS) -I. -I$(B) \
 	$(if $(BEARSSL),-isystem $(BEARSSL)/inc) $(CPPFLAGS) $(CFLAGS)
 LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
@@ -35,7 +37,7 @@ TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls r
 FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox check secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs admission signaller page ice monitor
 UNITS = text origin json http ws memory rate addresses rooms packet token admission ice log conf cert renewal guard sockjs_frame session_table signaller share report
 # Each way to build has its own directory of objects.
-B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)
+B = build/$(or $(notdir $(CROSS_COMPILE:%-=%)),plain)$(if $(filter 0,$(TLS)),-notls)$(if $(filter 0,$(PAGE)),-nopage)
 OBJECTS = $(FILES:%=$(B)/%.o) $(B)/videre.o
 
 all: videre ## builds videre, optimised, with debug information
@@ -117,7 +119,7 @@ $(B)/page_data.h: $(B)/index.html.gz $(B)/videre.js.gz Makefile
 	$(call tag,MODULE_TAG,$(B)/videre.js.gz)
 	$(call array,module_data,$(B)/videre.js.gz)
 
-$(B)/page.o: $(B)/page_data.h
+$(if $(filter 0,$(PAGE)),,$(B)/page.o: $(B)/page_data.h)
 
 # `make help` prints the text after ## of each rule.
 help: ## lists these targets
@@ -155,6 +157,9 @@ sanitized: ## builds what most tests run, with the address and undefined behavio
 without-tls: ## builds videre without TLS
 	$(MAKE) --silent TLS=0 B=build/notls build/notls/videre
 
+without-page: ## builds videre without the page and the module
+	$(MAKE) --silent PAGE=0 B=build/nopage build/nopage/videre
+
 debug: ## builds build/debug/videre for a debugger, not optimised
 	$(MAKE) --silent B=build/debug CFLAGS='-O0 -g3' LDFLAGS= build/debug/videre
 
@@ -178,7 +183,7 @@ strict: ## builds with gcc, with a warning as an error
 signalling-test: sanitized ## runs the tests of packets and of WebSocket
 	cd test && node --test --test-reporter=dot $(CHECKED:%=%.test.mjs)
 
-TESTED = videre sanitized without-tls build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
+TESTED = videre sanitized without-tls without-page build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
 # Test files mostly wait, so as many run as there are cores; node's default is one less.  They share the
@@ -296,5 +301,5 @@ clean: ## removes everything that was built, except toolchain/
 include device.mk
 
 .DELETE_ON_ERROR:
-.PHONY: all help run install uninstall sanitized without-tls debug unit-test check strict signalling-test fuzzers fuzz fuzz-replay test integration-test variant-test soak bench \
+.PHONY: all help run install uninstall sanitized without-tls without-page debug unit-test check strict signalling-test fuzzers fuzz fuzz-replay test integration-test variant-test soak bench \
 	instructions attacks prove format check-format lint clean

@@ -202,8 +202,9 @@ check_settings(const struct conf *c)
 {
 	enum { SILENT_S = 60 };
 
+	log_setting(c->page && !HAVE_PAGE, "no page: this build has none (Page)");
 	log_setting(
-	    c->page && *c->prefix == '\0',
+	    c->page && HAVE_PAGE && *c->prefix == '\0',
 	    "no page: the service is at / (Prefix), where the page would be (Page)");
 	check_prefix(c->prefix);
 	log_setting(

@@ -90,7 +90,7 @@ conf_default(struct conf *c)
 		.turn_secret = "",
 		.host = "",
 		.prefix = "/echo",
-		.page = true,
+		.page = HAVE_PAGE,
 		.log = "log/debug.log",
 		.log_level = LEVEL_DEBUG,
 		.log_size = 1048576,

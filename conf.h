@@ -6,6 +6,11 @@
 #include "log.h"
 #include "socket.h"
 
+/* 0 in a build without the page and the module (make PAGE=0). */
+#ifndef HAVE_PAGE
+#define HAVE_PAGE 1
+#endif
+
 enum {
 	CONF_FILE_MAX = 16384,	/* maximum size of a configuration file, in bytes */
 	CONF_ORIGINS_MAX = 64,	/* maximum number of members of Origins */

@@ -1,8 +1,28 @@
 #include "page.h"
 
-#include "page_data.h" /* generated from index.html and videre.js by the Makefile */
+#include "conf.h" /* HAVE_PAGE */
 #include "tls.h"
 #include "web.h"
+
+bool
+page_answer_authority(uint32_t conn, const struct http_request *r)
+{
+	static const char fields[] = "Cache-Control: no-cache\r\n";
+	struct web_answer a = { .status = 200,
+				.type = "application/x-x509-ca-cert",
+				.fields = { fields, sizeof fields - 1 } };
+
+	if (!span_is(r->path, "/ca.crt") || !tls_authority(&a.body))
+		return false;
+	if (r->method != HTTP_GET && r->method != HTTP_HEAD)
+		web_not_allowed(conn, "GET, HEAD");
+	else
+		web_answer(conn, &a);
+	return true;
+}
+
+#if HAVE_PAGE
+#include "page_data.h" /* generated from index.html and videre.js by the Makefile */
 
 static const char common[] = "Vary: Accept-Encoding\r\n"
 			     "Cache-Control: no-cache\r\n"
@@ -66,23 +86,6 @@ put_links(struct text *t, const char *prefix)
 		t->length = length;
 }
 
-bool
-page_answer_authority(uint32_t conn, const struct http_request *r)
-{
-	static const char fields[] = "Cache-Control: no-cache\r\n";
-	struct web_answer a = { .status = 200,
-				.type = "application/x-x509-ca-cert",
-				.fields = { fields, sizeof fields - 1 } };
-
-	if (!span_is(r->path, "/ca.crt") || !tls_authority(&a.body))
-		return false;
-	if (r->method != HTTP_GET && r->method != HTTP_HEAD)
-		web_not_allowed(conn, "GET, HEAD");
-	else
-		web_answer(conn, &a);
-	return true;
-}
-
 static void
 answer_file(uint32_t conn, const struct http_request *r, const struct file *f,
 	    const char *prefix)
@@ -127,3 +130,16 @@ page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
 	}
 	return false;
 }
+
+#else
+
+bool
+page_answer(uint32_t conn, const struct http_request *r, const char *prefix)
+{
+	(void)conn;
+	(void)r;
+	(void)prefix;
+	return false;
+}
+
+#endif

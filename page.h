@@ -14,7 +14,7 @@ bool page_answer_authority(uint32_t conn, const struct http_request *);
 /*
  * Answers a request for the page.  Link header fields give the page the URL of the
  * service below `prefix`, and the path of the authority, if there is one.  Returns false,
- * and answers nothing, if the request has another path.
+ * and answers nothing, if the request has another path or the build has no page.
  */
 bool page_answer(uint32_t conn, const struct http_request *, const char *prefix);
 
