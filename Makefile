@@ -134,10 +134,11 @@ run: videre ## builds and starts videre with conf.json
 TO = $(DESTDIR)$(PREFIX)
 
 install: $(B)/videre ## installs below $(DESTDIR)$(PREFIX)
-	install -d $(TO)/sbin $(TO)/share/man/man8 $(TO)/share/doc/videre
+	install -d $(TO)/sbin $(TO)/share/man/man8 $(TO)/share/doc/videre/doc
 	install -m 755 $(B)/videre $(TO)/sbin
 	install -m 644 videre.8 $(TO)/share/man/man8
 	install -m 644 README.md SECURITY.md LICENSE conf.json $(TO)/share/doc/videre
+	install -m 644 doc/* $(TO)/share/doc/videre/doc
 
 uninstall: ## removes what install has installed
 	rm -f $(TO)/sbin/videre $(TO)/share/man/man8/videre.8

@@ -22,9 +22,11 @@ need_package() {
 
 # Keeps the services of packages from starting that would be reachable from outside: the tests start their own.
 mask_services() {
-	case " $missing " in
-	*" coturn "*) ! command -v systemctl >/dev/null || $root systemctl mask coturn.service ;;
-	esac
+	for service in coturn prometheus; do
+		case " $missing " in
+		*" $service "*) ! command -v systemctl >/dev/null || $root systemctl mask $service.service ;;
+		esac
+	done
 }
 
 install_missing() {
@@ -72,6 +74,7 @@ need_test() {
 	need python3 python3
 	need firefox-esr firefox-esr
 	need turnserver coturn
+	need promtool prometheus
 	need_package libcmocka-dev libclang-rt-dev libssl-dev haproxy nginx
 	# Of the examples: some 77 MB to download, most of it codecs.
 	need_package python3-websockets python3-jwt python3-aiortc python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 \

@@ -122,6 +122,6 @@ function picture() {
 console.log(text);
 await writeFile(built('', 'build/bench/bench.md'), text);
 await writeFile(built('', 'build/bench/bench.svg'), picture());
-/* The picture in the README. */
+/* The picture in doc/performance.md. */
 if (about.whole && !about.quick)
 	await writeFile(new URL('bench.svg', import.meta.url), picture());

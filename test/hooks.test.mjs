@@ -1,5 +1,5 @@
 /*
- * The script and the hooks of README's "Renewal", as they stand there, with stand-ins for the ACME
+ * The script and the hooks of "Renewal" in doc/operations.md, as they stand there, with stand-ins for the ACME
  * clients that leave files as these do.  Only the directory /etc is another.
  */
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { pair } from './certificate.mjs';
 import { scratch, serve, test } from './server.mjs';
 import { shake } from './tls.mjs';
 
-const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+const operations = await readFile(new URL('../doc/operations.md', import.meta.url), 'utf8');
 const passwd = await readFile('/etc/passwd', 'utf8');
 const execute = promisify(execFile);
 
@@ -20,13 +20,13 @@ const root = process.getuid() === 0;
 const group = root ? Number(/^nobody:[^:]*:\d+:(\d+):/m.exec(passwd)[1]) : process.getgid();
 
 /* The blocks of code of the section, without their indentation. */
-const section = /\n### Renewal\n([^]*?)\n##/.exec(readme)[1];
+const section = /\n### Renewal\n([^]*?)\n##/.exec(operations)[1];
 const blocks = section.match(/(?:\n(?: {4}.*)?)+/g).map(text => text.replaceAll(/^ {4}/gm, '').trim())
 	.filter(text => text !== '').flatMap(text => text.split('\n\n'));
 
 /* The one that is this file, or that begins so. */
 const block = start => blocks.find(text => new RegExp(`^(#!.*\n# )?${start}`).test(text))
-	?? assert.fail(`README has no ${start}`);
+	?? assert.fail(`operations.md has no ${start}`);
 
 /* A directory in place of /etc, with the script in it, and with programs that hooks find first. */
 async function device(t) {
@@ -119,7 +119,7 @@ async function shown(server) {
 const fingerprint = ({ ca }) => new X509Certificate(ca).fingerprint256;
 
 for (const [name, renew] of Object.entries(clients))
-	test(`what ${name} renews is served, by the hook in README`, async t => {
+	test(`what ${name} renews is served, by the hook in operations.md`, async t => {
 		const etc = await device(t);
 		if (hooks[name])
 			await etc.install(hooks[name]);

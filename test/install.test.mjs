@@ -30,8 +30,9 @@ const times = async () => (await execute('find', ['build/plain', 'videre', '-pri
 	{ cwd: root })).stdout;
 
 const INSTALLED = ['sbin/videre 755', 'share/doc/videre/LICENSE 644', 'share/doc/videre/README.md 644',
-	'share/doc/videre/SECURITY.md 644', 'share/doc/videre/conf.json 644', 'share/man/man8/videre.8 644'];
-const DIRECTORIES = ['sbin 755', 'share 755', 'share/doc 755', 'share/doc/videre 755', 'share/man 755',
+	'share/doc/videre/SECURITY.md 644', 'share/doc/videre/conf.json 644', 'share/man/man8/videre.8 644',
+	...(await readdir(path.join(root, 'doc'))).map(name => `share/doc/videre/doc/${name} 644`)];
+const DIRECTORIES = ['sbin 755', 'share 755', 'share/doc 755', 'share/doc/videre 755', 'share/doc/videre/doc 755', 'share/man 755',
 	'share/man/man8 755'];
 
 for (const [where, args, prefix] of [['/usr/local', [], 'usr/local'], ['any PREFIX', ['PREFIX=/opt/v'], 'opt/v']])

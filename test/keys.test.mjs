@@ -39,8 +39,8 @@ const places = {
 		entry: ({ member }) => member,
 	},
 	'conf.json': { entries: members },
-	'README.md': {
-		entries: text => all(between(text, '\n| key | default | meaning |\n', '\n\n'), /^\| (`.*?) \|/gm)
+	'doc/configuration.md': {
+		entries: text => all(between(text, '\n| key | default | values | meaning |\n', '\n\n'), /^\| (`.*?) \|/gm)
 			.flatMap(cell => all(cell, /`(\w+)`/g)),
 	},
 	'videre.8': {
@@ -98,9 +98,9 @@ test('every place that lists the configuration keys has all of them', async () =
 	assert.deepEqual(wrong, []);
 });
 
-/* videre.8 has the same defaults as README (manual.test.mjs), conf.json those of conf.c (conf_test.c). */
-test('README has the defaults of conf.json', async () => {
-	const rows = between(await read('README.md'), '\n| key | default | meaning |\n', '\n\n')
+/* videre.8 has the same defaults as configuration.md (manual.test.mjs), conf.json those of conf.c (conf_test.c). */
+test('doc/configuration.md has the defaults of conf.json', async () => {
+	const rows = between(await read('doc/configuration.md'), '\n| key | default | values | meaning |\n', '\n\n')
 		.split('\n').slice(1).map(row => row.split(' | '));
 	const defaults = Object.fromEntries(rows.flatMap(([cell, values]) => {
 		const names = all(cell, /`(\w+)`/g);

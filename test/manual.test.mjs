@@ -1,4 +1,4 @@
-/* The manual page agrees with README and the program. */
+/* The manual page agrees with doc/ and the program. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -13,12 +13,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const file = name => path.join(root, name);
 
 describe('the manual page', () => {
-	let page, readme;
+	let page, configuration, operations;
 
 	before(async () => {
 		const { stdout } = await execute('mandoc', ['-Tascii', '-Owidth=500', file('videre.8')]);
 		page = stdout.replace(/.\x08/g, ''); /* bold and underlined are struck twice */
-		readme = await readFile(file('README.md'), 'utf8');
+		configuration = await readFile(file('doc/configuration.md'), 'utf8');
+		operations = await readFile(file('doc/operations.md'), 'utf8');
 	});
 
 	/* The entries of a section's list: [what is described, how]. */
@@ -28,8 +29,8 @@ describe('the manual page', () => {
 			.map(([, tag, said]) => [tag, said.trim()]);
 	}
 
-	/* The rows of README's table with this head: its first columns, without their marks. */
-	const rows = head => readme.split(`\n| ${head} |`)[1].split('\n\n')[0].split('\n').slice(2)
+	/* The rows of a table with this head: its columns, without their marks. */
+	const rows = (text, head) => text.split(`\n| ${head} |`)[1].split('\n\n')[0].split('\n').slice(2)
 		.map(row => row.split(' | ').map(cell => cell.replace(/^\| |`| \|$/g, '')));
 
 	/* What the program says of a configuration that is wrong. */
@@ -59,11 +60,11 @@ describe('the manual page', () => {
 			options.sort());
 	});
 
-	test('has the keys of the program and of README, with the same defaults', async t => {
+	test('has the keys of the program and of configuration.md, with the same defaults', async t => {
 		const keys = await keysOf(t);
 		const described = entries('CONFIGURATION')
 			.flatMap(([tag]) => /^(\w+) \((.*)\)$/.exec(tag)?.slice(1, 3).join(' ') ?? []);
-		const tabled = rows('key').flatMap(([names, defaults]) => {
+		const tabled = rows(configuration, 'key').flatMap(([names, defaults]) => {
 			const [values, list] = [defaults.split(', '), names.split(', ')];
 			return list.map((key, i) => `${key} ${list.length > 1 ? values[i] : defaults}`);
 		});
@@ -71,10 +72,10 @@ describe('the manual page', () => {
 		assert.deepEqual(described, tabled);
 	});
 
-	test('has the range of every key, as README has', async t => {
+	test('has the range of every key, as configuration.md has', async t => {
 		const described = Object.fromEntries(entries('CONFIGURATION')
 			.map(([tag, said]) => [tag.split(' ')[0], said]));
-		const tabled = Object.fromEntries(rows('key').flatMap(([names, , ...said]) =>
+		const tabled = Object.fromEntries(rows(configuration, 'key').flatMap(([names, , ...said]) =>
 			names.split(', ').map(key => [key, said.join(' | ')])));
 		for (const key of await keysOf(t)) {
 			const rule = (await objection(t, `{"${key}": {}}`)).split(' must be ')[1].split(', not ')[0];
@@ -85,11 +86,11 @@ describe('the manual page', () => {
 			for (const word of words)
 				assert(described[key].includes(word), `${key}: ${word}`);
 			for (const word of high !== undefined ? [high] : words)
-				assert(tabled[key].includes(word), `README, ${key}: ${word}`);
+				assert(tabled[key].includes(word), `configuration.md, ${key}: ${word}`);
 		}
 	});
 
-	test('has every signal that README has', () => {
-		assert.deepEqual(entries('SIGNALS').map(([tag]) => tag), rows('signal').map(([tag]) => tag));
+	test('has every signal that operations.md has', () => {
+		assert.deepEqual(entries('SIGNALS').map(([tag]) => tag), rows(operations, 'signal').map(([tag]) => tag));
 	});
 });

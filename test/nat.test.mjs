@@ -22,10 +22,10 @@ let network, directory, tokens;
 const servers = {};
 const browsers = [];
 
-/* The lines of a block of README that has this text. */
+/* The lines of a block of doc/operations.md that has this text. */
 async function readBlock(text) {
-	const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-	const block = readme.split('\n\n').find(part => /^    /.test(part) && part.includes(text));
+	const operations = await readFile(new URL('../doc/operations.md', import.meta.url), 'utf8');
+	const block = operations.split('\n\n').find(part => /^    /.test(part) && part.includes(text));
 	return block.split('\n').map(line => line.trim());
 }
 

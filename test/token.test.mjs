@@ -178,7 +178,7 @@ describe('option -s', () => {
 	});
 });
 
-describe('README', () => {
+describe('doc/clients.md', () => {
 	const programs = {
 		'In Node': ['node', 'sign.mjs'],
 		'In Python': ['/usr/bin/python3', 'sign.py'] /* Debian's, with its packages */,
@@ -186,8 +186,8 @@ describe('README', () => {
 	};
 	for (const [start, [program, name]] of Object.entries(programs))
 		test(`signs a token: ${start}`, async t => {
-			const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-			const [, lines] = new RegExp(`^${start}, with [^]*?:\\n\\n((?:    .*\\n)+)`, 'm').exec(readme);
+			const clients = await readFile(new URL('../doc/clients.md', import.meta.url), 'utf8');
+			const [, lines] = new RegExp(`^${start}, with [^]*?:\\n\\n((?:    .*\\n)+)`, 'm').exec(clients);
 			const file = await secretsFile(t, `${SECRET}\n${SECOND}\n`), dir = path.dirname(file);
 			assert.equal(path.basename(file), 'secrets');
 			await writeFile(path.join(dir, name), lines.replace(/^    /gm, ''));

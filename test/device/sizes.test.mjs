@@ -1,5 +1,5 @@
 /*
- * The README's table of the size of each target must be up to date: the packed binary, and the resident
+ * The table of sizes in doc/devices.md must be up to date: the packed binary, and the resident
  * memory of the server.  In an emulator that is the memory of the emulated program.
  */
 import assert from 'node:assert/strict';
@@ -31,7 +31,7 @@ const ABOVE = {
 	powerpc: { tls: 267, plain: 177, started: 352 },
 };
 
-/* How far the README may be off: what is resident of a file is up to the kernel. */
+/* How far the table may be off: what is resident of a file is up to the kernel. */
 const TOLERANCE = { tls: 3, plain: 3, started: 48 };
 
 /* Instructions of a floating point unit: MIPS's coprocessor 1, ARM's VFP. */
@@ -102,18 +102,18 @@ describe('each target', () => {
 	after(() => console.log(`\n${rows.join('\n')}\n`));
 
 	for (const target of targets)
-		test(`${target.name} is as small as the README says, and within its limits`, async t => {
+		test(`${target.name} is as small as devices.md says, and within its limits`, async t => {
 			const figures = await measure(t, target);
 			rows.push(rowOf(target.name, figures));
 			for (const [what, most] of Object.entries({ ...LIMITS, ...ABOVE[target.name] }))
 				assert(figures[what] <= most, `${what}: ${figures[what]} instead of ${most}`);
-			const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-			const [row] = new RegExp(`^\\| ${target.name} \\|.*$`, 'm').exec(readme) ?? assert.fail(
-				'the README has no row for it');
+			const devices = await readFile(new URL('../../doc/devices.md', import.meta.url), 'utf8');
+			const [row] = new RegExp(`^\\| ${target.name} \\|.*$`, 'm').exec(devices) ?? assert.fail(
+				'devices.md has no row for it');
 			const told = row.split('|').slice(2, -1).map(Number);
 			Object.entries(figures).forEach(([what, figure], i) =>
 				assert(Math.abs(figure - told[i]) <= (TOLERANCE[what] ?? 0.05 * told[i]),
-					`the README says ${row} instead of ${rowOf(target.name, figures)}`));
+					`devices.md says ${row} instead of ${rowOf(target.name, figures)}`));
 		});
 
 	for (const target of targets.filter(({ name }) => name in FLOATING))
