@@ -39,7 +39,7 @@ export function tableOf(text, head) {
 	const [, rest] = text.split(`\n| ${head}`);
 	assert(rest !== undefined, `no table with the head ${head}`);
 	return rest.split(/\n(?!\|)/)[0].split('\n').slice(2)
-		.map(row => row.replace(/^\| | ?\|$/g, '').split(/ ?\| /).map(cell => cell.replaceAll('\\*', '*')));
+		.map(row => row.slice(2).replace(/ ?\|$/, '').split(/ ?\|(?: |$)/).map(cell => cell.replaceAll('\\*', '*')));
 }
 
 /* The texts that a cell has as code. */

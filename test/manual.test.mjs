@@ -6,6 +6,7 @@ import path from 'node:path';
 import { before, describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { codes, tableOf } from './documents.mjs';
 import { run, scratch, test } from './server.mjs';
 
 const execute = promisify(execFile);
@@ -13,13 +14,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const file = name => path.join(root, name);
 
 describe('the manual page', () => {
-	let page, configuration, operations;
+	let source, page, configuration, operations, protocol;
 
 	before(async () => {
+		source = await readFile(file('videre.8'), 'utf8');
 		const { stdout } = await execute('mandoc', ['-Tascii', '-Owidth=500', file('videre.8')]);
 		page = stdout.replace(/.\x08/g, ''); /* bold and underlined are struck twice */
 		configuration = await readFile(file('doc/configuration.md'), 'utf8');
 		operations = await readFile(file('doc/operations.md'), 'utf8');
+		protocol = await readFile(file('doc/protocol.md'), 'utf8');
 	});
 
 	/* The entries of a section's list: [what is described, how]. */
@@ -29,9 +32,8 @@ describe('the manual page', () => {
 			.map(([, tag, said]) => [tag, said.trim()]);
 	}
 
-	/* The rows of a table with this head: its columns, without their marks. */
-	const rows = (text, head) => text.split(`\n| ${head} |`)[1].split('\n\n')[0].split('\n').slice(2)
-		.map(row => row.split(' | ').map(cell => cell.replace(/^\| |`| \|$/g, '')));
+	/* The rows of a table of configuration.md or operations.md, without marks of code. */
+	const rows = (text, head) => tableOf(text, head).map(row => row.map(cell => cell.replaceAll('`', '')));
 
 	/* What the program says of a configuration that is wrong. */
 	async function objection(t, text) {
@@ -92,5 +94,41 @@ describe('the manual page', () => {
 
 	test('has every signal that operations.md has', () => {
 		assert.deepEqual(entries('SIGNALS').map(([tag]) => tag), rows(operations, 'signal').map(([tag]) => tag));
+	});
+
+	/* The same from the source, for sections whose entries contain only text: [tag, text]. */
+	function items(section) {
+		const [, text] = new RegExp(`^\\.Sh ${section}\\n([^]*?)^\\.Sh `, 'm').exec(source);
+		return [...text.matchAll(/^\.It (?:Li )?(.*?)(?: Pq (.*))?\n((?:(?!\.).*\n)*)/gm)]
+			.map(([, tag, more, said]) => [more ? `${tag} (${more})` : tag, said.trim().replaceAll('\n', ' ')]
+				.map(one => one.replaceAll('\\(dq', '"')));
+	}
+
+	/* A cell of a table without its marks of code and links; as a sentence. */
+	const plain = cell => cell.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll('`', '');
+	const sentence = text => text === '' ? '' : `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+	test('has the limits of configuration.md', () => {
+		assert.deepEqual(items('LIMITS'), tableOf(configuration, 'what | limit |').map(row => {
+			const [what, limit, beyond] = row.map(plain);
+			return [what, `${limit.replace(' (see Memory)', '')}: ${beyond}.`];
+		}));
+	});
+
+	test('has the metrics of operations.md', () => {
+		assert.deepEqual(items('METRICS'), tableOf(operations, 'metric | unit |')
+			.map(([name, , , meaning]) => [codes(name)[0], `${meaning}.`]));
+	});
+
+	test('has the error packets of protocol.md', () => {
+		const errors = tableOf(protocol, 'Payload | cause |').filter(([, , cause]) => codes(cause)[0] !== 'token');
+		const tokens = tableOf(protocol, 'Payload | `videre_tokens');
+		assert.deepEqual(items('ERROR PACKETS'), [...errors.map(([text, cause]) => [plain(text), sentence(plain(cause))]),
+			...tokens.map(([text]) => [plain(text), ''])]);
+	});
+
+	test('has the close codes of protocol.md', () => {
+		assert.deepEqual(items('CLOSE CODES'), tableOf(protocol, 'code | reason |')
+			.map(([code, reason, cause]) => [`${code} (${plain(reason)})`, sentence(plain(cause))]));
 	});
 });
