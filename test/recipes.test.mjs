@@ -253,8 +253,10 @@ for (const name of Object.keys(proxies)) {
 				assert.equal((await ask(proxy, target)).body, '{"iceServers":[],"ttl":86400}');
 			for (const target of ['/ice/', '/ice/x', '/icex', '/echo/ice'])
 				assert.equal((await ask(proxy, target)).status, 404, target);
-			const { status, headers } = await ask(proxy, '/');
-			assert.deepEqual([status, headers.link], [200, '<./echo/websocket>; rel="service"']);
+			for (const target of ['/', '/videre.js']) {
+				const { status, headers } = await ask(proxy, target);
+				assert.deepEqual([status, headers.link], [200, '<./echo/websocket>; rel="service"'], target);
+			}
 		});
 
 		test('streams over HTTP/2, and tells at once that a stream is reset', async t => {
