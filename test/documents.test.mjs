@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, writeFile } from 'node:fs/promises';
+import { access, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
@@ -55,6 +55,20 @@ describe('documents', () => {
 		assert(readme.trimEnd().split('\n').length <= 160);
 		for (const name of documents.filter(one => one !== 'README.md'))
 			assert(readme.includes(`](${name}`), name);
+	});
+});
+
+describe('texts that documents quote', () => {
+	test('are those of the page, the module and the server', async () => {
+		const files = ['videre.js', 'index.html', ...(await readdir(root)).filter(name => /\.c$/.test(name))];
+		const sources = (await Promise.all(files.map(read))).join('\n').replace(/"\n\s+"/g, '');
+		const symptoms = tableOf(await read('README.md'), 'symptom | cause |').flatMap(([cell]) => codes(cell));
+		assert(symptoms.length > 8);
+		const quoted = symptoms.filter(text => !/^ERR_|^\/health$|^\/metrics$/.test(text)).flatMap(text => text.split(/\.\.\.:?/));
+		const controls = tableOf(await read('doc/clients.md'), 'control | what').flatMap(([cell]) => cell.split(', '))
+			.filter(name => !/ on a picture/.test(name));
+		for (const text of [...quoted, ...controls, 'Trust this server', 'No way to this peer. The operator needs a TURN server (IceServers).'])
+			assert(sources.includes(text.trim()), text);
 	});
 });
 
