@@ -81,6 +81,7 @@ for (const [name, start, reason] of [
 	['doc/fleet.md', 'set server rooms/s3 state maint', 'fleet.test.mjs sends it'],
 	['doc/operations.md', 'make PREFIX=/usr\nsudo', 'install.test.mjs installs; systemd.test.mjs checks the unit'],
 	['doc/operations.md', 'make PREFIX=/usr\n./videre', 'the same'],
+	['doc/operations.md', 'sudo useradd', 'changes the users of this machine'],
 	['doc/operations.md', 'SIGHUP will not', 'renewal.test.mjs has the line'],
 	['doc/operations.md', 'certificate expires', 'renewal.test.mjs has the line'],
 	['doc/operations.md', '#!/bin/sh -e', 'hooks.test.mjs runs it'],

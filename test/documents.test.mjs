@@ -72,6 +72,18 @@ describe('texts that documents quote', () => {
 	});
 });
 
+describe('doc/clients.md', () => {
+	test('has the options and events of the module', async () => {
+		const module = await read('videre.js'), clients = await read('doc/clients.md');
+		const properties = type => [...module.split(`@typedef {object} ${type}\n`)[1].split('*/')[0]
+			.matchAll(/^ \* @property \{(?:[^{}]|\{[^}]*\})*\} \[?(\w+)/gm)].map(([, name]) => name);
+		const names = head => tableOf(clients, head).flatMap(([cell]) => codes(cell));
+		assert(properties('Options').length > 4 && properties('Events').length > 5);
+		assert.deepEqual(names('option | meaning').sort(), properties('Options').sort());
+		assert.deepEqual(names('event | members').sort(), properties('Events').sort());
+	});
+});
+
 describe('doc/protocol.md', () => {
 	test('has every error text, with its cause in /metrics', async () => {
 		const [packet, signaller] = [await read('packet.c'), await read('signaller.c')];
