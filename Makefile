@@ -191,7 +191,7 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # cores, so their time limits are doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
 # These files start browsers.  They run two at a time, apart from the others.
-BROWSERS = authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
+BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
