@@ -1,6 +1,5 @@
 /*
- * The page at /: how it is served, and its rooms, links and tokens in Chromium.  SCREENSHOT names a file for
- * the picture that the README shows.
+ * The page at /: how it is served, and its rooms, links and tokens in Chromium.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -178,8 +177,6 @@ describe('in a browser', { concurrency: 2 }, () => {
 			assert.deepEqual([await labels(ann), await labels(bob)], [['Bob'], ['Ann']]);
 			assert.equal(await ann.title(), '(2) kitchen - videre');
 			await isQuiet(ann);
-			if (name === 'secure' && process.env.SCREENSHOT)
-				await ann.screenshot({ path: process.env.SCREENSHOT, fullPage: true });
 			await press(bob, 'Leave');
 			await says(ann, 'Bob has left.');
 			await alone(ann);

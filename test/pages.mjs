@@ -198,7 +198,7 @@ export function useBrowser(options) {
 			await context.close();
 			assert.deepEqual(wrong.filter(text => !allow.some(pattern => pattern.test(text))), []);
 		});
-		for (const one of [process.env.SCREENSHOT ? undefined : useSmallPictures, watch, script])
+		for (const one of [useSmallPictures, watch, script])
 			if (one)
 				await page.addInitScript(one);
 		if (ice)
