@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.mjs';
-import { BOTH, alone, join, says, until } from './pages.mjs';
+import { BOTH, INSECURE, alone, join, says, until } from './pages.mjs';
 import { start, test } from './server.mjs';
 import { actors, enterActor, shows } from './stage.mjs';
 
@@ -20,7 +20,6 @@ const TOUCH = { hasTouch: true, sizes: [[390, 844], [390, 664], [844, 390], [320
 const NAMES = ['Ann', 'Bob', 'Carol of the workshop', 'Dmitri', 'Eva', 'Farid', 'Grace', 'Hedwig Wolfeschlegelsteinhausen',
 	'Ines', 'Jun', 'Kofi', 'Lea', 'Mia', 'Noor', 'Otto'];
 const TARGET = 44; /* CSS pixels: the least width and height of what a finger presses */
-const INSECURE = 'videre.test'; /* a name for loopback that browsers do not take as secure */
 const LIMIT = 240_000; /* milliseconds for a state: 10 windows on a busy machine */
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
