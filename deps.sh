@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs missing packages with apt, to build (no argument), to test (test), to measure (bench), or to build
-# and test for devices (device).
+# Installs missing packages with apt, to build (no argument), to build archives for devices (dist), to test
+# (test), to measure (bench), or to build and test for devices (device).
 set -eu
 
 missing=
@@ -29,18 +29,41 @@ mask_services() {
 	done
 }
 
-install_missing() {
-	[ -n "$missing" ] || return 0
-	echo "deps.sh: installing$missing"
+become_root() {
 	root=
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "deps.sh: asking for root through sudo"
 		root=sudo
 	fi
+}
+
+# Runs apt-get as root.  Waits while another apt holds a lock: DPkg::Lock::Timeout is only for that of dpkg.
+# debconf's message about apt-utils does not matter without questions.
+apt_get() {
+	errors=$(mktemp)
+	for try in $(seq 600); do
+		status=0
+		$root env LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+			apt-get -q -o DPkg::Lock::Timeout=600 "$@" 2>"$errors" || status=$?
+		{ [ $status -ne 0 ] && grep -q '^E: Could not get lock' "$errors"; } || break
+		[ "$try" -ne 1 ] || echo "deps.sh: waiting until another apt has ended"
+		sleep 1
+	done
+	grep -v '^debconf: delaying package configuration' "$errors" >&2 || true
+	rm -f "$errors"
+	return "$status"
+}
+
+install_missing() {
+	[ -n "$missing" ] || return 0
+	# shellcheck disable=SC2046,SC2086 # one word for each package
+	missing=$(printf ' %s' $(printf '%s\n' $missing | sort -u))
+	echo "deps.sh: installing$missing"
+	become_root
 	mask_services
-	$root apt-get update -q
+	apt_get update
 	# shellcheck disable=SC2086
-	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+	apt_get install -y --no-install-recommends $missing
 	missing=
 }
 
@@ -85,22 +108,48 @@ need_bench() {
 	need_package libwebsockets-dev
 }
 
+# setting NAME: the value of a variable of device.mk
+setting() {
+	sed -n "s/^$1 = //p" device.mk
+}
+
+# need_dist TARGET...: what archives for these targets are built with
+need_dist() {
+	need make make
+	need patch patch
+	need xz xz-utils
+	for target; do
+		case $target in
+		x86_64) architecture=amd64 ;;
+		aarch64) architecture=arm64 ;;
+		*) architecture=$target ;;
+		esac
+		compiler=$(setting "CC_$target")
+		if [ -z "$compiler" ]; then
+			echo "deps.sh: there is no target $target: the targets are $(setting ALL_TARGETS)" >&2
+			exit 1
+		elif [ "$architecture" = "$(dpkg --print-architecture)" ]; then
+			need "$compiler-gcc" gcc
+			need_package linux-libc-dev
+		else
+			need "$compiler-gcc" "gcc-$(echo "$compiler" | tr _ -)"
+			need_package "linux-libc-dev-$architecture-cross"
+		fi
+		case " $(setting LLD) " in
+		*" $target "*) need ld.lld lld ;;
+		esac
+	done
+}
+
 need_device() {
-	need x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu
-	for name in aarch64-linux-gnu riscv64-linux-gnu mips-linux-gnu mipsel-linux-gnu \
-		powerpc-linux-gnu i686-linux-gnu arm-linux-gnueabi arm-linux-gnueabihf; do
-		need $name-gcc gcc-$name
-	done
-	for arch in arm64 riscv64 mips mipsel powerpc i386 armel armhf; do
-		need_package linux-libc-dev-$arch-cross
-	done
-	need ld.lld lld
-	need dpkg-source dpkg-dev
+	# shellcheck disable=SC2046 # one word for each target
+	need_dist $(setting ALL_TARGETS)
 	need shellcheck shellcheck
 	need systemd-analyze systemd
 	need qemu-mips-static qemu-user-static
 	need qemu-system-mipsel qemu-system-mips
 	need qemu-system-arm qemu-system-arm
+	need debootstrap debootstrap
 	need_package busybox-static e2fsprogs
 }
 
@@ -111,8 +160,8 @@ install_npm() {
 	(cd test && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed)
 }
 
-# Fetches package lists of Debian's sources, of two foreign architectures and of the release that has CBMC,
-# into toolchain/.  The system's own lists do not change.
+# Fetches package lists of two foreign architectures and of the release that has CBMC, into toolchain/.  The
+# system's own lists do not change.
 open_archive() {
 	[ -z "${APT_CONFIG-}" ] || return 0
 	apt=$PWD/toolchain/apt
@@ -121,8 +170,6 @@ open_archive() {
 	apt-get indextargets --format '$(SITE) $(RELEASE)' \
 		'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u |
 		while read -r site release; do
-			printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\n\n' \
-				"$site" "$release"
 			printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' \
 				"$site" "$release"
 			printf 'Architectures: mipsel armhf\n\n'
@@ -137,7 +184,7 @@ open_archive() {
 		Dir::State::lists "$apt/lists";
 		Dir::Cache "$apt";
 		APT::Architectures { "mipsel"; "armhf"; };
-		APT::Get::Only-Source "true";
+		APT::Sandbox::User "root";
 		Acquire::Languages "none";
 	END
 	APT_CONFIG=$apt/apt.conf
@@ -146,16 +193,43 @@ open_archive() {
 	apt-get update -q || true
 }
 
-# fetch_source PACKAGE: unpacks the patched source as toolchain/source/PACKAGE
-fetch_source() {
-	[ -d "toolchain/source/$1" ] && return
-	open_archive
-	echo "deps.sh: fetching the source of $1"
-	rm -rf toolchain/fetched
-	mkdir -p toolchain/source toolchain/fetched
-	(cd toolchain/fetched && apt-get source -q "$1")
-	mv "toolchain/fetched/$1"-*/ "toolchain/source/$1"
-	rm -rf toolchain/fetched
+# The mirrors of Debian that apt uses.
+mirrors() {
+	for origin in Debian Raspbian; do
+		# shellcheck disable=SC2016 # apt's own variable
+		apt-get indextargets --format '$(REPO_URI)' \
+			'Created-By: Packages' "Origin: $origin" "Label: $origin" 'Component: main'
+	done | sort -u
+}
+
+# download FILE HASH TO: downloads a file of a mirror that has this SHA-256
+download() {
+	for mirror in $(mirrors); do
+		! /usr/lib/apt/apt-helper -q -o APT::Sandbox::User=root download-file "$mirror$1" "$3" "SHA256:$2" ||
+			return 0
+	done
+	echo "deps.sh: no mirror of apt has $1 with the hash of device/sources.sha256" >&2
+	return 1
+}
+
+# Unpacks the sources of device/sources.sha256 as toolchain/source/musl and toolchain/source/bearssl.
+fetch_sources() {
+	while read -r hash file; do
+		name=${file#pool/main/?/}
+		name=${name%%/*}
+		[ ! -d "toolchain/source/$name" ] || continue
+		echo "deps.sh: fetching the source of $name"
+		if [ -z "$(mirrors)" ]; then
+			become_root
+			apt_get update
+		fi
+		rm -rf toolchain/fetched
+		mkdir -p toolchain/source toolchain/fetched/source
+		download "$file" "$hash" toolchain/fetched/archive
+		tar -C toolchain/fetched/source -xf toolchain/fetched/archive
+		mv toolchain/fetched/source/* "toolchain/source/$name"
+		rm -rf toolchain/fetched
+	done <device/sources.sha256
 }
 
 # fetch_packages KIND ARCHITECTURE PACKAGE...: unpacks packages into toolchain/KIND/ARCHITECTURE, without
@@ -203,6 +277,17 @@ build)
 	need_build
 	install_missing
 	;;
+dist)
+	shift
+	# shellcheck disable=SC2046 # one word for each target
+	case $* in
+	'' | all) set -- $(setting ALL_TARGETS) ;;
+	esac
+	need_dist "$@"
+	install_missing
+	fetch_sources
+	make --silent -j"$(nproc)" toolchains TARGETS="$*"
+	;;
 test)
 	need_build
 	need_test
@@ -224,8 +309,7 @@ device)
 	install_missing
 	install_npm
 	fetch_cbmc
-	fetch_source musl
-	fetch_source bearssl
+	fetch_sources
 	fetch_kernel mipsel 4kc-malta
 	fetch_kernel armhf armmp
 	fetch_packages busybox mipsel busybox-static
@@ -233,7 +317,7 @@ device)
 	make -j"$(nproc)" toolchains
 	;;
 *)
-	echo "usage: ./deps.sh [test | bench | device]" >&2
+	echo "usage: ./deps.sh [dist [TARGET... | all] | test | bench | device]" >&2
 	exit 1
 	;;
 esac

@@ -1,16 +1,21 @@
 # Builds for devices: static musl binaries, with Debian's cross compilers, and with musl and
-# BearSSL from Debian's sources, which `./deps.sh device` puts into toolchain/.  The Makefile
-# includes this.
+# BearSSL from the sources of device/sources.sha256, which `./deps.sh dist` puts into toolchain/.  The
+# Makefile includes this.
 
 ALL_TARGETS = x86_64 i386 aarch64 armhf armel mipsel mips riscv64 powerpc
-TARGETS = $(ALL_TARGETS)
+TARGETS = all
+ifeq ($(TARGETS),all)
+override TARGETS = $(ALL_TARGETS)
+endif
+ifneq ($(filter-out $(ALL_TARGETS),$(TARGETS)),)
+$(error there is no target $(filter-out $(ALL_TARGETS),$(TARGETS)): the targets are $(ALL_TARGETS))
+endif
 
 # Variables of each target:
 #   CC      prefix of Debian's cross compiler
 #   MUSL    musl's name of the target
 #   FLAGS   compiler flags for all files
 #   OWN     compiler flags for our own files
-#   KERNEL  directory of the kernel's headers; default: the compiler's
 #   RUN     what runs it in tests: native, or ARCH:CPU for qemu-ARCH-static -cpu CPU
 # i386 is built for a 486, armel for ARMv5, mips for a 4Kc without floating point.
 # The stack protector of our own files costs 2 to 5 KB.
@@ -18,7 +23,6 @@ PROTECTOR = -fstack-protector-strong
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
-KERNEL_x86_64 = /usr/include/x86_64-linux-gnu -idirafter /usr/include
 RUN_x86_64 = native
 
 CC_i386 = i686-linux-gnu
@@ -89,9 +93,11 @@ TOOLCHAIN = $(CURDIR)/toolchain/$*
 MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-optimize=size \
 	--target=$(MUSL_$*) CC=$(CC_$*)-gcc CROSS_COMPILE=$(CC_$*)- \
 	CFLAGS='$(SMALL) $(FLAGS_$*) -w' LIBCC=-lgcc
+# The kernel's headers, of Debian's cross packages or of this machine.
+KERNEL = $(or $(wildcard /usr/$(CC_$*)/include),/usr/include/$(CC_$*:i686%=i386%) -idirafter /usr/include)
 DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchain/$*/bearssl \
 	CPPFLAGS= LDFLAGS='$(LINK)' WHOLE='$(WHOLE)' \
-	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(or $(KERNEL_$*),/usr/$(CC_$*)/include)'
+	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(KERNEL)'
 
 # The start code of a static PIE in this musl does not support packed relocations yet.
 toolchain/source/musl/patched: | device/musl-relr.patch
@@ -106,16 +112,17 @@ toolchain/%.flags: FORCE
 toolchain/%/built: private OWN = $(BEARSSL_FLAGS)
 
 toolchain/%/built: toolchain/source/musl/patched toolchain/%.flags
-	rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
-	cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
-	$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
-	rm -rf $(@D)/musl
-	ln -s "$$(command -v ld.lld)" $(@D)/bin
-	ln -sr $(addprefix toolchain/source/bearssl/,Makefile conf mk inc src) $(@D)/bearssl
-	$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
-	touch $@
+	@echo "toolchain $$(printf '%s\n' $(TARGETS) | grep -nx $* | cut -d: -f1) of $(words $(TARGETS)): $*"
+	@rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
+	@cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
+	@$(MAKE) --silent -C $(@D)/musl install >$(@D)/musl/make.log
+	@rm -rf $(@D)/musl
+	@$(if $(filter $*,$(LLD)),ln -s "$$(command -v ld.lld)" $(@D)/bin)
+	@ln -sr $(addprefix toolchain/source/bearssl/,Makefile conf mk inc src) $(@D)/bearssl
+	@$(MAKE) --silent $(DEVICE) $(@D)/bearssl/build/libbearssl.a >$(@D)/bearssl.log
+	@touch $@
 
-toolchains: $(TARGETS:%=toolchain/%/built) ## builds musl and BearSSL for the devices (after ./deps.sh device)
+toolchains: $(TARGETS:%=toolchain/%/built) ## builds musl and BearSSL for the devices (after ./deps.sh dist)
 
 # The binaries, with and without TLS, with symbols, which the tests inspect.
 
@@ -133,10 +140,12 @@ WHOLE = -r -nostdlib -no-pie -fwhole-program -flto-partition=none -fno-use-linke
 build/device/%/videre build/device-notls/%/videre: private OWN = $(SMALLER) -flto $(OWN_$*) $(PROTECTOR)
 
 build/device/%/videre: toolchain/%/built $(SOURCES)
-	$(MAKE) --silent B=$(@D) $(DEVICE) $@
+	@echo "compiling for $*"
+	@$(MAKE) --silent B=$(@D) $(DEVICE) $@
 
 build/device-notls/%/videre: toolchain/%/built $(SOURCES)
-	$(MAKE) --silent TLS=0 B=$(@D) $(DEVICE) $@
+	@echo "compiling for $*, without TLS"
+	@$(MAKE) --silent TLS=0 B=$(@D) $(DEVICE) $@
 
 %/videre.stripped: %/videre
 	$(CC_$(notdir $*))-strip -s -R .comment -R .ARM.attributes -R .gnu.attributes -o $@ $<
@@ -159,7 +168,7 @@ dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENS
 	tar -C build/dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar \
 		-cf - $(PACKED) | gzip -9n >$@
 
-dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz) ## packs videre for the devices; TARGETS="mips armel" for two of them
+dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz) ## packs videre for the devices; TARGETS="mips armel" for two of them (after ./deps.sh dist)
 	cd dist && sha256sum $(^F) >SHA256SUMS
 
 # The tests read this list.
@@ -169,5 +178,8 @@ list-targets: ## lists the devices, with the compiler and the emulator of each
 device-test: videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped) ## runs the tests on emulated devices
 	cd test/device && node --test *.test.mjs
 
+fresh-test: ## builds an archive on a fresh Debian, as root, and counts what is downloaded, in 10 minutes
+	cd test/device && node --test fresh.mjs
+
 .SECONDARY:
-.PHONY: FORCE toolchains dist list-targets device-test
+.PHONY: FORCE toolchains dist list-targets device-test fresh-test
