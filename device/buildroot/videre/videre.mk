@@ -4,7 +4,7 @@
 #
 ################################################################################
 
-VIDERE_VERSION = 0.1.0
+VIDERE_VERSION = $(shell sed -n 's/^VERSION = //p' $(BR2_EXTERNAL_VIDERE_PATH)/../../Makefile)
 VIDERE_SITE = $(BR2_EXTERNAL_VIDERE_PATH)/../..
 VIDERE_SITE_METHOD = local
 VIDERE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/build --exclude=/dist --exclude=/toolchain --exclude=node_modules
@@ -14,6 +14,10 @@ VIDERE_DEPENDENCIES = videre-bearssl
 
 VIDERE_SETTINGS = CROSS_COMPILE='$(TARGET_CROSS)' CC='$(TARGET_CC)' BEARSSL=$(VIDERE_BEARSSL_DIR) \
 	CFLAGS='$(TARGET_CFLAGS)' LDFLAGS='$(TARGET_LDFLAGS)'
+
+define VIDERE_USERS
+	videre -1 videre -1 * - - - videre
+endef
 
 define VIDERE_BUILD_CMDS
 	$(TARGET_MAKE_ENV) $(MAKE) -C $(@D) $(VIDERE_SETTINGS)
