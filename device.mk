@@ -16,6 +16,7 @@ endif
 #   MUSL    musl's name of the target
 #   FLAGS   compiler flags for all files
 #   OWN     compiler flags for our own files
+#   FOR     the devices that it is for, in README of the archive
 #   RUN     what runs it in tests: native, or ARCH:CPU for qemu-ARCH-static -cpu CPU
 # i386 is built for a 486, armel for ARMv5, mips for a 4Kc without floating point.
 # The stack protector of our own files costs 2 to 5 KB.
@@ -23,26 +24,31 @@ PROTECTOR = -fstack-protector-strong
 
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
+FOR_x86_64 = 64-bit PCs (x86_64)
 RUN_x86_64 = native
 
 CC_i386 = i686-linux-gnu
 MUSL_i386 = i386-linux-musl
 FLAGS_i386 = -march=i486 -mtune=i686 -DBR_AES_X86NI=0 -DBR_SSE2=0
+FOR_i386 = 32-bit PCs, from the 486 on (i386)
 RUN_i386 = i386:486
 
 CC_aarch64 = aarch64-linux-gnu
 MUSL_aarch64 = aarch64-linux-musl
 FLAGS_aarch64 = -mno-outline-atomics
+FOR_aarch64 = 64-bit ARM boards, such as a Raspberry Pi 3 or later with a 64-bit system (aarch64)
 RUN_aarch64 = aarch64:cortex-a53
 
 CC_armhf = arm-linux-gnueabihf
 MUSL_armhf = arm-linux-musleabihf
+FOR_armhf = ARMv7 boards, such as a Raspberry Pi 2 or later with a 32-bit system (armhf)
 RUN_armhf = arm:cortex-a7
 
 CC_armel = arm-linux-gnueabi
 MUSL_armel = arm-linux-musleabi
 # BearSSL stays in ARM code, which is faster.
 OWN_armel = -mthumb
+FOR_armel = any 32-bit ARM board from ARMv5 on, such as a Raspberry Pi 1 or Zero (armel)
 RUN_armel = arm:arm926 arm:arm1176
 
 # Position-independent MIPS code would be 35 KB larger, use 52 KB more memory, need (in QEMU) 12 to 34 % more
@@ -52,22 +58,26 @@ MIPS = -march=mips32 -msoft-float -mno-shared -mplt $(NO_PIE)
 CC_mipsel = mipsel-linux-gnu
 MUSL_mipsel = mipsel-linux-muslsf
 FLAGS_mipsel = $(MIPS)
+FOR_mipsel = little-endian MIPS routers, such as those with MT7621 or MT7628 (mipsel)
 RUN_mipsel = mipsel:24Kc mipsel:4Kc
 
 CC_mips = mips-linux-gnu
 MUSL_mips = mips-linux-muslsf
 FLAGS_mips = $(MIPS)
+FOR_mips = big-endian MIPS routers, such as those of ath79 (mips)
 RUN_mips = mips:24Kc
 
 # Functions share the code that saves and restores registers.
 CC_riscv64 = riscv64-linux-gnu
 MUSL_riscv64 = riscv64-linux-musl
 OWN_riscv64 = -msave-restore
+FOR_riscv64 = 64-bit RISC-V boards (riscv64)
 RUN_riscv64 = riscv64:rv64
 
 CC_powerpc = powerpc-linux-gnu
 MUSL_powerpc = powerpc-linux-musl
 FLAGS_powerpc = -mlong-double-64 -msecure-plt
+FOR_powerpc = 32-bit PowerPC boards (powerpc)
 RUN_powerpc = ppc:g4
 
 BEARSSL_FLAGS = -flto
@@ -153,23 +163,52 @@ build/device-notls/%/videre: toolchain/%/built $(SOURCES)
 # The packages.  The same source gives the same bytes: a package contains no time, path or user of its build.
 
 PACKED = videre-$(VERSION)-$*
-DEVICE_FILES = $(addprefix device/,S50videre conf.json inittab)
+STARTS = $(addprefix device/,S50videre inittab videre.service openwrt/videre/files/videre.init openwrt/videre/files/videre.config)
+DEVICE_FILES = $(STARTS) $(addprefix device/,README.md install.sh conf.json)
 GCC_LICENCE = $(firstword $(wildcard /usr/share/doc/gcc-*-base/copyright))
+# The bytes of an archive depend on names and contents of the files below a directory, and on nothing else.
+TAR = LC_ALL=C tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar
 
-dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped README.md LICENSE videre.8 $(DEVICE_FILES)
-	rm -rf build/dist/$(PACKED) && mkdir -p build/dist/$(PACKED)/licences dist
-	install -m 755 $< build/dist/$(PACKED)/videre
-	install -m 755 device/S50videre build/dist/$(PACKED)
-	install -m 644 README.md videre.8 device/conf.json device/inittab build/dist/$(PACKED)
-	install -m 644 LICENSE build/dist/$(PACKED)/licences/videre
-	install -m 644 toolchain/source/musl/COPYRIGHT build/dist/$(PACKED)/licences/musl
-	install -m 644 toolchain/source/bearssl/LICENSE.txt build/dist/$(PACKED)/licences/BearSSL
-	install -m 644 $(GCC_LICENCE) build/dist/$(PACKED)/licences/libgcc
-	tar -C build/dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar \
-		-cf - $(PACKED) | gzip -9n >$@
+dist/videre-$(VERSION)-%.tar.gz: build/device/%/videre.stripped LICENSE videre.8 $(DEVICE_FILES) Makefile device.mk
+	@rm -rf build/dist/$(PACKED) && mkdir -p build/dist/$(PACKED)/licences dist
+	@install -m 755 $< build/dist/$(PACKED)/videre
+	@install -m 755 device/install.sh $(filter %S50videre %.init,$(STARTS)) build/dist/$(PACKED)
+	@install -m 644 videre.8 device/conf.json $(filter-out %S50videre %.init,$(STARTS)) build/dist/$(PACKED)
+	@sed 's/@VERSION@/$(VERSION)/; s/@TARGET@/$*/; s/@DEVICE@/$(FOR_$*)/' device/README.md >build/dist/$(PACKED)/README.md
+	@install -m 644 LICENSE build/dist/$(PACKED)/licences/videre
+	@install -m 644 toolchain/source/musl/COPYRIGHT build/dist/$(PACKED)/licences/musl
+	@install -m 644 toolchain/source/bearssl/LICENSE.txt build/dist/$(PACKED)/licences/BearSSL
+	@install -m 644 $(GCC_LICENCE) build/dist/$(PACKED)/licences/libgcc
+	@$(TAR) -C build/dist -cf - $(PACKED) | gzip -9n >$@
+	@echo "$@: for $(FOR_$*)"
 
-dist: $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz) ## packs videre for the devices; TARGETS="mips armel" for two of them (after ./deps.sh dist)
-	cd dist && sha256sum $(^F) >SHA256SUMS
+ARCHIVES = $(TARGETS:%=dist/videre-$(VERSION)-%.tar.gz)
+
+dist: $(ARCHIVES) ## packs videre for the devices; TARGETS="mips armel" for two of them (after ./deps.sh dist)
+	@cd dist && sha256sum $(^F) >SHA256SUMS
+
+# A release: the archives, the source, the section of CHANGELOG.md, and the hashes of all.  The section is that of
+# the version; before it has one, `Unreleased`.
+
+SOURCE = dist/videre-$(VERSION).tar.gz
+NOTES = dist/videre-$(VERSION).md
+
+$(SOURCE): FORCE
+	@git ls-files --error-unmatch Makefile >/dev/null
+	@rm -rf build/dist/videre-$(VERSION) && mkdir -p build/dist/videre-$(VERSION) dist
+	@git ls-files -z | xargs -0 tar -cf - | tar -C build/dist/videre-$(VERSION) -xf -
+	@$(TAR) -C build/dist -cf - videre-$(VERSION) | gzip -9n >$@
+
+$(NOTES): CHANGELOG.md Makefile
+	@mkdir -p dist
+	@for title in '$(VERSION)' Unreleased; do \
+		awk -v title="$$title" '/^## /{ on = $$2 == title || $$2 == "[" title "]"; next } \
+			on && (NF || begun) { begun = 1; print }' $< >$@; \
+		! grep -q . $@ || exit 0; \
+	done; echo "CHANGELOG.md has no section for $(VERSION)" >&2; exit 1
+
+release: $(ARCHIVES) $(SOURCE) $(NOTES) ## makes archives, source, notes and SHA256SUMS in dist/ (after ./deps.sh dist)
+	@cd dist && sha256sum $(^F) >SHA256SUMS
 
 # The tests read this list.
 list-targets: ## lists the devices, with the compiler and the emulator of each
@@ -182,4 +221,4 @@ fresh-test: ## builds an archive on a fresh Debian, as root, and counts what is 
 	cd test/device && node --test fresh.mjs
 
 .SECONDARY:
-.PHONY: FORCE toolchains dist list-targets device-test fresh-test
+.PHONY: FORCE toolchains dist release list-targets device-test fresh-test

@@ -128,7 +128,8 @@ class Device {
 
 /*
  * Boots one for the length of a test.  `conf` goes on top of the shipped configuration and a
- * port of its own, null leaves it as it is; `files` are more files of its root.  It is `young`
+ * port of its own, null leaves it as it is; `files` are more files of its root,
+ * their text or [text, mode].  It is `young`
  * if its monotonic clock has just begun.  Nothing is installed on a `bare` one, and its root is writable.
  */
 export async function boot(t, { inittab, conf = {}, proc = true, young = false, bare = false, files = {} }) {
@@ -157,8 +158,11 @@ export async function boot(t, { inittab, conf = {}, proc = true, young = false, 
 		'etc/passwd': `root:x:0:0::/:/bin/sh\n${bare ? '' : 'videre:x:100:101::/:/bin/false\n'}`,
 		...files,
 	};
-	for (const [name, text] of Object.entries(written))
-		await writeFile(path.join(dir, name), text);
+	for (const [name, contents] of Object.entries(written)) {
+		const [text, mode] = [contents].flat();
+		await mkdir(path.dirname(path.join(dir, name)), { recursive: true });
+		await writeFile(path.join(dir, name), text, { mode });
+	}
 
 	const time = young ? ['--time', `--monotonic=${1 - Math.floor(uptime())}`] : [];
 	device.child = spawn('setpriv', [...DIES, 'unshare', '--pid', '--fork', '--kill-child',

@@ -9,7 +9,7 @@ import { pair } from '../certificate.mjs';
 import { gather } from '../client.mjs';
 import { environment } from '../make.mjs';
 import { scratch, serve } from '../server.mjs';
-import { emulate, root, targets } from './targets.mjs';
+import { copy, emulate, root, targets } from './targets.mjs';
 
 const execute = promisify(execFile);
 const test = (name, body) => nodeTest(name, { timeout: 300_000 }, body);
@@ -17,37 +17,76 @@ const test = (name, body) => nodeTest(name, { timeout: 300_000 }, body);
 /* As a user's shell would run it: nothing that this make was told goes on. */
 const make = (cwd, ...args) => execute('make', ['--silent', ...args], { cwd, env: environment });
 
-/* What git has of the project, somewhere else. */
-async function copy(t) {
-	const there = await scratch(t);
-	const { stdout } = await execute('git', ['ls-files', '-z'], { cwd: root });
-	for (const file of stdout.split('\0').filter(name => name !== '')) {
-		await mkdir(path.dirname(path.join(there, file)), { recursive: true });
-		await cp(path.join(root, file), path.join(there, file));
-	}
-	return there;
-}
-
 const [target] = targets.filter(({ name }) => name === 'armel').concat(targets);
 
-test('an archive has all that a device needs, and is the same wherever it is made', async t => {
-	const there = await copy(t);
-	await symlink(path.join(root, 'toolchain'), path.join(there, 'toolchain'));
-	for (const directory of [root, there])
-		await make(directory, 'dist', `TARGETS=${target.name}`);
-	const [here, again] = await Promise.all([root, there].map(directory =>
-		readFile(path.join(directory, 'dist/SHA256SUMS'), 'utf8')));
-	assert.equal(again, here);
-	const dist = path.join(there, 'dist');
-	await execute('sha256sum', ['--check', 'SHA256SUMS'], { cwd: dist });
-	const [, archive] = /^[0-9a-f]{64}  (\S+\.tar\.gz)\n$/.exec(here);
-	await execute('tar', ['xzf', archive], { cwd: dist });
-	const name = archive.replace('.tar.gz', '');
-	const { stdout } = await execute('find', [name, '-type', 'f', '-printf', '%P %m\n'], { cwd: dist });
-	assert.deepEqual(stdout.trim().split('\n').sort(), [
-		'README.md 644', 'S50videre 755', 'conf.json 644', 'inittab 644', 'licences/BearSSL 644',
+const { stdout: version } = await execute('sed', ['-n', 's/^VERSION = //p', 'Makefile'], { cwd: root });
+
+/* All files below a directory, with their modes. */
+const filesIn = async directory => (await execute('find', ['.', '-type', 'f', '-printf', '%P %m\n'],
+	{ cwd: directory })).stdout.trim().split('\n').sort();
+
+/* Conditions of a build that must not change its results: options of make, environment, umask, directory. */
+const WAYS = [
+	['-j1', { TZ: 'UTC', LC_ALL: 'C' }, '022', ''],
+	['-j3', { TZ: 'Asia/Kolkata', LC_ALL: 'C.UTF-8', LANG: 'tr_TR.UTF-8', LANGUAGE: 'tr' }, '077', 'another/longer/directory'],
+];
+
+/* Makes a release of one target.  Returns its directory. */
+async function release(t, [jobs, variables, umask, below]) {
+	const there = await copy(t, { toolchain: true, below });
+	const shell = `umask ${umask}; chmod -R "$(umask -S)" . && git init -q && git add -A && make --silent ${jobs} release TARGETS=${target.name}`;
+	await execute('sh', ['-c', shell], { cwd: there, env: { ...environment, ...variables } });
+	return path.join(there, 'dist');
+}
+
+const unpack = (archive, cwd) => execute('tar', ['xzf', archive], { cwd });
+
+test('a release has all that a device needs, and is the same wherever and however it is made', async t => {
+	const [dist, other] = [await release(t, WAYS[0]), await release(t, WAYS[1])];
+	const [sums, again] = await Promise.all([dist, other].map(directory =>
+		readFile(path.join(directory, 'SHA256SUMS'), 'utf8')));
+	assert.equal(again, sums);
+	await execute('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: dist });
+	const name = `videre-${version.trim()}`, packed = `${name}-${target.name}`;
+	assert.deepEqual(sums.match(/(?<=^[0-9a-f]{64}  ).*$/gm), [`${packed}.tar.gz`, `${name}.tar.gz`, `${name}.md`]);
+
+	await unpack(`${packed}.tar.gz`, dist);
+	assert.deepEqual(await filesIn(path.join(dist, packed)), [
+		'README.md 644', 'S50videre 755', 'conf.json 644', 'inittab 644', 'install.sh 755', 'licences/BearSSL 644',
 		'licences/libgcc 644', 'licences/musl 644', 'licences/videre 644', 'videre 755', 'videre.8 644',
+		'videre.config 644', 'videre.init 755', 'videre.service 644',
 	]);
+	const readme = await readFile(path.join(dist, packed, 'README.md'), 'utf8');
+	assert.match(readme, new RegExp(`^# ${name.replace('-', ' ')} for any 32-bit ARM board `));
+	assert.doesNotMatch(readme, /@|\]\(|https?:|doc\//);
+	for (const file of readme.match(/(?<=\.\/)[\w.]+|(?<=`)[\w.]+(?=`)/g).filter(file => /^(videre\.|\w+\.sh)/.test(file)))
+		assert((await filesIn(path.join(dist, packed))).some(one => one.startsWith(`${file} `)), file);
+
+	await unpack(`${name}.tar.gz`, dist);
+	const { stdout } = await execute('git', ['ls-files'], { cwd: root });
+	assert.deepEqual((await filesIn(path.join(dist, name))).map(line => line.split(' ')[0]), stdout.trim().split('\n').sort());
+});
+
+test('the notes of a release are the section of its version, or else of what is unreleased', async t => {
+	const there = await copy(t);
+	const changes = path.join(there, 'CHANGELOG.md'), notes = `dist/videre-${version.trim()}.md`;
+	const section = async text => {
+		await writeFile(changes, text);
+		await make(there, notes, '-B');
+		return readFile(path.join(there, notes), 'utf8');
+	};
+	const unreleased = '# Changelog\n\n## Unreleased\n\n### Added\n\n- a\n\n';
+	assert.equal(await section(`${unreleased}## 0.0.1\n\n- c\n`), '### Added\n\n- a\n\n');
+	assert.equal(await section(`${unreleased}## [${version.trim()}] - 2030-01-01\n\n- b\n\n## 0.0.1\n\n- c\n`), '- b\n\n');
+	await assert.rejects(section('# Changelog\n\n## 0.0.1\n\n- c\n'), /CHANGELOG\.md has no section for /);
+});
+
+test('every target has a README that names its devices, and install.sh is short', async () => {
+	const rules = await readFile(path.join(root, 'device.mk'), 'utf8');
+	for (const { name } of targets)
+		assert.match(rules, new RegExp(`^FOR_${name} = .*\\(${name}\\)$`, 'm'));
+	const script = await readFile(path.join(root, 'device/install.sh'), 'utf8');
+	assert(script.trimEnd().split('\n').length <= 40);
 });
 
 /* The tools of somebody's own SDK, by the prefix that their names share. */
@@ -81,12 +120,6 @@ test('any SDK builds it, with BearSSL\'s source', async t => {
 		tls: await pair('P-256') });
 	await gather(server, 'r', 'a', 'b');
 });
-
-const { stdout: version } = await execute('sed', ['-n', 's/^VERSION = //p', 'Makefile'], { cwd: root });
-
-/* All files below a directory, with their modes. */
-const filesIn = async directory => (await execute('find', ['.', '-type', 'f', '-printf', '%P %m\n'],
-	{ cwd: directory })).stdout.trim().split('\n').sort();
 
 /* Of Buildroot and OpenWrt the variables and functions that their packages use. */
 const buildroot = (there, prefix) => `

@@ -8,6 +8,7 @@ import { inDirectory, pair } from '../certificate.mjs';
 import { built, run, scratch, test } from '../server.mjs';
 import { optionOf } from '../uci.mjs';
 import { root } from './targets.mjs';
+import { UCI } from './openwrt.mjs';
 
 const execute = promisify(execFile);
 const videre = built('VIDERE_DEVICE', 'build/device/x86_64/videre');
@@ -16,28 +17,10 @@ const shipped = name => path.join(root, 'device/openwrt/videre/files', name);
 /* The shipped configuration, but for a user that there is here, too. */
 const config = (await readFile(shipped('videre.config'), 'utf8')).replace("user 'videre'", "user 'nobody'");
 
-/*
- * /etc/rc.common with what it takes from OpenWrt's /lib/functions.sh and procd.sh: UCI's files are
- * read as they are there, and what procd is told is written down.
- */
+/* /etc/rc.common, which writes down what procd is asked for. */
 const RC_COMMON = `
-config_load() { . "./etc/config/$1"; }
-config() { SECTION=$2; }
-option() { eval "CONFIG_\${SECTION}_$1=\\$2"; }
-list() {
-	eval "length=\\$((\\\${CONFIG_\${SECTION}_$1_LENGTH:-0} + 1))"
-	eval "CONFIG_\${SECTION}_$1_ITEM$length=\\$2 CONFIG_\${SECTION}_$1_LENGTH=$length"
-}
-config_get() { eval "$1=\\\${CONFIG_$2_$3:-\\$4}"; }
-config_list_foreach() {
-	config_get length "$1" "$2_LENGTH" 0
-	i=1
-	while [ "$i" -le "$length" ]; do
-		config_get item "$1" "$2_ITEM$i"
-		"$3" "$item"
-		i=$((i + 1))
-	done
-}
+ROOT=.
+${UCI}
 for name in open_instance set_param close_instance send_signal add_reload_trigger add_raw_trigger; do
 	eval "procd_$name() { echo $name \\"\\$@\\" >>procd; }"
 done
@@ -228,5 +211,7 @@ test('a committed configuration and a renewed certificate reload it', async t =>
 		'add_raw_trigger acme.renew 5000 /etc/init.d/videre reload\n');
 });
 
-test('the scripts have nothing that shellcheck would have otherwise', () =>
-	execute('shellcheck', [shipped('videre.init'), path.join(root, 'device/S50videre')]));
+test('the scripts have nothing that shellcheck would have otherwise', async () => {
+	await execute('shellcheck', [shipped('videre.init'), ...['device/S50videre', 'deps.sh'].map(file => path.join(root, file))]);
+	await execute('shellcheck', ['--severity=warning', path.join(root, 'device/install.sh')]);
+});

@@ -1,9 +1,10 @@
 /* The binaries that `make device-test` builds, and the emulators that run them. */
 import { execFile, execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { scratch } from '../server.mjs';
 
 const execute = promisify(execFile);
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,4 +56,20 @@ export async function runTests(file, only, variables) {
 		if (!/does not match pattern/.test(skip))
 			names[skip ? 'skipped' : 'passed'].push(name);
 	return names;
+}
+
+/*
+ * A copy of all files that git has of the project; with `toolchain`, archives can be built there.  `below` is its
+ * path in a temporary directory.
+ */
+export async function copy(t, { toolchain = false, below = '' } = {}) {
+	const there = path.join(await scratch(t), below);
+	const { stdout } = await execute('git', ['ls-files', '-z'], { cwd: root });
+	for (const file of stdout.split('\0').filter(name => name !== '')) {
+		await mkdir(path.dirname(path.join(there, file)), { recursive: true });
+		await cp(path.join(root, file), path.join(there, file));
+	}
+	if (toolchain)
+		await symlink(path.join(root, 'toolchain'), path.join(there, 'toolchain'));
+	return there;
 }
