@@ -214,11 +214,16 @@ release: $(ARCHIVES) $(SOURCE) $(NOTES) ## makes archives, source, notes and SHA
 list-targets: ## lists the devices, with the compiler and the emulator of each
 	@$(foreach t,$(TARGETS),echo $(t) $(CC_$(t)) $(RUN_$(t));)
 
-device-test: videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped) ## runs the tests on emulated devices
+DEVICE_BINARIES = videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
+
+device-test: $(DEVICE_BINARIES) ## runs the tests on emulated devices
 	cd test/device && node --test *.test.mjs
+
+sizes: $(DEVICE_BINARIES) ## measures the table of doc/devices.md, and writes it there
+	cd test/device && VIDERE_SIZES=write node --test sizes.test.mjs
 
 fresh-test: ## builds an archive on a fresh Debian, as root, and counts what is downloaded, in 10 minutes
 	cd test/device && node --test fresh.mjs
 
 .SECONDARY:
-.PHONY: FORCE toolchains dist release list-targets device-test fresh-test
+.PHONY: FORCE toolchains dist release list-targets device-test sizes fresh-test

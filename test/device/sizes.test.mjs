@@ -1,10 +1,11 @@
 /*
- * The table of sizes in doc/devices.md must be up to date: the packed binary, and the resident
- * memory of the server.  In an emulator that is the memory of the emulated program.
+ * The table of doc/devices.md with the size of each target must be up to date: the packed binary, and the resident
+ * memory of the server.  In an emulator that is the memory of the emulated program.  With VIDERE_SIZES=write
+ * (`make sizes`) the measured rows are written there.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { after, describe, test as nodeTest } from 'node:test';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
@@ -94,7 +95,14 @@ async function measure(t, target) {
 	};
 }
 
+const TABLE = new URL('../../doc/devices.md', import.meta.url);
 const rowOf = (name, figures) => `| ${name} | ${Object.values(figures).join(' | ')} |`;
+
+/* Replaces a target's row of the table. */
+async function writeRow(name, figures) {
+	const text = await readFile(TABLE, 'utf8');
+	await writeFile(TABLE, text.replace(new RegExp(`^\\| ${name} \\|.*$`, 'm'), rowOf(name, figures)));
+}
 
 describe('each target', () => {
 	const rows = [];
@@ -102,18 +110,19 @@ describe('each target', () => {
 	after(() => console.log(`\n${rows.join('\n')}\n`));
 
 	for (const target of targets)
-		test(`${target.name} is as small as devices.md says, and within its limits`, async t => {
+		test(`${target.name} is as small as the table says, and within its limits`, async t => {
 			const figures = await measure(t, target);
 			rows.push(rowOf(target.name, figures));
+			if (process.env.VIDERE_SIZES === 'write')
+				await writeRow(target.name, figures);
 			for (const [what, most] of Object.entries({ ...LIMITS, ...ABOVE[target.name] }))
 				assert(figures[what] <= most, `${what}: ${figures[what]} instead of ${most}`);
-			const devices = await readFile(new URL('../../doc/devices.md', import.meta.url), 'utf8');
-			const [row] = new RegExp(`^\\| ${target.name} \\|.*$`, 'm').exec(devices) ?? assert.fail(
-				'devices.md has no row for it');
+			const [row] = new RegExp(`^\\| ${target.name} \\|.*$`, 'm').exec(await readFile(TABLE, 'utf8')) ??
+				assert.fail('the table has no row for it');
 			const told = row.split('|').slice(2, -1).map(Number);
 			Object.entries(figures).forEach(([what, figure], i) =>
 				assert(Math.abs(figure - told[i]) <= (TOLERANCE[what] ?? 0.05 * told[i]),
-					`devices.md says ${row} instead of ${rowOf(target.name, figures)}`));
+					`the table has ${row} instead of ${rowOf(target.name, figures)}`));
 		});
 
 	for (const target of targets.filter(({ name }) => name in FLOATING))

@@ -1,12 +1,12 @@
 /* The unit for systemd, checked without a running systemd. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
 import { gather } from '../client.mjs';
-import { built, scratch, serve, test } from '../server.mjs';
+import { built, run, scratch, serve, start, test } from '../server.mjs';
 import { root } from './targets.mjs';
 
 const execute = promisify(execFile);
@@ -24,6 +24,43 @@ test('systemd understands all of it', async t => {
 	await writeFile(copy, text.replace('=/usr/sbin/videre ', `=${binary} `)); /* it has to be there */
 	const { stderr } = await execute('systemd-analyze', ['verify', '--man=no', copy]);
 	assert.equal(stderr, '');
+});
+
+/* What doc/devices.md has `systemctl edit` add for a port below 1024. */
+const [, override] = /`systemctl edit videre`:\n\n((?: {4}.*\n)+)/.exec(await readFile(path.join(root, 'doc/devices.md'), 'utf8'));
+const added = name => new RegExp(`^ {4}${name}=(.*)$`, 'm').exec(override)[1];
+
+test('it opens a port below 1024 with what the documentation adds, and not without', async t => {
+	const directory = await scratch(t), there = path.join(directory, 'videre.service.d');
+	await mkdir(there);
+	await writeFile(path.join(there, 'override.conf'), override.replace(/^ {4}/gm, ''));
+	const text = await readFile(unit, 'utf8');
+	const copy = path.join(directory, 'videre.service');
+	await writeFile(copy, text.replace('=/usr/sbin/videre ', `=${binary} `));
+	assert.equal((await execute('systemd-analyze', ['verify', '--man=no', copy])).stderr, '');
+	await analyze('security', '--offline=yes', '--no-pager', '--threshold=25', copy);
+
+	assert.equal(added('PrivateUsers'), 'no'); /* a capability of another user namespace opens no port */
+	if (process.getuid() !== 0)
+		return t.skip('needs root');
+	const capability = added('AmbientCapabilities').replace(/^CAP_/, '+').toLowerCase();
+	assert.equal(added('CapabilityBoundingSet'), added('AmbientCapabilities'));
+	/* The server with these capabilities, as another user, in a network of its own. */
+	const program = async (name, caps) => {
+		const file = path.join(directory, name);
+		await writeFile(file, `#!/bin/sh\nexec unshare --net setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs ` +
+			`--bounding-set=-all${caps} --inh-caps=-all${caps} --ambient-caps=-all${caps} ${binary} "$@"\n`, { mode: 0o755 });
+		return file;
+	};
+	await chmod(directory, 0o755);
+	const conf = path.join(directory, 'conf.json');
+	await writeFile(conf, JSON.stringify({ Port: 443, Log: '' }));
+	const refused = await run(['-c', conf], { binary: await program('without', '') });
+	assert.equal(refused.code, 1);
+	assert.match(refused.stderr, /Permission denied/);
+	const server = await start({ conf: null, args: ['-c', conf], binary: await program('with', `,${capability}`) });
+	t.after(() => server.stop());
+	assert.equal(server.port, 443);
 });
 
 test('it leaves the service exposed to next to nothing', () =>
