@@ -14,8 +14,7 @@
  *
  *     Description   an offer or an answer, with the Name and Instance of its sender
  *     Candidate     an ICE candidate
- *     Again         true: the answerer asks for an ICE restart of the connection `Session`, or
- *                   for a new connection if `Session` is empty or unknown
+ *     Again         true: asks the peer that joined first for a new connection
  *
  * Instance is a random id of a Room object.  The Header of `connect` has it too: a user that joins
  * again with the same Instance still has its connections.
@@ -602,6 +601,9 @@ export class Room extends EventTarget {
 	/** @param {Call} call @param {boolean} offers @param {string | undefined} session */
 	#build(call, offers, session) {
 		const { peer } = call;
+		/* No way to the peer: it has failed there. */
+		if (peer.connection?.remoteDescription && peer.channel?.readyState === 'connecting')
+			this.#fail(call);
 		peer.connection?.close(); /* whose steps may never end, so they are forgotten */
 		Object.assign(call, { offers, session, built: Date.now(), work: Promise.resolve() });
 		this.#expect(call);
@@ -654,15 +656,15 @@ export class Room extends EventTarget {
 	/** @param {string} from @param {any} payload */
 	#signal(from, { Session, Description, Candidate, Again, Name, Instance }) {
 		const call = this.#calls.get(from) ?? this.#addPeer(from, false);
-		const isOurs = Session === undefined || Session === call.session;
 		if (typeof Name === 'string')
 			call.peer.name = Name;
 		call.instance = Instance ?? call.instance;
-		if (Again)
-			this.#answerAgain(call, isOurs);
+		/* The offer of a new connection may have crossed with this. */
+		if (Again && call.first && Date.now() - call.built > 1000 * AGAIN_S)
+			this.#build(call, true, randomId());
 		else if (Description?.type === 'offer')
 			this.#accept(call, Session, Description);
-		else if (Description && isOurs && call.offers)
+		else if (Description && call.offers && (Session === undefined || Session === call.session))
 			this.#apply(call, Description);
 		else if (Candidate)
 			this.#add(call, Session, Candidate);
@@ -714,8 +716,8 @@ export class Room extends EventTarget {
 		} else if (call.away && /disconnected|failed/.test(connectionState)) {
 			this.#removePeer(call);
 		} else if (connectionState === 'disconnected') {
-			this.#setState(peer, 'connecting');
-			this.#expect(call);
+			if (peer.state === 'connected')
+				this.#setState(peer, 'connecting');
 			this.#renew(call);
 		} else if (connectionState === 'failed') {
 			this.#fail(call);
@@ -739,41 +741,21 @@ export class Room extends EventTarget {
 			this.#setState(call.peer, 'failed', call.connected ? 'lost'
 				: / typ relay/.test(connection.localDescription?.sdp ?? '') ? 'relayed'
 					: this.#ice.some(({ urls }) => /(^|,)turns?:/.test(String(urls))) ? 'relay' : 'direct');
-		call.timer = setTimeout(async () => {
-			await this.#renewIce();
-			if (!this.#inside || !this.#calls.has(call.peer.id))
-				return; /* #enter continues */
-			if (call.first)
-				return this.#build(call, true, randomId());
-			this.#sendTo(call, { Again: true, Session: '' });
-			this.#expect(call);
-		}, connection ? 1000 * AGAIN_S : 0);
+		call.timer = setTimeout(() => this.#renew(call), connection ? 1000 * AGAIN_S : 0);
 	}
 
-	/* Restarts ICE with new credentials.  Replaces a connection that has failed or is missing. */
+	/*
+	 * Replaces a connection that is broken or missing.  After an ICE restart whose offer is lost, both browsers
+	 * can be `connected` without media.
+	 */
 	/** @param {Call} call */
 	async #renew(call) {
-		const { connection } = call.peer;
-		if (!connection || connection.connectionState === 'failed')
-			return this.#fail(call);
-		if (!call.offers)
-			return this.#sendTo(call, { Again: true });
 		await this.#renewIce();
-		if (call.peer.connection !== connection)
-			return;
-		this.#step(call, () => {
-			connection.setConfiguration({ iceServers: this.#ice });
-			connection.restartIce();
-			return this.#describe(call, connection);
-		});
-	}
-
-	/* The peer has sent Again.  If it still has this connection, an ICE restart is enough. */
-	/** @param {Call} call @param {boolean} isOurs */
-	#answerAgain(call, isOurs) {
-		if (isOurs && call.offers)
-			this.#renew(call);
-		else if (call.first && Date.now() - call.built > 1000 * AGAIN_S)
-			this.#build(call, true, randomId());
+		if (!this.#inside || this.#calls.get(call.peer.id) !== call || call.peer.connection?.connectionState === 'connected')
+			return; /* #enter continues */
+		if (call.first)
+			return this.#build(call, true, randomId());
+		this.#sendTo(call, { Again: true });
+		this.#expect(call);
 	}
 }
