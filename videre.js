@@ -187,6 +187,8 @@ export class Room extends EventTarget {
 	#iceUntil = 0;
 	/** @type {WebSocket | undefined} */
 	#socket;
+	/** The URL of the last one that was open, for the next attempt. @type {URL | undefined} */
+	#service;
 	#attempt = 0; /* to reach the server: callbacks of previous ones do nothing */
 	#tries = 0; /* attempts since the room was open */
 	#inside = false; /* our `connect` has come back */
@@ -307,7 +309,9 @@ export class Room extends EventTarget {
 		this.#socket?.close();
 		this.#wait(CONNECT_S, () => this.#retry('unreachable'));
 		try {
-			const service = await this.#find();
+			/* A request can wait in vain on a connection from a previous address of this host.  A WebSocket has a new one. */
+			const service = this.#service ?? await this.#find();
+			this.#service = undefined;
 			const { token = '' } = this.#options;
 			this.#token = typeof token === 'function' ? await token() : token;
 			this.user ??= readClaims(this.#token).sub ?? randomId();
@@ -316,7 +320,7 @@ export class Room extends EventTarget {
 				this.#open(service, isOver);
 		} catch {
 			if (!isOver())
-				this.#retry(navigator.onLine ? 'unreachable' : 'offline');
+				this.#retry('unreachable');
 		}
 	}
 
@@ -327,12 +331,12 @@ export class Room extends EventTarget {
 		/* Arrow functions have no prototype and are not constructors: call them without `new`. */
 		const socket = !make ? new WebSocket(url) : make.prototype
 			? new (/** @type {any} */ (make))(url) : /** @type {any} */ (make)(url);
-		let wasOpen = false;
 		this.#socket = socket;
 		socket.onopen = () => {
-			wasOpen = true;
-			if (!isOver())
-				this.#send('connect', this.#token ? { Token: this.#token } : '', { Instance: this.#instance });
+			if (isOver())
+				return;
+			this.#service = service;
+			this.#send('connect', this.#token ? { Token: this.#token } : '', { Instance: this.#instance });
 		};
 		/** @param {{ data: string }} event */
 		socket.onmessage = ({ data }) => isOver() || this.#receive(JSON.parse(data));
@@ -342,7 +346,7 @@ export class Room extends EventTarget {
 				return;
 			if (ENDS[code])
 				return this.#end(ENDS[code]);
-			const reason = wasOpen ? 'unreachable' : await this.#diagnose(service);
+			const reason = this.#service ? 'unreachable' : await this.#diagnose(service);
 			if (!isOver())
 				this.#retry(reason);
 		};
@@ -357,8 +361,6 @@ export class Room extends EventTarget {
 	async #diagnose(service) {
 		/** @param {RequestInit} options */
 		const ask = options => fetch(`${service.href}/info`, { ...options, cache: 'no-store' });
-		if (!navigator.onLine)
-			return 'offline';
 		try {
 			const { status } = await ask({ method: 'OPTIONS' });
 			return status === 403 ? 'origin' : status === 503 ? 'full' : status < 300 ? 'websocket' : 'unreachable';
@@ -379,7 +381,7 @@ export class Room extends EventTarget {
 	/** @param {string} code */
 	#retry(code) {
 		this.#disconnect();
-		this.#report('connecting', code);
+		this.#report('connecting', navigator.onLine ? code : 'offline');
 		this.#wait(Math.min(2 ** this.#tries++, WAIT_MAX_S) * (1 + Math.random()) / 2, () => this.#connect());
 	}
 
@@ -507,8 +509,10 @@ export class Room extends EventTarget {
 		this.#iceUntil = now + 60_000;
 		try {
 			const base = String(url ?? import.meta.url).replace(/^ws(.*)\/.*?\/websocket$/, 'http$1/');
-			const answer = await fetch(new URL('ice', base),
-				this.#token ? { headers: { Authorization: `Bearer ${this.#token}` } } : {});
+			const answer = await fetch(new URL('ice', base), {
+				headers: this.#token ? { Authorization: `Bearer ${this.#token}` } : {},
+				signal: AbortSignal.timeout(5000),
+			});
 			const { iceServers, ttl } = await answer.json();
 			if (answer.ok && Array.isArray(iceServers)) {
 				this.#ice = iceServers;
@@ -718,6 +722,9 @@ export class Room extends EventTarget {
 		} else if (connectionState === 'disconnected') {
 			if (peer.state === 'connected')
 				this.#setState(peer, 'connecting');
+			/* The server may be lost too, for example if this host has another address. */
+			if (this.#inside)
+				this.#ping(3);
 			this.#renew(call);
 		} else if (connectionState === 'failed') {
 			this.#fail(call);
