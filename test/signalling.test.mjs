@@ -34,14 +34,14 @@ async function answers(client, message, value) {
 }
 
 describe('connect', () => {
-	test('the first in a room is its initiator, and is told so in a string', async t => {
+	test('the first peer of a room is its initiator, and gets "true" as a string', async t => {
 		const a = await open(await serve(t));
 		a.send('{"Header":{"Event":"connect","UserId":"a","RoomId":"r"},"Payload":"{}"}');
 		await a.gets('{"Header":{"Event":"connect","UserId":"a","RoomId":"r"},"Payload":"true"}');
 		await a.none();
 	});
 
-	test('the next ones are not, and everybody in the room is told', async t => {
+	test('later peers are not, and all peers in the room are notified', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const c = await open(server);
@@ -51,7 +51,7 @@ describe('connect', () => {
 		await silence(c, a, b);
 	});
 
-	test('rooms know nothing of each other', async t => {
+	test('rooms are independent', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const [b] = await gather(server, 's', 'a');
@@ -70,7 +70,7 @@ describe('connect', () => {
 		}
 	});
 
-	test('going to another room first leaves the old one', async t => {
+	test('of another room first leaves the previous one', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const [c] = await gather(server, 's', 'c');
@@ -82,7 +82,7 @@ describe('connect', () => {
 		await silence(b, a, c);
 	});
 
-	test('going to an empty room makes the initiator there', async t => {
+	test('of an empty room makes the peer its initiator', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		b.join('b', 's');
@@ -90,7 +90,7 @@ describe('connect', () => {
 		await a.gets(left('b', 'r'));
 	});
 
-	test('the same again changes nothing and is sent out with the present flag', async t => {
+	test('repeated changes nothing, and is sent to all peers with the present flag', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		for (const [client, user, flag] of [[b, 'b', false], [a, 'a', true]]) {
@@ -114,7 +114,7 @@ describe('connect', () => {
 		await silence(b, a);
 	});
 
-	test('another UserId of the initiator hands its part on', async t => {
+	test('another UserId of the initiator makes the next peer the initiator', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		a.join('c', 'r');
@@ -124,7 +124,7 @@ describe('connect', () => {
 		await a.gets(members('c', 'r', 'b', 'c'));
 	});
 
-	test('another UserId of somebody alone is the initiator of the empty room', async t => {
+	test('another UserId of the only peer is the initiator of the empty room', async t => {
 		const [a] = await gather(await serve(t), 'r', 'a');
 		a.join('b', 'r');
 		await a.gets(joined('b', 'r', true));
@@ -148,7 +148,7 @@ describe('connect', () => {
 });
 
 describe('takeover', () => {
-	test('the older session is closed, the others are told leave and join', async t => {
+	test('closes the previous session, and the other peers get disconnect and connect', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const next = await open(server);
@@ -160,7 +160,7 @@ describe('takeover', () => {
 		await silence(next, a);
 	});
 
-	test('the close of the older session is told to nobody, however late', async t => {
+	test('no peer is notified of the close of the previous session, however late', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const b = await Raw.websocket(server);
@@ -179,7 +179,7 @@ describe('takeover', () => {
 		await next.gets(members('b', 'r', 'a', 'b'));
 	});
 
-	test('what the older session still sends is not heard', async t => {
+	test('later packets of the previous session are ignored', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const b = await Raw.websocket(server);
@@ -197,7 +197,7 @@ describe('takeover', () => {
 		await silence(next, a);
 	});
 
-	test('the part of the initiator is not inherited', async t => {
+	test('the new session does not become the initiator', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const next = await open(server);
@@ -209,7 +209,7 @@ describe('takeover', () => {
 		await next.gets(members('a', 'r', 'b', 'a'));
 	});
 
-	test('again and again is refused after three in ten seconds, and told to nobody else', async t => {
+	test('is refused after three in ten seconds, and no other peer is notified', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		let previous = b, next;
@@ -230,7 +230,7 @@ describe('takeover', () => {
 		await server.lines?.match(/ warn - refused: .* \(UserId\): 1 .* with "b"$/); /* not of a device */
 	});
 
-	test('again and again of somebody alone is refused too', async t => {
+	test('of the only peer is refused after three, too', async t => {
 		const server = await serve(t);
 		await gather(server, 'r', 'a');
 		for (const answer of [...Array(3).fill(joined('a', 'r', true)), refused('user is in use', 'a', 'r')]) {
@@ -240,7 +240,7 @@ describe('takeover', () => {
 		}
 	});
 
-	test('of somebody alone finds an empty room', async t => {
+	test('of the only peer finds an empty room', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const next = await open(server);
@@ -250,7 +250,7 @@ describe('takeover', () => {
 		await next.none();
 	});
 
-	test('out of another room tells that room as well', async t => {
+	test('from another room notifies that room as well', async t => {
 		const server = await serve(t);
 		const [, b] = await gather(server, 'r', 'a', 'b');
 		const [c, d] = await gather(server, 's', 'c', 'd');
@@ -261,7 +261,7 @@ describe('takeover', () => {
 		await silence(d, b, c);
 	});
 
-	test('its own leave is told first', async t => {
+	test('the other peers get the disconnect of the new session\'s previous name first', async t => {
 		const server = await serve(t);
 		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
 		b.join('c', 'r');
@@ -273,7 +273,7 @@ describe('takeover', () => {
 		await silence(b, a);
 	});
 
-	test('the same UserId in another room is somebody else', async t => {
+	test('the same UserId in another room is another peer', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const [b] = await gather(server, 's', 'a');
@@ -287,7 +287,7 @@ describe('a full room', () => {
 		return [server, ...await gather(server, 'r', 'a', 'b')];
 	};
 
-	test('takes nobody new', async t => {
+	test('refuses a new peer', async t => {
 		const [server, a, b] = await full(t);
 		const c = await open(server);
 		c.send(connect('c', 'r'));
@@ -300,21 +300,21 @@ describe('a full room', () => {
 		await b.gets(joined('b', 'r', true), joined('c', 'r', false));
 	});
 
-	test('takes the same user again', async t => {
+	test('accepts the same user again', async t => {
 		const [, a, b] = await full(t);
 		b.join('b', 'r');
 		await b.gets(joined('b', 'r', false));
 		await a.gets(joined('b', 'r', false));
 	});
 
-	test('takes a change of name', async t => {
+	test('accepts another UserId of a peer', async t => {
 		const [, a, b] = await full(t);
 		b.join('c', 'r');
 		await b.gets(joined('c', 'r', false));
 		await a.gets(left('b', 'r'), joined('c', 'r', false));
 	});
 
-	test('takes a takeover from outside', async t => {
+	test('accepts a takeover from outside', async t => {
 		const [server, a, b] = await full(t);
 		const next = await open(server);
 		next.join('b', 'r');
@@ -323,7 +323,7 @@ describe('a full room', () => {
 		assert.deepEqual(await b.closed(), REPLACED);
 	});
 
-	test('takes a takeover from inside', async t => {
+	test('accepts a takeover from inside', async t => {
 		const [, a, b] = await full(t);
 		b.join('a', 'r');
 		await b.gets(joined('a', 'r', true));
@@ -344,7 +344,7 @@ describe('a full room', () => {
 });
 
 describe('there is always an initiator', () => {
-	test('the longest there is told before the newcomer', async t => {
+	test('the peer that joined first is notified before a new peer joins', async t => {
 		const server = await serve(t);
 		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
 		await a.close();
@@ -359,7 +359,7 @@ describe('there is always an initiator', () => {
 		await silence(d, b, c);
 	});
 
-	test('the packet that tells it is of the peer\'s own ids, escaped', async t => {
+	test('the packet that names it has the peer\'s own ids, escaped', async t => {
 		const server = await serve(t);
 		const user = 'b"\\\u0001é😀', room = '"\n';
 		const [a, b] = await gather(server, room, 'a', user);
@@ -371,7 +371,7 @@ describe('there is always an initiator', () => {
 		await b.gets(joined('c', room, false));
 	});
 
-	test('once named it stays', async t => {
+	test('the initiator stays the same while it is there', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		await a.close();
@@ -389,7 +389,7 @@ describe('there is always an initiator', () => {
 		await c.gets(joined('b', 'r', true));
 	});
 
-	test('connecting again is not joining', async t => {
+	test('a repeated connect does not make the initiator', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		await a.close();
 		await b.gets(left('a', 'r'));
@@ -482,7 +482,7 @@ describe('broadcast', () => {
 		await silence(next, a, c);
 	});
 
-	test('to a peer that is not in the room is an error, and nobody else is told', async t => {
+	test('to a peer that is not in the room is an error for the sender alone', async t => {
 		const server = await serve(t);
 		const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
 		const [d] = await gather(server, 's', 'd');
@@ -499,7 +499,7 @@ describe('broadcast', () => {
 		await silence(a, b, d);
 	});
 
-	test('with a To that is no id is an error, and nobody else is told', async t => {
+	test('with a To that is no id is an error for the sender alone', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		for (const to of ['', null, 5, false, ['b'], { To: 'b' }, 'x'.repeat(129), 'é'.repeat(65), '\ud800']) {
 			a.send(addressed('broadcast', 'a', 'r', to));
@@ -523,7 +523,7 @@ describe('broadcast', () => {
 		await silence(a, b, c);
 	});
 
-	test('of who is not there is an error, and nobody else is told', async t => {
+	test('of a session that is not in the room is an error for the sender alone', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const outside = await open(server);
@@ -537,7 +537,7 @@ describe('broadcast', () => {
 });
 
 describe('ping', () => {
-	test('tells the sender alone who is in the room, in order of joining', async t => {
+	test('lists the peers of the room to the sender alone, in order of joining', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'peer1', 'peer2');
 		b.send('{"Header":{"Event":"ping","UserId":"peer2","RoomId":"r"},"Payload":"{}"}');
@@ -546,7 +546,7 @@ describe('ping', () => {
 		await silence(b, a);
 	});
 
-	test('follows who comes and goes', async t => {
+	test('lists peers after others have joined and left', async t => {
 		const server = await serve(t);
 		const [a, b, c] = await gather(server, 'r', 'z', 'y', 'x');
 		await b.close();
@@ -559,7 +559,7 @@ describe('ping', () => {
 		await c.gets(members('x', 'r', 'x'));
 	});
 
-	test('may be asked by anybody for any room', async t => {
+	test('works for any room, also without having joined', async t => {
 		const server = await serve(t);
 		await gather(server, 'r', 'a', 'b');
 		const [c] = await gather(server, 's', 'c');
@@ -568,7 +568,7 @@ describe('ping', () => {
 			await asks(client, 'whoever', 'r', 'a', 'b');
 	});
 
-	test('for an unknown room is an empty list', async t => {
+	test('of an unknown room is an empty list', async t => {
 		const a = await open(await serve(t));
 		await asks(a, 'a', 'nowhere');
 	});
@@ -599,7 +599,7 @@ describe('ping', () => {
 });
 
 describe('disconnect', () => {
-	test('is passed on as it was sent, and the session may connect again', async t => {
+	test('is relayed unchanged, and the session may connect again', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		b.send(quit('b', 'r'));
@@ -612,7 +612,7 @@ describe('disconnect', () => {
 		await b.gets(joined('b', 'r', false));
 	});
 
-	test('is told once, also if the session ends after it', async t => {
+	test('is relayed once, also if the session ends after it', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		b.send(quit('b', 'r'));
@@ -621,7 +621,7 @@ describe('disconnect', () => {
 		await silence(await open(server), a);
 	});
 
-	test('of who is not there is an error', async t => {
+	test('of a session that is not in the room is an error', async t => {
 		const server = await serve(t);
 		const [a, b] = await gather(server, 'r', 'a', 'b');
 		const outside = await open(server);
@@ -641,7 +641,7 @@ describe('a session that ends', () => {
 		'with a reset': client => client.reset(),
 	};
 	for (const [name, end] of Object.entries(ends)) {
-		test(`${name} is told once`, async t => {
+		test(`${name} notifies its room once`, async t => {
 			const server = await serve(t);
 			const [a, b, c] = await gather(server, 'r', 'a', 'b', 'c');
 			await end(b);
@@ -652,7 +652,7 @@ describe('a session that ends', () => {
 		});
 	}
 
-	test('tells its ids, whatever characters they are of', async t => {
+	test('sends its ids, of any characters', async t => {
 		const server = await serve(t);
 		const user = '"\\\u0000\u001fé漢😀', room = '\\"\t';
 		const [a, b] = await gather(server, room, 'a', user);
@@ -660,7 +660,7 @@ describe('a session that ends', () => {
 		assert.deepEqual(JSON.parse(await a.next()), JSON.parse(left(user, room)));
 	});
 
-	test('without having joined is told to nobody', async t => {
+	test('without having joined notifies no peer', async t => {
 		const server = await serve(t);
 		const [a] = await gather(server, 'r', 'a');
 		const b = await open(server);
@@ -717,7 +717,7 @@ describe('errors', () => {
 		});
 	}
 
-	test('what is not JSON is answered with the place of the fault', async t => {
+	test('invalid JSON is answered with the position of the error', async t => {
 		const texts = ['', ' ', '{', '}', '{"Header":', '{Header:1}', "{'Header':1}", '{} {}',
 			'[1,,2]', '[,]', '{,}', '{"a":1,,}', '{"a"}', '{"a":}', 'tru', 'nul', 'NaN', '01', '1.',
 			'.5', '+1', '-', '1e', '0x1', '"', '"\\x"', '"\\u12g4"', '"\n"', '"\u0000"', '[1}',
@@ -733,7 +733,7 @@ describe('errors', () => {
 		await a.none();
 	});
 
-	test('the place of the fault moves with it', async t => {
+	test('the position of the error is exact', async t => {
 		const a = await open(await serve(t));
 		const place = async text => {
 			a.send(text);
@@ -746,7 +746,7 @@ describe('errors', () => {
 		assert.equal(await place(`{"${'k'.repeat(5000)}":?}`), first + 5004);
 	});
 
-	test('nothing is done of what is not JSON to its end', async t => {
+	test('a packet with invalid JSON at its end has no effect', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		for (const end of ['', ' x', '}', ',']) {
 			a.send(`{${header('broadcast', 'a', 'r')},"Payload":1${end === '' ? '' : '}'}${end}`);
@@ -755,7 +755,7 @@ describe('errors', () => {
 		await silence(a, b);
 	});
 
-	test('an Event that is missing or no string is answered so', async t => {
+	test('an Event that is missing or no string is an error', async t => {
 		const a = await open(await serve(t));
 		for (const event of [undefined, null, 5, ['connect']]) {
 			a.send(packet(event, 'a', 'r', '{}'));
@@ -777,7 +777,7 @@ describe('errors', () => {
 		}
 	});
 
-	test('go to the sender alone, who stays in the room', async t => {
+	test('go to the sender alone, which stays in the room', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		for (const message of ['{', '5', connect('', ''), packet('x', 'a', 'r')]) {
 			a.send(message);
@@ -885,7 +885,7 @@ describe('ids', () => {
 });
 
 describe('the text of a packet', () => {
-	test('is passed on byte for byte', async t => {
+	test('is relayed byte for byte', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		const texts = [
 			`\t{ "z" : 1e400 ,\r\n ${header('broadcast', 'a', 'r')} , "Payload" : -0.0 } \n`,
@@ -968,7 +968,7 @@ describe('the text of a packet', () => {
 		await a.gets(text('ping', '"[\\"a\\"]"'));
 	});
 
-	test('may have commas at its ends, which are not passed on', async t => {
+	test('may have trailing commas, which are not relayed', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		const text = payload =>
 			'{"Header": {"Event": "broadcast", "UserId": "a", "RoomId": "r",},' +
@@ -1004,7 +1004,7 @@ describe('the text of a packet', () => {
 		await silence(a, b);
 	});
 
-	test('may come in a binary message and goes on as text', async t => {
+	test('may arrive in a binary message, and is relayed as text', async t => {
 		const [a, b] = await gather(await serve(t), 'r', 'a', 'b');
 		a.send(Buffer.from(broadcast('a', 'r', 'é')));
 		await b.gets(broadcast('a', 'r', 'é'));

@@ -49,7 +49,6 @@ const lines = length => line.repeat(length / line.length + 1).slice(0, length);
 const foreign = 'é ß \u00ad\u200b\u200d\u2028\u2029\ufeff\ufffd\uffff \u{1f600}\u{10ffff} ' +
 	'\u0000\u0001\u001f\u007f </script> <!-- %20 %zz %u0041 + & ; \' " \\ \\u0041 \ud800';
 
-/* A message of the room goes from one to the other, as it was sent. */
 /* All that one end of a call may do, beside one on a plain WebSocket. */
 async function callOut(server, kind, room) {
 	const caller = await Peer.open(server, kind);
@@ -112,7 +111,7 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 			await Promise.all([caller.close(), callee.close()]);
 		});
 
-		test(`${name} is replaced by another of its name, and replaces it`, async t => {
+		test(`${name} is replaced by another session of its user, and replaces it`, async t => {
 			const room = t.name;
 			const [watcher] = await gather(server, room, 'watcher');
 			const told = joined('user', room, false);
@@ -130,7 +129,7 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 			await watcher.none();
 		});
 
-		test(`${name} whose process is killed is missed, once`, async t => {
+		test(`${name} whose process is killed leaves its room, once`, async t => {
 			const room = t.name;
 			const [watcher] = await gather(server, room, 'watcher');
 			const child = spawnStranger(t, server, kind, 'stranger', room);
@@ -168,7 +167,7 @@ describe('sockjs-client in Node', { concurrency: 8 }, () => {
 		await plain.none();
 	});
 
-	test('when the server stops, every client is told', async t => {
+	test('when the server stops, every client is closed', async t => {
 		const own = await serve(t);
 		const peers = await Promise.all(clients.map(kind => Peer.open(own, kind)));
 		own.signal('SIGTERM');

@@ -46,7 +46,7 @@ describe('a connection (section 15)', () => {
 		await goesOn(raw);
 	});
 
-	test('ends behind an answer if the client says so', async t => {
+	test('ends after a response if the client requests that', async t => {
 		const server = await serveEcho(t);
 		for (const name of Object.keys(requests)) {
 			const session = await begin(server);
@@ -63,7 +63,7 @@ describe('a connection (section 15)', () => {
 	for (const Connection of [undefined, 'Keep-Alive']) {
 		const called = Connection ? 'that would be kept' : 'as such';
 
-		test(`of HTTP/1.0 ${called} brings fixed answers without chunks`, async t => {
+		test(`of HTTP/1.0 ${called} carries fixed responses without chunks`, async t => {
 			const server = await serveEcho(t);
 			for (const name of Object.keys(requests).filter(each => !streams.includes(each))) {
 				const session = await begin(server);
@@ -82,7 +82,7 @@ describe('a connection (section 15)', () => {
 		});
 
 		for (const kind of streams) {
-			test(`of HTTP/1.0 ${called} brings ${kind} without chunks, and ends with it`, async t => {
+			test(`of HTTP/1.0 ${called} carries ${kind} without chunks, and ends with it`, async t => {
 				const server = await serveEcho(t);
 				const { method, path, wrap, begins } = receivers[kind];
 				const raw = await Raw.connect(server);
@@ -104,7 +104,7 @@ describe('a connection (section 15)', () => {
 	}
 
 	for (const kind of streams) {
-		test(`brings the last chunk of ${kind} at once, and the next request`, async t => {
+		test(`carries the last chunk of ${kind} immediately, and then the next request`, async t => {
 			const server = await serveEcho(t);
 			const { method, path, wrap, begins } = receivers[kind];
 			const raw = await Raw.connect(server);
@@ -123,7 +123,7 @@ describe('a connection (section 15)', () => {
 	}
 
 	for (const kind of kinds) {
-		test(`may bring further requests behind ${kind}, which is no abort`, async t => {
+		test(`may carry further requests after ${kind}, which is no abort`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, kind);
@@ -137,7 +137,7 @@ describe('a connection (section 15)', () => {
 		});
 	}
 
-	test('may bring a whole conversation at once', async t => {
+	test('may carry a whole session as pipelined requests', async t => {
 		const raw = await Raw.connect(await serveEcho(t));
 		const target = name => `/echo/0/pipelined/${name}`;
 		raw.write(Buffer.concat([
@@ -173,7 +173,7 @@ describe('a request\'s body (section 15)', () => {
 		assert.equal(body, echoed);
 	}
 
-	test('may come in chunks of any size', async t => {
+	test('may arrive in chunks of any size', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const raw = await Raw.connect(server);
@@ -220,7 +220,7 @@ describe('a request\'s body (section 15)', () => {
 		await goesOn(raw);
 	});
 
-	test('in broken chunks hands nothing over', async t => {
+	test('in invalid chunks delivers no message', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const raw = await Raw.connect(server);
@@ -231,7 +231,7 @@ describe('a request\'s body (section 15)', () => {
 		assert.equal((await take(server, session)).frame, 'a["next"]');
 	});
 
-	test('that ends too early hands nothing over, nor harms the session', async t => {
+	test('that ends too early delivers no message, and the session stays', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const cut of ['destroy', 'reset', 'end'])
@@ -245,7 +245,7 @@ describe('a request\'s body (section 15)', () => {
 		assert.equal((await take(server, session)).frame, 'a["next"]');
 	});
 
-	test('is asked for with 100 Continue', async t => {
+	test('gets 100 Continue if it is expected', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const [headers, body] of [
@@ -263,7 +263,7 @@ describe('a request\'s body (section 15)', () => {
 		}
 	});
 
-	test('need not be asked for if it is there', async t => {
+	test('needs no 100 Continue if it has arrived already', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const raw = await Raw.connect(server);

@@ -23,7 +23,7 @@ const poll = async (server, session) => (await take(server, session)).frame;
 
 describe('frames (section 7)', () => {
 	for (const kind of kinds) {
-		test(`${kind} brings open, messages and close`, async t => {
+		test(`${kind} receives open, messages and close`, async t => {
 			const server = await serveEcho(t);
 			const session = fresh();
 			let receiver = await Receiver.attach(server, session, kind);
@@ -43,7 +43,7 @@ describe('frames (section 7)', () => {
 			await receiver.ends();
 		});
 
-		test(`${kind} brings all that waits in one frame`, async t => {
+		test(`${kind} receives all queued messages in one frame`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			const texts = ['1', '', 'two', '%', '"', '\\', '\u0000', 'é', ']'];
@@ -55,7 +55,7 @@ describe('frames (section 7)', () => {
 	}
 
 	for (const kind of streams) {
-		test(`${kind} brings each message at once, in a chunk of its own`, async t => {
+		test(`${kind} receives each message immediately, in a chunk of its own`, async t => {
 			const server = await serveEcho(t);
 			const session = fresh();
 			const receiver = await Receiver.attach(server, session, kind);
@@ -69,7 +69,7 @@ describe('frames (section 7)', () => {
 			await receiver.gets('a[""]');
 		});
 
-		test(`${kind} begins each answer with its prelude`, async t => {
+		test(`${kind} begins each response with its prelude`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			for (let i = 0; i < 3; i++) {
@@ -82,7 +82,7 @@ describe('frames (section 7)', () => {
 	}
 
 	for (const kind of polls) {
-		test(`${kind} brings exactly one frame`, async t => {
+		test(`${kind} receives exactly one frame`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			for (let i = 0; i < 3; i++) {
@@ -100,7 +100,7 @@ describe('frames (section 7)', () => {
 			assert.deepEqual(got, ['x', 'y', 'z']);
 		});
 
-		test(`${kind} opens a session that is closed at once with o alone`, async t => {
+		test(`${kind} receives only o of a session that is closed immediately`, async t => {
 			const server = await serveEcho(t);
 			const { wrap, method, path } = receivers[kind];
 			const raw = await Raw.connect(server);
@@ -165,7 +165,7 @@ describe('JSON strings (section 8)', () => {
 		]);
 	});
 
-	test('the bytes of the short escapes, and of what needs none', async t => {
+	test('the bytes of the short escapes, and of characters that need none', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		await xhrSend(server, session, '["\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u001f\\u007f\\u0080/"]');
@@ -309,7 +309,7 @@ describe('xhr_send (section 9)', () => {
 		}
 	});
 
-	test('refuses the rest, and the session lives on', async t => {
+	test('refuses all other bodies, and the session stays', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const body of ['', undefined])
@@ -320,7 +320,7 @@ describe('xhr_send (section 9)', () => {
 		assert.equal(await poll(server, session), 'a["x"]');
 	});
 
-	test('refuses members that are not strings, and hands none of the others over', async t => {
+	test('refuses members that are not strings, and delivers none of the others', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const body of members) {
@@ -332,7 +332,7 @@ describe('xhr_send (section 9)', () => {
 		assert.equal(await poll(server, session), 'a["x"]');
 	});
 
-	test('to nobody is 404, makes no session, and judges the payload first', async t => {
+	test('to an unknown session is 404, opens none, and checks the payload first', async t => {
 		const server = await serveEcho(t);
 		for (let i = 0; i < 2; i++) {
 			assert.equal((await xhrSend(server, '/0/nobody', '["x"]')).status, 404);
@@ -344,7 +344,7 @@ describe('xhr_send (section 9)', () => {
 		assert.equal((await take(server, '/0/nobody')).frame, 'o');
 	});
 
-	test('to who is closing is 204, and drops', async t => {
+	test('to a closing session is 204, and discards the messages', async t => {
 		const server = await serveEcho(t);
 		const there = under(server, '/close');
 		const session = await begin(there);
@@ -354,7 +354,7 @@ describe('xhr_send (section 9)', () => {
 		assert.equal(await poll(there, session), GO_AWAY);
 	});
 
-	test('does not look at the Content-Type', async t => {
+	test('ignores the Content-Type', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const type of ['text/plain', 'T', 'application/json', 'application/xml', 'text/xml', '',
@@ -382,7 +382,7 @@ describe('eventsource (section 10)', () => {
 		assert.equal(await chunk(raw), 'data: a["\\u0000\\n\\r "]\r\n\r\n');
 	});
 
-	test('a percent sign is escaped, nothing else', async t => {
+	test('only a percent sign is escaped', async t => {
 		const server = await serveEcho(t);
 		const session = fresh();
 		const raw = await Raw.connect(server);
@@ -396,7 +396,7 @@ describe('eventsource (section 10)', () => {
 		}
 	});
 
-	test('a frame of nothing but percent signs comes whole', async t => {
+	test('a frame of only percent signs is complete', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		await send(server, session, '%'.repeat(20_000));
@@ -480,7 +480,7 @@ describe('htmlfile (section 11)', () => {
 			'<script>\np("a[\\"\\u003c/script>\\u003c!--\\"]");\n</script>\r\n');
 	});
 
-	test('a frame of nothing but less-than signs comes whole', async t => {
+	test('a frame of only less-than signs is complete', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		await send(server, session, '<'.repeat(20_000));
@@ -544,7 +544,7 @@ describe('jsonp_send (section 12)', () => {
 		}
 	});
 
-	test('refuses the rest, and the session lives on', async t => {
+	test('refuses all other bodies, and the session stays', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		for (const body of ['', undefined, 'd=', 'p=p', 'd', 'D=["x"]', 'dd=["x"]'])
@@ -567,7 +567,7 @@ describe('jsonp_send (section 12)', () => {
 		assert.equal(await poll(server, session), 'a["x"]');
 	});
 
-	test('to nobody is 404, to who is closing ok', async t => {
+	test('to an unknown session is 404, to a closing one ok', async t => {
 		const server = await serveEcho(t);
 		assert.equal((await jsonpSend(server, '/0/nobody', '["x"]')).status, 404);
 		assert.equal((await jsonpSend(server, '/0/nobody', form('["x"]'), FORM)).status, 404);

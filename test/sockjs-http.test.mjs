@@ -30,7 +30,7 @@ async function statuses(server, paths, options) {
 const all = (paths, status) => Object.fromEntries(paths.map(path => [path, status]));
 
 describe('URLs (section 2)', () => {
-	test('the query does not count', async t => {
+	test('the query is ignored', async t => {
 		const server = await serveEcho(t);
 		const paths = ['?', '?x', '/?x=/a/b', '/info?t=1', '/iframe.html?t=1', '/iframe-1.html?'];
 		assert.deepEqual(await statuses(server, paths), all(paths, 200));
@@ -68,7 +68,7 @@ describe('URLs (section 2)', () => {
 		assert.equal((await take(server, '/abc/one')).frame, 'a["x"]');
 	});
 
-	test('paths are not tidied up', async t => {
+	test('paths are not normalised', async t => {
 		const server = await serveEcho(t);
 		const wrong = ['/a', '/a.html', '//', '///', '/a/a', '/a/a/', '/a/'];
 		assert.deepEqual(await statuses(server, wrong), all(wrong, 404));
@@ -78,7 +78,7 @@ describe('URLs (section 2)', () => {
 			assert.deepEqual(await statuses(server, sessions, { method }), all(sessions, 404));
 	});
 
-	test('what is not known is 404', async t => {
+	test('an unknown path is 404', async t => {
 		const server = await serveEcho(t);
 		const wrong = ['/infos', '/inf', '/INFO', '/a/b/XHR', '/a/b/xhr2', '/a/b/xh', '/a/b/xhr/x', '/xhr',
 			'/a/xhr', '/a/b/c/xhr', '/a/b/info', '/a/b/iframe.html', '/a/b/c/websocket', '/a/websocket',
@@ -352,7 +352,7 @@ describe('headers (section 3)', () => {
 		}
 	});
 
-	test('what is echoed as a cookie is bounded', async t => {
+	test('an echoed cookie has a maximum size', async t => {
 		const server = await serveEcho(t);
 		for (const value of ['x'.repeat(6000), '"a b"', 'a,b', '<script>', '\\', '\u00e9']) {
 			const { status, headers } = await headOf(server, 'xhr', { Cookie: `JSESSIONID=${value}` },
@@ -363,7 +363,7 @@ describe('headers (section 3)', () => {
 		}
 	});
 
-	test('streams are not to be held back by a proxy', async t => {
+	test('streams ask proxies not to buffer them', async t => {
 		const server = await serveEcho(t);
 		for (const kind of streams) {
 			const { headers } = await Receiver.attach(server, fresh(), kind);
@@ -422,7 +422,7 @@ const integrity = `sha384-${createHash('sha384')
 	.digest('base64')}`;
 
 describe('the iframe page (section 5)', () => {
-	test('is not there without a script', async t => {
+	test('is 404 without a script', async t => {
 		const server = await serve(t, { conf: { SockJS: '' } });
 		for (const path of ['/iframe.html', '/iframe-1.html'])
 			assert.equal((await ask(server, `/echo${path}`)).status, 404);
@@ -503,7 +503,7 @@ describe('info (section 6)', () => {
 		assert.equal((await ask(server, '/echo/info')).status, 404);
 	});
 
-	test('has other entropy each time, of 32 bits', async t => {
+	test('has different entropy each time, of 32 bits', async t => {
 		const server = await serveEcho(t);
 		const raw = await Raw.connect(server);
 		const seen = [];

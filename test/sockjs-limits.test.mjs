@@ -12,7 +12,7 @@ import {
 } from './sockjs.mjs';
 
 
-describe('what waits is bounded', () => {
+describe('the queue of a session has a maximum size', () => {
 	/* Sends packets to the room until it is told that `user` has gone. */
 	async function flood(sender, user, size = 60_000) {
 		const filler = 'x'.repeat(size);
@@ -30,7 +30,7 @@ describe('what waits is bounded', () => {
 		return assert.fail(`${user} is still there`);
 	}
 
-	test('for a session without a receiver: it ends, and the room is notified', async t => {
+	test('without a receiver: the session ends, and its room is notified', async t => {
 		const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -42,7 +42,7 @@ describe('what waits is bounded', () => {
 		await silence(witness, other);
 	});
 
-	test('by bytes, so that many small ones end it too', async t => {
+	test('in bytes, so that many small messages end the session too', async t => {
 		const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		await join(server, 'r', 'a', witness);
@@ -50,7 +50,7 @@ describe('what waits is bounded', () => {
 		await flood(witness, 'a', 5000);
 	});
 
-	test('and what is within the bound arrives, in its largest form', async t => {
+	test('and messages within it arrive, in their largest form', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		for (const kind of kinds)
@@ -83,7 +83,7 @@ describe('what waits is bounded', () => {
 	});
 
 	for (const kind of streams) {
-		test(`for a receiver by ${kind} that does not read: it ends, the others receive everything`, async t => {
+		test(`with a receiver by ${kind} that does not read: it ends, and the others receive everything`, async t => {
 			const server = await serve(t, { expect: [/ warn \S+ closed: queue full, the client is not fetching/] });
 			const [witness, reader] = await meet(server, 'r', ['witness', 'plain'], ['reader', 'xhr']);
 			const session = await begin(server);
@@ -148,7 +148,7 @@ describe('a message above MaxPacket through a sender over HTTP', () => {
 		}
 	});
 
-	test('is refused while it comes, if it is chunked', async t => {
+	test('is refused while it arrives, if it is chunked', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -162,13 +162,13 @@ describe('a message above MaxPacket through a sender over HTTP', () => {
 		assert.match((await take(server, session)).frame, /^c\[1009,/);
 	});
 
-	test('to nobody is an error as well', async t => {
+	test('to an unknown session is an error as well', async t => {
 		const server = await serve(t);
 		const { status } = await ask(server, '/echo/0/nobody/xhr_send', { method: 'POST', body: json });
 		assert([404, 413].includes(status), status);
 	});
 
-	test('counts without what JSON makes of it', async t => {
+	test('is measured without its escapes in JSON', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -189,7 +189,7 @@ describe('a message above MaxPacket through a sender over HTTP', () => {
 		assert(await witness.next() === full);
 	});
 
-	test('does not count what others are with it in one array', async t => {
+	test('is measured without the other messages of its array', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -226,7 +226,7 @@ describe('a message above MaxPacket over the WebSocket of SockJS', () => {
 		await witness.none();
 	});
 
-	test('counts without what JSON makes of it', async t => {
+	test('is measured without its escapes in JSON', async t => {
 		const server = await serve(t);
 		const raw = await Raw.websocket(server, { path: '/echo/0/0/websocket' });
 		await raw.gets('o');

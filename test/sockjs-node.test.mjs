@@ -202,7 +202,7 @@ const asks = ({ target, method }) =>
 	method === 'OPTIONS' && !/\/(info|xhr|xhr_send|xhr_streaming)\/?(\?|$)/.test(target);
 const same = wanted => !off(wanted) && !asks(wanted);
 
-describe('as sockjs-node answers', () => {
+describe('the same responses as sockjs-node', () => {
 	for (const prefix of prefixes)
 		test(`every method on every endpoint below ${prefix}, for every kind of origin`, async t => {
 			const requests = endpoints.flatMap(endpoint => methods.flatMap(method =>
@@ -218,7 +218,7 @@ describe('as sockjs-node answers', () => {
 			})))).filter(same));
 	});
 
-	test('a slash behind an endpoint, or two', async t => {
+	test('one or two slashes after an endpoint', async t => {
 		await alike(await serveBoth(t), endpoints.flatMap(endpoint =>
 			['/', '//', '/.', '/x'].map(tail => to(endpoint, { tail }))
 				.map(({ stream, ...wanted }) => (wanted.target.split('?')[0].match(/[^/]\/$/)
@@ -236,7 +236,7 @@ describe('as sockjs-node answers', () => {
 		]);
 	});
 
-	test('an iframe\'s page, under whatever name', async t => {
+	test('an iframe\'s page, under any name', async t => {
 		const both = await serveBoth(t);
 		await alike(both, [
 			'iframe.html', 'iframe-a.html', 'iframe-.html', 'iframe-0.1.2.html',
@@ -247,7 +247,7 @@ describe('as sockjs-node answers', () => {
 		].flatMap(name => ['', '?t=1', '/'].map(tail => ({ target: `/echo/${name}${tail}` }))));
 	});
 
-	test('an iframe\'s page that is known', async t => {
+	test('an iframe\'s page with its ETag', async t => {
 		const both = await serveBoth(t);
 		const again = async (server, make) => {
 			const { headers } = await ask(server, '/echo/iframe.html');
@@ -258,7 +258,7 @@ describe('as sockjs-node answers', () => {
 		assert.equal((await again(both.videre, tag => tag)).status, 304);
 	});
 
-	test('paths that lead nowhere, and those that nearly do', async t => {
+	test('unknown paths, and paths close to them', async t => {
 		const ids = [
 			'//', '/a./a', '/a/a.', '/./.', '/', '///', '/a', '/a/b/c', '/../a', '/%2e/1', '/a/%2E',
 			'/a/%2f', '/%20/a%20b', '/_/-', '/a/\'', '/a/b;c=d', '/a/%00', '/a/%zz', '/,/~',
@@ -308,7 +308,7 @@ describe('as sockjs-node answers', () => {
 		])).filter(same));
 	});
 
-	test('errors of a service with cookies, asked from elsewhere', async t => {
+	test('errors of a service with cookies, requested from another origin', async t => {
 		const options = {
 			prefix: '/cookie_needed_echo', method: 'POST', Cookie: 'JSESSIONID=x', Origin: 'http://a.b',
 		};
@@ -317,7 +317,7 @@ describe('as sockjs-node answers', () => {
 				to({ path: () => `${fresh()}/${name}` }, { ...options, body }))));
 	});
 
-	test('HTTP/1.0, with answers that have an end', async t => {
+	test('HTTP/1.0, with responses of a known length', async t => {
 		await alike(await serveBoth(t), endpoints.filter(({ stream }) => !stream).flatMap(endpoint =>
 			[undefined, 'Keep-Alive', 'close'].flatMap(Connection =>
 				[endpoint.method, 'OPTIONS'].map(method =>
@@ -343,7 +343,7 @@ describe('as sockjs-node answers', () => {
 				assert.deepEqual(await get(videre, name, Connection), await get(node, name, Connection));
 	});
 
-	test('plain requests where an upgrade could be, and upgrades where it cannot', async t => {
+	test('plain requests to WebSocket endpoints, and upgrades at others', async t => {
 		const upgrade = {
 			Upgrade: 'websocket', Connection: 'Upgrade',
 			'Sec-WebSocket-Key': KEY, 'Sec-WebSocket-Version': '13',
@@ -430,7 +430,7 @@ async function sameFates(t, ...rest) {
 
 const percent = bytes => Buffer.from(bytes).toString('hex').replace(/../g, '%$&');
 
-describe('as sockjs-node takes', () => {
+describe('payloads have the same effect as with sockjs-node', () => {
 	test('payloads of xhr_send', t => sameFates(t, '/xhr_send', [...payloads, ...broken]));
 
 	test('payloads of xhr_send in chunks', t => sameFates(t, '/xhr_send', payloads, payload => ({
@@ -439,7 +439,7 @@ describe('as sockjs-node takes', () => {
 			`${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`).join('') + '0\r\n\r\n',
 	})));
 
-	test('payloads of xhr_send with any type that it knows', t => sameFates(t, '/xhr_send',
+	test('payloads of xhr_send with each supported type', t => sameFates(t, '/xhr_send',
 		['text/plain', 'T', 'application/json', 'application/xml', 'text/xml', '', undefined,
 			'application/json; charset=utf-8', 'text/xml; charset=utf-8', 'text/plain;charset=UTF-8'],
 		type => ({ body: `["${type}"]`, 'Content-Type': type })));
@@ -467,7 +467,7 @@ describe('as sockjs-node takes', () => {
 		['["x"]', 'd=["x"]', ''].flatMap(body => ['application/json', 'text/xml', 'T', 'multipart/form-data']
 			.map(type => ({ body, 'Content-Type': type }))), wanted => wanted));
 
-	test('payloads to a session that there is not', async t => {
+	test('payloads to an unknown session', async t => {
 		await alike(await serveBoth(t), ['[]', '["a"]', '', 'x', '{}'].flatMap(body => [
 			{ target: `/echo${fresh()}/xhr_send`, method: 'POST', body },
 			{ target: `/echo${fresh()}/jsonp_send`, method: 'POST', body },
@@ -519,7 +519,7 @@ async function attach(server, note, session, name) {
 	return { raw, take };
 }
 
-describe('frame by frame as sockjs-node', () => {
+describe('the same frames as sockjs-node', () => {
 	for (const name of Object.keys(streams)) {
 		test(`${name}: messages, one by one and several at once`, t =>
 			sameTranscript(t, async (server, note) => {
@@ -536,7 +536,7 @@ describe('frame by frame as sockjs-node', () => {
 				raw.destroy();
 			}));
 
-		test(`${name}: the response limit, and what waits for the next response`, t =>
+		test(`${name}: the response limit, and messages queued for the next response`, t =>
 			sameTranscript(t, async (server, note) => {
 				const session = `/echo${fresh()}`;
 				for (const size of [1, 119, 128, 1000, LIMIT, 3 * LIMIT]) {
@@ -664,7 +664,7 @@ async function frames(server, note, path, messages, count) {
 
 const words = (...list) => list.map(text => [OPCODE.text, text]);
 
-describe('WebSocket, frame by frame as sockjs-node', () => {
+describe('the same WebSocket frames as sockjs-node', () => {
 	test('messages of a session', t => sameTranscript(t, (server, note) =>
 		frames(server, note, `/echo${fresh()}/websocket`, words(
 			'', '[]', '["a"]', '["b","c"]', '"alone"', '""', '', '["last"]',
@@ -894,7 +894,7 @@ const differences = [
 	},
 ];
 
-describe('unlike sockjs-node', () => {
+describe('differences to sockjs-node', () => {
 	for (const { why, exchange, heartbeat, videre, node } of differences)
 		test(why, async t => {
 			const both = await serveBoth(t, { heartbeat });

@@ -21,7 +21,7 @@ async function takeAll(server, session, frame) {
 
 describe('a new session (section 14)', () => {
 	for (const kind of kinds) {
-		test(`is opened by ${kind}, and once`, async t => {
+		test(`is opened by ${kind}, once`, async t => {
 			const server = await serveEcho(t);
 			const session = fresh();
 			assert.equal(await exists(server, session), false);
@@ -34,7 +34,7 @@ describe('a new session (section 14)', () => {
 		});
 	}
 
-	test('is known by service and id', async t => {
+	test('is identified by service and id', async t => {
 		const server = await serveEcho(t);
 		const other = under(server, '/cookie_needed_echo');
 		await begin(server, '/0/one');
@@ -64,7 +64,7 @@ describe('a new session (section 14)', () => {
 
 describe('a second receiver (section 14)', () => {
 	for (const first of kinds) {
-		test(`is told so while ${first} is there, which stays`, async t => {
+		test(`is refused while ${first} is attached, which stays`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, first);
@@ -79,7 +79,7 @@ describe('a second receiver (section 14)', () => {
 		});
 	}
 
-	test('that goes does no harm', async t => {
+	test('that disconnects changes nothing', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const receiver = await Receiver.attach(server, session, 'xhr');
@@ -92,7 +92,7 @@ describe('a second receiver (section 14)', () => {
 		await receiver.gets('a["x"]');
 	});
 
-	test('pipelined behind the first on one connection follows it', async t => {
+	test('pipelined after the first on one connection follows it', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const receiver = await Receiver.attach(server, session, 'xhr');
@@ -119,7 +119,7 @@ describe('receivers (section 14)', () => {
 	});
 
 	for (const kind of kinds) {
-		test(`of ${kind} get all that waits, in one frame, in order`, async t => {
+		test(`of ${kind} get all queued messages in one frame, in order`, async t => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			const texts = Array.from({ length: 100 }, (_, i) => `${i}`);
@@ -130,7 +130,7 @@ describe('receivers (section 14)', () => {
 		});
 	}
 
-	test('miss nothing of what comes between them', async t => {
+	test('get all messages that arrive between them', async t => {
 		const server = await serveEcho(t);
 		const session = await begin(server);
 		const sender = await Raw.connect(server);
@@ -151,7 +151,7 @@ describe('receivers (section 14)', () => {
 });
 
 describe('a session that is closed (section 14)', () => {
-	test('tells each further receiver', async t => {
+	test('sends the close frame to each further receiver', async t => {
 		const server = under(await serveEcho(t), '/close');
 		const session = await begin(server);
 		for (let i = 0; i < 3; i++)
@@ -160,7 +160,7 @@ describe('a session that is closed (section 14)', () => {
 	});
 
 	for (const kind of kinds) {
-		test(`tells it to ${kind} if that is there`, async t => {
+		test(`sends the close frame to an attached ${kind}`, async t => {
 			const server = await serve(t);
 			const session = await begin(server);
 			await send(server, session, packet('connect', 'a', 'r', '{}'));
@@ -173,7 +173,7 @@ describe('a session that is closed (section 14)', () => {
 			await takeAll(server, session, REPLACED);
 		});
 
-		test(`hands what waited to ${kind} before`, async t => {
+		test(`sends queued messages to ${kind} before the close frame`, async t => {
 			const server = await serve(t);
 			const session = await begin(server);
 			await send(server, session, packet('connect', 'a', 'r', '{}'));
@@ -194,7 +194,7 @@ describe('a session that is closed (section 14)', () => {
 	}
 
 	for (const [count, more] of [['one message', []], ['messages', ['{}']]])
-		test(`takes no more, not even ${count}`, async t => {
+		test(`discards later input, even ${count}`, async t => {
 			const server = await serve(t);
 			const session = await begin(server);
 			await send(server, session, packet('connect', 'a', 'r', '{}'));
@@ -226,7 +226,7 @@ describe('a session that is closed (section 14)', () => {
 describe('a receiver that is cut (section 14)', () => {
 	for (const kind of kinds) {
 		for (const [name, cut] of Object.entries(cuts)) {
-			test(`${kind} by ${name}: the session is gone at once`, async t => {
+			test(`${kind} by ${name}: the session ends immediately`, async t => {
 				const server = await serveEcho(t);
 				for (let i = 0; i < 60; i++) {
 					const session = await begin(server);
@@ -246,7 +246,7 @@ describe('a receiver that is cut (section 14)', () => {
 	}
 
 	for (const [name, cut] of Object.entries(cuts)) {
-		test(`by ${name}, with messages on their way to it`, async t => {
+		test(`by ${name}, with messages in flight`, async t => {
 			const server = await serveEcho(t);
 			for (const kind of streams) {
 				const session = await begin(server);
@@ -258,7 +258,7 @@ describe('a receiver that is cut (section 14)', () => {
 		});
 	}
 
-	test('after its answer is at its end is not an abort', async t => {
+	test('after the end of its response is not an abort', async t => {
 		const server = await serveEcho(t);
 		for (const cut of Object.values(cuts)) {
 			const session = await begin(server);
@@ -271,7 +271,7 @@ describe('a receiver that is cut (section 14)', () => {
 		}
 	});
 
-	test('while its session sends loses nothing of another', async t => {
+	test('while its session sends loses no message of another session', async t => {
 		const server = await serveEcho(t);
 		const [one, two] = [await begin(server), await begin(server)];
 		const cut = await Receiver.attach(server, one, 'xhr_streaming');
@@ -297,7 +297,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		return { server, witness, session, receiver };
 	}
 
-	test('ends a session 5 s after its last poll, and its room is told once', async t => {
+	test('ends a session 5 s after its last poll, and its room is notified once', async t => {
 		const { server, witness, session } = await stay(t);
 		const from = performance.now();
 		await witness.gets(left('a', 'r'));
@@ -307,7 +307,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		await witness.none();
 	});
 
-	test('begins again with each receiver', async t => {
+	test('restarts with each receiver', async t => {
 		const { server, witness, session } = await stay(t, 'xhr', { Heartbeat: 1 });
 		const first = performance.now();
 		let last;
@@ -328,7 +328,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 	});
 
 	for (const kind of kinds) {
-		test(`does not run while ${kind} is there`, async t => {
+		test(`does not run while ${kind} is attached`, async t => {
 			const { server, witness, session, receiver } = await stay(t);
 			receiver.destroy();
 			const stays = await Receiver.attach(server, session, kind);
@@ -362,7 +362,7 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		});
 	}
 
-	test('ends a session that was opened and never seen again', async t => {
+	test('ends a session that no client returns to', async t => {
 		const server = await serve(t);
 		await begin(server);
 		assert.equal((await server.counters()).sessions, 1);
@@ -410,7 +410,7 @@ describe('the response limit (section 14)', () => {
 			await receiver.ends();
 		});
 
-		test(`lets a frame of ${kind} through whole, keeps the session and begins anew`, async t => {
+		test(`lets a whole frame of ${kind} pass, keeps the session and starts again at zero`, async t => {
 			const server = await serveEcho(t);
 			const session = fresh();
 			let receiver = await Receiver.attach(server, session, kind);
@@ -425,7 +425,7 @@ describe('the response limit (section 14)', () => {
 			}
 		});
 
-		test(`of ${kind} is 128 KiB unless the service says otherwise`, async t => {
+		test(`of ${kind} is 128 KiB unless the service sets another`, async t => {
 			const server = await serve(t);
 			const sender = await member(server, 'b');
 			const session = await begin(server);
@@ -455,7 +455,7 @@ describe('the response limit (section 14)', () => {
 
 describe('heartbeats (section 14)', { concurrency: true }, () => {
 	for (const kind of streams) {
-		test(`come on ${kind} again and again, and need no answer`, async t => {
+		test(`arrive on ${kind} repeatedly, and need no response`, async t => {
 			const server = await serveEcho(t, 1);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, kind);
@@ -468,7 +468,7 @@ describe('heartbeats (section 14)', { concurrency: true }, () => {
 			assert.equal(frame, 'a["x"]');
 		});
 
-		test(`come on ${kind} whether or not messages flow`, async t => {
+		test(`arrive on ${kind} whether or not messages flow`, async t => {
 			const server = await serveEcho(t, 1);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, kind);
@@ -484,7 +484,7 @@ describe('heartbeats (section 14)', { concurrency: true }, () => {
 	}
 
 	for (const kind of polls) {
-		test(`end a poll of ${kind}, and the session goes on`, async t => {
+		test(`end a poll of ${kind}, and the session stays`, async t => {
 			const server = await serveEcho(t, 1);
 			const session = await begin(server);
 			let receiver = await Receiver.attach(server, session, kind);
@@ -498,7 +498,7 @@ describe('heartbeats (section 14)', { concurrency: true }, () => {
 		});
 	}
 
-	test('run from the attachment', async t => {
+	test('are timed from the start of the receiver', async t => {
 		const server = await serveEcho(t, 3);
 		const late = async receiver => {
 			const from = performance.now();
@@ -516,7 +516,7 @@ describe('heartbeats (section 14)', { concurrency: true }, () => {
 			late(await Receiver.attach(server, session, kind))));
 	});
 
-	test('do not come while there is no receiver', async t => {
+	test('are not sent without a receiver', async t => {
 		const server = await serveEcho(t, 1);
 		const other = await begin(server);
 		const session = await begin(server);

@@ -26,7 +26,7 @@ for (const kind of overSockjs) {
 			return [server, ...await meet(server, 'r', ['a', kind], ['b', kind])];
 		};
 
-		test('connect, and are told who is the initiator', async t => {
+		test('connect, and are notified of the initiator', async t => {
 			const [server, a, b] = await pair(t);
 			const c = await visit(server, 'plain');
 			c.join('c', 'r');
@@ -42,7 +42,7 @@ for (const kind of overSockjs) {
 			await silence(a, b, c);
 		});
 
-		test('broadcast to the others, as it was sent and in order', async t => {
+		test('broadcast to the others, unchanged and in order', async t => {
 			const [server, a, b] = await pair(t);
 			const c = await visit(server, kind);
 			c.join('c', 'r');
@@ -78,7 +78,7 @@ for (const kind of overSockjs) {
 			await silence(a, b, c);
 		});
 
-		test('ping, and are told who is there', async t => {
+		test('ping, and get the list of peers', async t => {
 			const [, a, b] = await pair(t);
 			b.send(ping('b', 'r'));
 			await b.gets(members('b', 'r', 'a', 'b'));
@@ -126,7 +126,7 @@ for (const kind of overSockjs) {
 		});
 
 		for (const way of ['destroy', 'reset']) {
-			test(`are missed at once if their connection ends (${way})`, async t => {
+			test(`leave their room immediately if their connection ends (${way})`, async t => {
 				const [server, a, b] = await pair(t);
 				const c = await visit(server, 'plain');
 				c.join('c', 'r');
@@ -142,7 +142,7 @@ for (const kind of overSockjs) {
 			});
 		}
 
-		test('go with 1001 when the server stops, and nobody is told', async t => {
+		test('are closed with 1001 when the server stops, and no peer is notified', async t => {
 			const [server, a, b] = await pair(t);
 			for (const each of [a, b])
 				await each.attached();
@@ -151,7 +151,7 @@ for (const kind of overSockjs) {
 				assert.equal((await each.closed()).code, 1001);
 		});
 
-		test('may send the largest packet, not a byte more, whose session then ends', async t => {
+		test('may send the largest packet; one byte more ends the session', async t => {
 			const [server, a, b] = await pair(t, { MaxPacket: 5000 });
 			const sized = size => {
 				const text = filler => broadcast('a', 'r', filler);
@@ -172,7 +172,7 @@ for (const kind of overSockjs) {
 			await silence(b);
 		});
 
-		test('hear nothing of those in other rooms', async t => {
+		test('receive nothing from other rooms', async t => {
 			const [server, a, b] = await pair(t);
 			const [c, d] = await meet(server, 's', ['a', kind], ['b', kind]);
 			c.send(broadcast('a', 's', 1));
@@ -180,7 +180,7 @@ for (const kind of overSockjs) {
 			await silence(c, d, a, b);
 		});
 
-		test('leave nothing behind', async t => {
+		test('leave all tables empty', async t => {
 			const [server, a, b] = await pair(t);
 			a.send(broadcast('a', 'r', 'x'.repeat(10_000)));
 			await b.next();
@@ -194,7 +194,7 @@ for (const kind of overSockjs) {
 describe('rooms of mixed transports', () => {
 	const pairs = transports.map((kind, i) => [`user ${i}`, kind]);
 
-	test('everybody hears everybody, in order', async t => {
+	test('all peers receive all packets, in order', async t => {
 		const server = await serve(t);
 		const peers = await meet(server, 'r', ...pairs);
 		for (const [i, peer] of peers.entries()) {
@@ -208,7 +208,7 @@ describe('rooms of mixed transports', () => {
 		await silence(...peers);
 	});
 
-	test('everybody is told who goes, by whatever way', async t => {
+	test('all peers are notified of each that leaves, however it leaves', async t => {
 		const server = await serve(t);
 		const peers = await meet(server, 'r', ...pairs);
 		while (peers.length > 1) {
@@ -224,7 +224,7 @@ describe('rooms of mixed transports', () => {
 	});
 
 	for (const kind of transports) {
-		test(`over ${kind} somebody takes over from any other`, async t => {
+		test(`a session over ${kind} takes over from one over any transport`, async t => {
 			const server = await serve(t);
 			const [witness] = await meet(server, 'r', ['witness', 'plain']);
 			for (const before of transports) {
@@ -271,7 +271,7 @@ describe('rooms of mixed transports', () => {
 	}
 });
 
-describe('a room is told, once, of a session', { concurrency: apart }, () => {
+describe('a room is notified, once, of a session', { concurrency: apart }, () => {
 	for (const kind of kinds) {
 		for (const [name, cut] of Object.entries(cuts)) {
 			test(`whose receiver by ${kind} ends with ${name}`, async t => {
@@ -293,7 +293,7 @@ describe('a room is told, once, of a session', { concurrency: apart }, () => {
 		}
 	}
 
-	test('that is cut and comes back: it is another one, in no room', async t => {
+	test('that is cut and opened again: it is another one, in no room', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -306,7 +306,7 @@ describe('a room is told, once, of a session', { concurrency: apart }, () => {
 		await witness.none();
 	});
 
-	test('that is never returned to, after 5 s', async t => {
+	test('that no client returns to, after 5 s', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		for (const kind of polls) {
@@ -325,7 +325,7 @@ describe('a room is told, once, of a session', { concurrency: apart }, () => {
 		}
 	});
 
-	test('whose receiver is cut behind a flood of further requests', async t => {
+	test('whose receiver is cut after a flood of further requests', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		for (const count of [10, 1000, 5000]) {
@@ -339,7 +339,7 @@ describe('a room is told, once, of a session', { concurrency: apart }, () => {
 		await witness.none();
 	});
 
-	test('that sends its last words and goes', async t => {
+	test('that sends a last packet and leaves', async t => {
 		const server = await serve(t);
 		const [witness] = await meet(server, 'r', ['witness', 'plain']);
 		const session = await join(server, 'r', 'a', witness);
@@ -351,7 +351,7 @@ describe('a room is told, once, of a session', { concurrency: apart }, () => {
 	});
 });
 
-describe('text that is no Unicode', () => {
+describe('invalid Unicode', () => {
 	/* A room of a sender, whose messages are written out, and one peer a transport. */
 	async function audience(t) {
 		const server = await serve(t);
@@ -365,7 +365,7 @@ describe('text that is no Unicode', () => {
 		return { server, session, plain: peers[0], others: peers.slice(1), peers };
 	}
 
-	test('bytes that are not UTF-8 are replaced on their way in', async t => {
+	test('bytes that are not UTF-8 are replaced on arrival', async t => {
 		const { server, session, peers } = await audience(t);
 		const [before, after] = JSON.stringify([broadcast('a', 'r', 'x!x')]).split('!');
 		const body = Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xe2, 0x82]),
@@ -389,7 +389,7 @@ describe('text that is no Unicode', () => {
 		}
 	});
 
-	test('an escape within the packet is its own affair', async t => {
+	test('an escape within the packet is relayed unchanged', async t => {
 		const { server, session, peers } = await audience(t);
 		const text = broadcast('a', 'r', '\ud800');
 		assert.match(text, /\\ud800/);
@@ -424,7 +424,7 @@ describe('text that is no Unicode', () => {
 		await silence(...peers);
 	});
 
-	test('a high half and a low half, one escaped and one not, are no pair to be made', async t => {
+	test('a high half and a low half in two messages are not joined', async t => {
 		const { server, session, others } = await audience(t);
 		const texts = ['\ud83d', '\ude00'].map(half => broadcast('a', 'r', '!').replace('!', half));
 		await send(server, session, ...texts);

@@ -73,7 +73,7 @@ for (const path of ['/websocket', FRAMED]) {
 			await raw.ended();
 		});
 
-		test('of another version is 426 and tells the right one', async t => {
+		test('of another version is 426 and names the supported one', async t => {
 			const server = await serveEcho(t);
 			const raw = await Raw.connect(server);
 			for (const version of ['8', '7', '14', '0', '130']) {
@@ -84,7 +84,7 @@ for (const path of ['/websocket', FRAMED]) {
 			}
 		});
 
-		test('may come with frames behind it, and in pieces', async t => {
+		test('may arrive with frames after it, and in pieces', async t => {
 			const server = await serveEcho(t);
 			const hello = frame(OPCODE.text, '["hello"]');
 			const raw = await Raw.websocket(server, { path: `/echo${path}`, more: hello });
@@ -131,7 +131,7 @@ describe('SockJS over WebSocket (section 13.2)', () => {
 		await alive(raw);
 	});
 
-	test('fragments are put together', async t => {
+	test('fragments are reassembled', async t => {
 		const raw = await open(t);
 		const text = Buffer.from('["wörld"]');
 		for (let at = 0; at <= text.length; at++) {
@@ -144,7 +144,7 @@ describe('SockJS over WebSocket (section 13.2)', () => {
 		}
 	});
 
-	test('what goes out is escaped as everywhere', async t => {
+	test('output is escaped as on every transport', async t => {
 		const raw = await open(t);
 		const text = '"\\\u0000\u001f\u007f\u2028\u200c%</script>é😀\ufffe';
 		raw.text(JSON.stringify([text]));
@@ -167,7 +167,7 @@ describe('SockJS over WebSocket (section 13.2)', () => {
 		'["\n"]', "['a']"];
 	const strange = ['[1]', '["a",1]', '[null]', '[["a"]]', '{}', '{"a":"b"}', '1', 'null', 'true', '[{}]'];
 	for (const text of [...broken, ...strange]) {
-		test(`${JSON.stringify(text)} ends the session, behind what was sent before`, async t => {
+		test(`${JSON.stringify(text)} ends the session, after all earlier output`, async t => {
 			const raw = await open(t);
 			raw.write(Buffer.concat([frame(OPCODE.text, '["before"]'), frame(OPCODE.text, text),
 				frame(OPCODE.text, '["after"]')]));
@@ -190,7 +190,7 @@ describe('SockJS over WebSocket (section 13.2)', () => {
 		await closes(raw, 1000, 'Normal closure');
 	});
 
-	test('a close is awaited for a while, then TCP ends all the same', async t => {
+	test('a client that does not answer the Close loses its connection', async t => {
 		const server = await serveEcho(t);
 		const raw = await Raw.websocket(server, { path: '/close/0/0/websocket' });
 		await raw.gets('o');
@@ -250,7 +250,7 @@ describe('heartbeats over WebSocket (sections 13.2, 19)', { concurrency: true },
 		await alive(raw);
 	});
 
-	test('are not needed from who sends', async t => {
+	test('need no pong from a client that sends', async t => {
 		const raw = await open(t, FRAMED, 1);
 		for (let i = 0; i < 5; i++) {
 			await beat(raw);
@@ -258,7 +258,7 @@ describe('heartbeats over WebSocket (sections 13.2, 19)', { concurrency: true },
 		}
 	});
 
-	test('of which two are missed end the session', async t => {
+	test('end the session if two are missed', async t => {
 		const raw = await open(t, FRAMED, 1);
 		await beat(raw);
 		await beat(raw);
@@ -280,7 +280,7 @@ describe('heartbeats over WebSocket (sections 13.2, 19)', { concurrency: true },
 });
 
 describe('WebSocket without SockJS (section 13.3)', () => {
-	test('messages are themselves, both ways', async t => {
+	test('messages have no framing, both ways', async t => {
 		const raw = await open(t, '/websocket');
 		for (const text of ['x', '', '[]', '["a"]', '{', 'o', '\uffff', '\u2028\ufffd\0', 'é😀%<',
 			'x'.repeat(5000)]) {
@@ -304,7 +304,7 @@ describe('WebSocket without SockJS (section 13.3)', () => {
 		await closes(raw, 3000, 'Go away!');
 	});
 
-	test('nothing comes of itself, and it is no session of HTTP', async t => {
+	test('no frame is sent by itself, and it is no session of HTTP', async t => {
 		const server = await serveEcho(t);
 		const raw = await Raw.websocket(server, { path: '/echo/websocket' });
 		const web = await Raw.connect(server);
