@@ -187,11 +187,11 @@ signalling-test: sanitized ## runs the tests of packets and of WebSocket
 TESTED = videre sanitized without-tls without-page build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
-# Test files mostly wait, so as many run as there are cores; node's default is one less.  They share the
-# cores, so their time limits are doubled.
-NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell nproc)
-# These files start browsers.  They run two at a time, apart from the others.
-BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
+# Test files mostly wait, so one more runs than there are cores.  They share the cores, so their time limits are
+# doubled.
+NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell expr $$(nproc) + $1)
+# These files start browsers.  As many run as there are cores, apart from the others.
+BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout recovery relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
@@ -202,14 +202,14 @@ test: ## runs all tests on this machine
 	@$(MAKE) --silent integration-test variant-test
 
 integration-test: $(TESTED) ## runs the test files; TESTS="conf websocket" runs two of them
-	cd test && status=0; $(call run_files,$(NODE_TEST),$(filter-out $(BROWSERS) $(ALONE),$(TESTS))) \
-		$(call run_files,$(NODE_TEST),$(filter $(BROWSERS),$(TESTS))) \
+	cd test && status=0; $(call run_files,$(call NODE_TEST,1),$(filter-out $(BROWSERS) $(ALONE),$(TESTS))) \
+		$(call run_files,$(call NODE_TEST,0),$(filter $(BROWSERS),$(TESTS))) \
 		$(call run_files,node --test --test-concurrency=1,$(filter $(ALONE),$(TESTS))) exit $$status
 
 variant-test: $(TESTED) ## runs some test files over TLS, then with failing system calls
-	cd test && VIDERE_TLS=1 $(NODE_TEST) $(OVER_TLS:%=%.test.mjs)
+	cd test && VIDERE_TLS=1 $(call NODE_TEST,0) $(OVER_TLS:%=%.test.mjs)
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
-		$(NODE_TEST) $(OVER_FAULTS:%=%.test.mjs)
+		$(call NODE_TEST,0) $(OVER_FAULTS:%=%.test.mjs)
 
 # The test files that variant-test runs over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client
