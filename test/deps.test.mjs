@@ -7,6 +7,7 @@ import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { environment } from './make.mjs';
 import { Lines, bounded, scratch, test } from './server.mjs';
 
 const execute = promisify(execFile);
@@ -169,4 +170,27 @@ test('sources are taken only with the hashes of device/sources.sha256', async t 
 	const again = await run('dist', 'mips');
 	assert.deepEqual([again.code, again.stderr], [0, '']);
 	assert.deepEqual(await Promise.all(['musl', 'bearssl'].map(source)), ['musl', 'bearssl']);
+});
+
+/* musl and BearSSL that build nothing. */
+const SOURCES = {
+	'musl/patched': '',
+	'musl/configure': '#!/bin/sh\nfor one; do case $one in --prefix=*) mkdir -p "${one#*=}/bin" ;; esac; done\necho "install:" >Makefile\n',
+	'bearssl/Makefile': 'lib:\n',
+};
+
+test('make numbers the toolchains that it builds, and refuses an unknown target', async t => {
+	const dir = await scratch(t);
+	for (const name of ['Makefile', 'device.mk', 'device/musl-relr.patch'])
+		await cp(path.join(root, name), path.join(dir, name));
+	for (const [name, text] of Object.entries(SOURCES)) {
+		const file = path.join(dir, 'toolchain/source', name);
+		await mkdir(path.dirname(file), { recursive: true });
+		await writeFile(file, text, { mode: 0o755 });
+	}
+	const make = targets => execute('make', ['--silent', '-j1', 'toolchains', `TARGETS=${targets}`], { cwd: dir, env: environment });
+	assert.equal((await make('riscv64 mips mipsel')).stdout,
+		'toolchain 1 of 3: riscv64\ntoolchain 2 of 3: mips\ntoolchain 3 of 3: mipsel\n');
+	assert.equal((await make('riscv64 mips mipsel')).stdout, '');
+	await assert.rejects(make('mips arm64'), /there is no target arm64: the targets are x86_64 .*armhf/);
 });
