@@ -26,6 +26,7 @@ const PING_S = 10; /* between pings, and for the answer to one */
 const CONNECT_S = 20; /* for a connection to the server or to a peer */
 const WAIT_MAX_S = 8; /* between attempts to reach the server */
 const AGAIN_S = 2; /* between a connection that failed and the next one */
+const PACKET_MAX = 20_000; /* UTF-16 code units of a packet: below the default of MaxPacket in UTF-8 */
 const EARLY_MAX = 50; /* candidates kept until the description that they belong to */
 
 /* Messages by code.  The codes with a space are error texts of the server.  Others have no message here. */
@@ -116,14 +117,18 @@ export class Peer {
 	}
 
 	/**
-	 * Sends a text to this peer only.  Returns false if the data channel is not open.
+	 * Sends a text to this peer only.  Returns false if the data channel is not open, or refuses it.
 	 * @param {string} data
 	 */
 	send(data) {
 		if (this.channel?.readyState !== 'open')
 			return false;
-		this.channel.send(data);
-		return true;
+		try {
+			this.channel.send(data);
+			return true;
+		} catch {
+			return false; /* longer than the peer accepts, or too much waits */
+		}
 	}
 }
 
@@ -428,8 +433,10 @@ export class Room extends EventTarget {
 
 	/** @param {string} Event @param {any} Payload @param {{ To?: string, Instance?: string }} [more] */
 	#send(Event, Payload, { To, Instance } = {}) {
-		if (this.#socket?.readyState === WebSocket.OPEN)
-			this.#socket.send(JSON.stringify({ Header: { Event, UserId: this.user, RoomId: this.name, To, Instance }, Payload }));
+		const packet = JSON.stringify({ Header: { Event, UserId: this.user, RoomId: this.name, To, Instance }, Payload });
+		/* For a longer one the server would end the session.  A peer can make an answer long. */
+		if (this.#socket?.readyState === WebSocket.OPEN && packet.length < PACKET_MAX)
+			this.#socket.send(packet);
 	}
 
 	/** @param {{ Header: { Event: string, UserId: string, Instance?: string }, Payload: any }} packet */
@@ -455,8 +462,10 @@ export class Room extends EventTarget {
 		this.#emit('error', { code: text, message: text });
 		if (!this.#inside && /token|clock/.test(text) && this.#calls.size)
 			this.#pause(text);
+		else if (!this.#inside && this.#calls.size)
+			this.#retry(text); /* such as: room is full */
 		else if (!this.#inside)
-			this.#end(text); /* such as: room is full */
+			this.#end(text);
 		else if (text === 'not in this room')
 			this.#retry('unreachable');
 	}

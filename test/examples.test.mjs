@@ -82,6 +82,10 @@ async function udpSockets(pid) {
 /* Small pictures, and few of them, for two cores. */
 const SMALL = 'videotestsrc is-live=true ! video/x-raw,width=80,height=60,framerate=5/1';
 
+/* Packets that the server relays as they are: without a Payload, and with a number that Python does not read. */
+const hostile = (user, room) => ['', `,"Payload":${'1'.repeat(5000)}`].map(payload =>
+	`{"Header":{"Event":"broadcast","UserId":"${user}","RoomId":"${room}"}${payload}}`);
+
 describe('examples/gstreamer', { skip }, () => {
 	/* Starts one, and waits until it is in the room. */
 	async function camera(t, { at = server, into = t.name, token, more = [], joining = true } = {}) {
@@ -250,6 +254,8 @@ describe('examples/gstreamer', { skip }, () => {
 		].map(members => ({ To: 'camera', ...members }))];
 		for (const payload of payloads)
 			client.send(addressed('broadcast', 'adam', t.name, 'camera', payload));
+		for (const text of hostile('adam', t.name))
+			client.send(text);
 		client.send(addressed('broadcast', 'adam', t.name, 'camera', { To: 'camera', Again: true }));
 		assert.notEqual((await offer()).Session, Session);
 		client.destroy();
@@ -311,6 +317,24 @@ describe('examples/aiortc', { skip }, () => {
 		});
 	}
 
+	test('goes on whatever a peer sends', async t => {
+		const { play } = await recorder(t);
+		const client = await open(server);
+		client.join('adam', t.name);
+		for (const text of hostile('adam', t.name))
+			client.send(text);
+		await client.close();
+		await sends(await enter(t, 'chromium'));
+		await play();
+	});
+
+	test('ends when another takes its place', async t => {
+		const { ends, err } = await recorder(t);
+		(await open(server)).join('recorder', t.name);
+		await ends(1);
+		assert.match(err.all.join('\n'), /^the same user has joined from elsewhere$/m);
+	});
+
 	test('enters over TLS, with a token', async t => {
 		const { server: at } = await serveTokens(t, { tls: await pair('P-256') });
 		const token = user => sign({ room: t.name, sub: user });
@@ -345,7 +369,7 @@ describe('examples/backend', () => {
 			const [, address] = await out.match(/^listening on (.*)$/);
 			const ask = (target, user) => fetch(`http://${address}${target}`, { headers: user ? { 'X-Remote-User': user } : {} });
 			for (const [target, user, status] of [['/token?room=kitchen', '', 401], ['/token?room=garden', 'ann', 403],
-				['/token?room=toString', 'ann', 403], ['/token', 'ann', 403], ['/', 'ann', 404]])
+				['/token?room=toString', 'ann', 403], ['/token', 'ann', 403], ['/', 'ann', 404], ['//', '', 404]])
 				assert.equal((await ask(target, user)).status, status, target);
 			const answer = await ask('/token?room=kitchen', 'ann');
 			assert.equal(answer.headers.get('cache-control'), 'no-store');

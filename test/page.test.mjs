@@ -26,6 +26,15 @@ async function ask(server, target = '/', options = {}) {
 	return answer;
 }
 
+/* Invite shows the link in a prompt, with this message. */
+async function asks(page, message, link) {
+	const [dialog] = await Promise.all([page.waitForEvent('dialog'), page.evaluate(() => {
+		setTimeout(() => document.getElementById('invite').click());
+	})]);
+	assert.deepEqual([dialog.type(), dialog.message(), dialog.defaultValue()], ['prompt', message, link]);
+	await dialog.dismiss();
+}
+
 describe('the page', () => {
 	test('is index.html without comments and indentation, compressed', async t => {
 		const server = await serve(t);
@@ -324,8 +333,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		await press(ann, 'Invite');
 		assert.doesNotMatch(await ann.locator('#status').textContent(), /link/);
 		await ann.evaluate(() => navigator.share = async () => { throw new DOMException('', 'NotAllowedError'); });
-		await press(ann, 'Invite');
-		await says(ann, `Send this link to others: ${link}`);
+		await asks(ann, 'Anyone who has it can join.', link);
 
 		const bob = await enter(t, servers.plain, { link });
 		await meets(bob, 1);
@@ -334,8 +342,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 	test('an insecure page, which has no clipboard, shows the link', async t => {
 		const page = await enter(t, servers.plain, { host: INSECURE });
 		await alone(page);
-		await press(page, 'Invite');
-		await says(page, `Send this link to others: ${page.url()} Anyone who has it can join.`);
+		await asks(page, 'Anyone who has it can join.', page.url());
 	});
 
 	/*

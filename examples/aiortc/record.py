@@ -66,11 +66,11 @@ class Room:
         await self.send('connect', {'Token': token} if token else '', Instance=secrets.token_hex(8))
         try:
             async for text in self.socket:
-                packet = json.loads(text)
                 try:
-                    await self.receive(packet['Header']['Event'], packet['Header']['UserId'], packet['Payload'])
+                    packet = json.loads(text)
+                    await self.receive(packet['Header']['Event'], packet['Header']['UserId'], packet.get('Payload'))
                 except Exception as error:  # whatever a peer has sent, the other calls go on
-                    print(f'{packet["Header"]["UserId"]}: {error!r}', file=sys.stderr)
+                    print(f'{text[:100]}: {error!r}', file=sys.stderr)
         finally:
             for peer in list(self.calls):
                 await self.end(peer)
@@ -143,6 +143,8 @@ async def main():
                 await Room(options, socket).stay()
         except asyncio.CancelledError:
             return
+            if socket.close_code == 4001:
+                sys.exit('the same user has joined from elsewhere')
         except (OSError, websockets.WebSocketException) as error:
             print(error, file=sys.stderr)
         await asyncio.sleep(2)

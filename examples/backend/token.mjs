@@ -24,7 +24,7 @@ const tokenFor = (user, room) => new SignJWT({ room, sub: user })
 	.setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1 minute').sign(new TextEncoder().encode(secret));
 
 const server = createServer(async (request, response) => {
-	const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+	const { pathname, searchParams } = new URL(`http://localhost${request.url}`);
 	const user = userOf(request), room = searchParams.get('room');
 	const status = pathname !== '/token' ? 404 : !user ? 401
 		: !Object.hasOwn(members, room) || !members[room].includes(user) ? 403 : 200;

@@ -9,6 +9,7 @@ The video is encoded once.  The pipeline ends in a tee, and each call is a branc
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -99,6 +100,7 @@ class Camera:
     def __init__(self, options):
         self.options, self.calls, self.socket, self.loop = options, {}, None, asyncio.get_running_loop()
         self.tls = ssl.create_default_context(cafile=options.ca) if options.url.startswith('wss:') else None
+        self.servers = []  # for ICE, as webrtcbin takes them
         self.instance = secrets.token_hex(8)  # with the same one after a new connect, the peers keep their calls
         self.pipeline = Gst.parse_launch(PIPELINE.format(options.source))
         self.tee = self.pipeline.get_by_name('tee')
@@ -123,7 +125,7 @@ class Camera:
                     token = self.options.token
                     self.send('connect', {'Token': token} if token else '', Instance=self.instance)
                     async for text in self.socket:
-                        await self.receive(json.loads(text))
+                        await self.receive(text)
             except (OSError, websockets.WebSocketException) as error:
                 print(error, file=sys.stderr)
             if self.socket and self.socket.close_code == 4001:
@@ -136,13 +138,19 @@ class Camera:
 
     def send(self, event, payload, **header):
         header = {'Event': event, 'UserId': self.options.user, 'RoomId': self.options.room, **header}
-        if self.socket and self.socket.open:
-            self.loop.create_task(self.socket.send(json.dumps({'Header': header, 'Payload': payload})))
+        if self.socket:
+            self.loop.create_task(self.put(json.dumps({'Header': header, 'Payload': payload})))
 
-    async def receive(self, packet):
-        event, peer, instance = (packet['Header'].get(key) for key in ('Event', 'UserId', 'Instance'))
-        call, payload = self.calls.get(peer), packet['Payload']
+    async def put(self, text):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await self.socket.send(text)
+
+    async def receive(self, text):
+        peer = None
         try:
+            packet = json.loads(text)
+            event, peer, instance = (packet['Header'].get(key) for key in ('Event', 'UserId', 'Instance'))
+            call, payload = self.calls.get(peer), packet.get('Payload')
             if event == 'error' and payload != 'no such peer':
                 print(payload, file=sys.stderr)  # such as: room is full
                 await self.socket.close()
@@ -173,9 +181,12 @@ class Camera:
             self.calls[peer].instance = Instance
 
     async def begin(self, peer, session, payload):
-        servers = await asyncio.to_thread(self.ice_servers)
+        try:
+            self.servers = await asyncio.to_thread(self.ice_servers)
+        except (OSError, ValueError, KeyError) as error:
+            print(f'/ice: {error}', file=sys.stderr)  # the previous servers stay
         self.end(peer)
-        self.calls[peer] = Call(self, peer, session, payload, servers)
+        self.calls[peer] = Call(self, peer, session, payload, self.servers)
         return self.calls[peer]
 
     async def ping(self):
