@@ -197,7 +197,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		const pages = [];
 		for (let i = 0; i < 4; i++)
 			pages.push(await enter(t, servers.plain));
-		await Promise.all(pages.map(page => sees(page, 3, 60_000)));
+		await Promise.all(pages.map(page => sees(page, 3, 90_000)));
 		assert.match(await pages[0].title(), /^\(4\) /);
 	}, 120_000);
 

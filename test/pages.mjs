@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.mjs';
 import { start } from './server.mjs';
 
-const PATIENCE = 30_000; /* milliseconds for a page to get to the expected state */
+const PATIENCE = 60_000; /* milliseconds for a page to get to the expected state */
 
 export const BOTH = ['camera', 'microphone'];
 
@@ -24,13 +24,15 @@ export const smaller = text => text
  * Scripts that run before the page's own
  */
 
-/* Small pictures are enough: one machine makes all of them, and shows them. */
+/* Small pictures and unprocessed sound are enough: one machine makes all of them. */
 export function useSmallPictures() {
 	const { mediaDevices } = navigator;
 	const real = mediaDevices?.getUserMedia.bind(mediaDevices);
 	if (real)
-		mediaDevices.getUserMedia = ({ audio, video }) =>
-			real({ audio, video: video && { ...video, width: 160, height: 120 } });
+		mediaDevices.getUserMedia = ({ audio, video }) => real({
+			audio: audio && { ...audio, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+			video: video && { ...video, width: 160, height: 120 },
+		});
 }
 
 /*
@@ -164,7 +166,7 @@ export function useBrowser(options) {
 	before(async () => {
 		const args = browserOptions.args
 			.filter(arg => arg !== '--use-fake-ui-for-media-stream') /* permissions are the context's */
-			.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5,device-count=2` : arg)
+			.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5,device-count=3` : arg)
 			.map(arg => arg.replace('-rules=', `-rules=MAP ${INSECURE} 127.0.0.1, `));
 		browser = await chromium.launch({ ...browserOptions, args });
 		for (const [name, make] of Object.entries(options))
@@ -188,6 +190,7 @@ export function useBrowser(options) {
 		} = options;
 		const context = await browser.newContext({ permissions, viewport: { width: 480, height: 360 }, ...rest });
 		const page = await context.newPage();
+		page.setDefaultTimeout(PATIENCE);
 		const origin = `${server.tls ? 'https' : 'http'}://${host}:${server.port}`;
 		const wrong = [];
 		page.on('console', message => message.type() === 'error' && wrong.push(message.text()));
