@@ -138,15 +138,16 @@ async def main():
     tls = ssl.create_default_context(cafile=options.ca) if options.url.startswith('wss:') else None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     while True:
+        socket = None
         try:
             async with websockets.connect(options.url, ssl=tls) as socket:
                 await Room(options, socket).stay()
         except asyncio.CancelledError:
             return
-            if socket.close_code == 4001:
-                sys.exit('the same user has joined from elsewhere')
         except (OSError, websockets.WebSocketException) as error:
             print(error, file=sys.stderr)
+        if socket and socket.close_code == 4001:
+            sys.exit('the same user has joined from elsewhere')
         await asyncio.sleep(2)
 
 asyncio.run(main())
