@@ -3,7 +3,9 @@
  * Each namespace belongs to a child process, so nothing remains of it when this process ends.
  */
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import path from 'node:path';
 import { Lines, eventually } from './server.mjs';
 
@@ -36,6 +38,22 @@ table ip nat {
 	}
 }
 `;
+
+/* The rules of a router that discards all packets from one host to the other, or none. */
+const barrier = cut => `flush ruleset
+table ip barrier {
+	chain forward {
+		type filter hook forward priority filter
+		${cut ? 'ip saddr 10.0.0.0/16 ip daddr 10.0.0.0/16 drop' : ''}
+	}
+}
+`;
+
+/* Copies the standard input to a port of loopback, and the output of this to the standard output. */
+const PIPE = `const socket = require('net').connect(Number(process.argv[1]), '127.0.0.1');
+process.stdin.pipe(socket).pipe(process.stdout);
+socket.on('error', () => process.exit(1));
+socket.on('close', () => process.exit());`;
 
 /* Why there is no such network here; undefined if there is one. */
 export function missing() {
@@ -148,6 +166,41 @@ export class Network {
 			router.run('nft', ['--file', '-'], { input: rules(nat) });
 	}
 
+	/* Has the routers forward between the hosts without translating addresses. */
+	connect() {
+		for (const i of [0, 1])
+			this.#announce(i, `10.0.${i + 1}.0/24`);
+		this.cut(false);
+	}
+
+	#announce(i, addresses) {
+		for (const other of [this.segment, this.routers[1 - i]])
+			other.ip(`route add ${addresses} via 203.0.113.1${i + 1}`);
+	}
+
+	/* Cuts the path between the hosts, or heals it.  Each still reaches the server. */
+	cut(cut = true) {
+		for (const router of this.routers)
+			router.run('nft', ['--file', '-'], { input: barrier(cut) });
+	}
+
+	/* Has a host use another cable to its router, with another address. */
+	recable(i) {
+		const host = this.hosts[i], network = `10.0.${i + 11}`;
+		this.routers[i].cable('lan2', host, 'lan2', `${network}.1`);
+		this.#announce(i, `${network}.0/24`);
+		host.ip(`address add ${network}.2/24 dev lan2`);
+		host.ip(`route replace default via ${network}.1`);
+		host.ip('address flush dev lan');
+		host.ip('link set lan down');
+	}
+
+	/* Takes the carrier from the cables of a host, or returns it. */
+	plug(i, isThere) {
+		for (const name of ['lan', 'lan2'])
+			this.routers[i].ip(`link set ${name} ${isThere ? 'up' : 'down'}`);
+	}
+
 	/* Starts coturn next to the server, with the lines of a configuration. */
 	async turn(directory, lines) {
 		const conf = path.join(directory, 'turnserver.conf');
@@ -166,6 +219,19 @@ export class Network {
 		await writeFile(file, `#!/bin/sh\nexec ${this.hosts[i].enter.join(' ')} ${program} "$@"\n`);
 		await chmod(file, 0o755);
 		return file;
+	}
+
+	/* Has a port of loopback here lead to the same port of loopback in a host. */
+	async forward(i, port) {
+		const [enter, ...args] = this.hosts[i].enter;
+		const listener = net.createServer(socket => {
+			const { stdin, stdout } = spawn(enter, [...args, process.execPath, '-e', PIPE, port], { stdio: ['pipe', 'pipe', 'inherit'] });
+			for (const stream of [socket, stdin, stdout])
+				stream.on('error', () => socket.destroy());
+			socket.pipe(stdin);
+			stdout.pipe(socket);
+		}).listen(port, '127.0.0.1').unref();
+		await once(listener, 'listening');
 	}
 
 	end() {
