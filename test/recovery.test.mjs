@@ -62,7 +62,7 @@ async function recover(t, pairs, time) {
 }
 
 /* What a page shows of its peer after a time goes through these in order.  It can leave some out. */
-const STEPS = ['connecting', 'no relay', 'connected'];
+const STEPS = ['connecting', 'lost', 'connected'];
 
 async function assertSteady(page, time) {
 	const texts = (await shownSince(page, time, 'peer')).map(({ text }) => text);
@@ -83,6 +83,7 @@ describe('recovery', { skip, concurrency: 2 }, () => {
 		for (const seconds of [12, 25])
 			test(`after a cut of ${seconds} s`, async t => {
 				const began = Date.now();
+				t.after(() => hosts.network.cut(false));
 				hosts.network.cut();
 				await setTimeout(1000 * seconds);
 				hosts.network.cut(false);
@@ -92,11 +93,12 @@ describe('recovery', { skip, concurrency: 2 }, () => {
 
 		test('after a cut of 45 s, as of calls that never had a path', async t => {
 			const began = Date.now();
+			t.after(() => hosts.network.cut(false));
 			hosts.network.cut();
 			const isolated = await Promise.all([ORDERS[1], ORDERS[2]].map((kinds, i) => meet(server, kinds, `isolated ${i}`)));
 			/* Neither changes what it shows when it makes another connection. */
 			await all(isolated.flat().map(async page => {
-				await shows(page, 'peer', 'no relay');
+				await shows(page, 'peer', 'direct');
 				await until(page, 'another connection', () => connections.length > 1);
 			}));
 			await setTimeout(Math.max(0, began + 45_000 - Date.now()));
@@ -107,7 +109,7 @@ describe('recovery', { skip, concurrency: 2 }, () => {
 			await all(pairs.flat().map(page => assertSteady(page, began)));
 			for (const page of isolated.flat()) {
 				const texts = (await shownSince(page, 0, 'peer')).map(({ text }) => text);
-				assert.deepEqual(texts, ['no relay', 'connected'], `${page.kind} of host ${page.host}`);
+				assert.deepEqual(texts, ['direct', 'connected'], `${page.kind} of host ${page.host}`);
 				await page.close();
 			}
 		}, LIMIT);
@@ -133,6 +135,7 @@ describe('recovery', { skip, concurrency: 2 }, () => {
 
 		test('after a host was offline', async t => {
 			const began = Date.now();
+			t.after(() => hosts.network.plug(1, true));
 			hosts.network.plug(1, false);
 			/* In Firefox navigator.onLine stays true. */
 			const far = pairs.map(([, page]) => page), reasons = { chromium: 'offline', firefox: 'unreachable' };
