@@ -53,7 +53,7 @@ $(B)/videre: $(if $(WHOLE),$(B)/whole.o,$(OBJECTS)) | $(LIBBEARSSL)
 
 # All files and BearSSL's as one object, for device.mk, which sets WHOLE.
 $(B)/whole.o: $(OBJECTS) | $(LIBBEARSSL)
-	$(CC) $(ALL_CFLAGS) $(WHOLE) -o $@ $^ $(BEARSSL)/build/obj/*.o
+	$(CC) $(ALL_CFLAGS) $(WHOLE) -o $@ $^ $(sort $(wildcard $(BEARSSL)/build/obj/*.o))
 
 $(B)/echo: $(FILES:%=$(B)/%.o) $(B)/test/echo.o | $(LIBBEARSSL)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
