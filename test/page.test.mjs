@@ -460,6 +460,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 			assert.match(packets.at(-1).Header.UserId, user);
 			assert.equal(await page.locator('#notice').textContent(), 'Without microphone and camera: the browser denies it. '
 				+ 'Allow it next to the address.');
+			await press(page, 'Leave');
 		}
 	});
 
