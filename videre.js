@@ -364,8 +364,9 @@ export class Room extends EventTarget {
 	 */
 	/** @param {URL} service */
 	async #diagnose(service) {
+		/* Without credentials, the request has a connection of its own, as the WebSocket had: the server may be full. */
 		/** @param {RequestInit} options */
-		const ask = options => fetch(`${service.href}/info`, { ...options, cache: 'no-store' });
+		const ask = options => fetch(`${service.href}/info`, { ...options, cache: 'no-store', credentials: 'omit' });
 		try {
 			const { status } = await ask({ method: 'OPTIONS' });
 			return status === 403 ? 'origin' : status === 503 ? 'full' : status < 300 ? 'websocket' : 'unreachable';

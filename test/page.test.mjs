@@ -393,9 +393,9 @@ describe('in a browser', { concurrency: 2 }, () => {
 	for (const [what, claims, text, shared] of [
 		['for a room is in the link for others', { room: '01234567-89AB-cdef-0123-456789abcdef' },
 			'Anyone who has it can join.', true],
-		['for all rooms is in the link for others', {}, 'Anyone who has it can join.', true],
+		['for all rooms is in the link for others', {}, 'It opens all other rooms too.', true],
 		['for one user is not in the link for others', { sub: 'Zoë', room: 'Küche' },
-			'It is without your token: others need their own.', false],
+			'Others need their own token.', false],
 	])
 		test(`a token ${what}`, async t => {
 			const { room = 'kitchen', sub } = claims;
