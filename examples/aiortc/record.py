@@ -14,11 +14,20 @@ import signal
 import ssl
 import sys
 import time
+from pathlib import Path
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRecorder
 from aiortc.sdp import candidate_from_sdp
 import websockets
+
+
+def trust(file):
+    """A TLS context that trusts the authority in a file, DER or PEM; without a file those of the system."""
+    if not file:
+        return ssl.create_default_context()
+    data = Path(file).read_bytes()
+    return ssl.create_default_context(cadata=data.decode() if data.startswith(b'-----') else data)
 
 
 class Call:
@@ -133,9 +142,9 @@ async def main():
     parser.add_argument('--user', default=secrets.token_hex(8), help='the UserId; with a token, the one that it is for')
     parser.add_argument('--name', default='recorder', help='shown to the peers')
     parser.add_argument('--token')
-    parser.add_argument('--ca', help='the file with the authority of videre -k')
+    parser.add_argument('--ca', help="the server's /ca.crt, or the certificate of videre -k")
     options = parser.parse_args()
-    tls = ssl.create_default_context(cafile=options.ca) if options.url.startswith('wss:') else None
+    tls = trust(options.ca) if options.url.startswith('wss:') else None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     while True:
         socket = None

@@ -17,6 +17,7 @@ import secrets
 import signal
 import ssl
 import sys
+from pathlib import Path
 from urllib.parse import quote, urljoin
 from urllib.request import Request, urlopen
 
@@ -29,6 +30,14 @@ import websockets
 PIPELINE = '{} ! videoconvert ! vp8enc deadline=1 cpu-used=8 target-bitrate=800000 ! tee name=tee allow-not-linked=true'
 BRANCH = ('queue leaky=downstream ! rtpvp8pay picture-id-mode=15-bit pt={0} '
           '! application/x-rtp,media=video,encoding-name=VP8,payload={0} ! webrtcbin name=webrtc bundle-policy=max-bundle')
+
+
+def trust(file):
+    """A TLS context that trusts the authority in a file, DER or PEM; without a file those of the system."""
+    if not file:
+        return ssl.create_default_context()
+    data = Path(file).read_bytes()
+    return ssl.create_default_context(cadata=data.decode() if data.startswith(b'-----') else data)
 
 
 class Call:
@@ -99,7 +108,7 @@ class Call:
 class Camera:
     def __init__(self, options):
         self.options, self.calls, self.socket, self.loop = options, {}, None, asyncio.get_running_loop()
-        self.tls = ssl.create_default_context(cafile=options.ca) if options.url.startswith('wss:') else None
+        self.tls = trust(options.ca) if options.url.startswith('wss:') else None
         self.servers = []  # for ICE, as webrtcbin takes them
         self.instance = secrets.token_hex(8)  # with the same one after a new connect, the peers keep their calls
         self.pipeline = Gst.parse_launch(PIPELINE.format(options.source))
@@ -243,7 +252,7 @@ async def main():
     parser.add_argument('--name', default='camera', help='shown to the peers')
     parser.add_argument('--token', default='')
     parser.add_argument('--ping', type=float, default=20, help='seconds between looks for peers that are gone; default: 20')
-    parser.add_argument('--ca', help='the file with the authority of videre -k')
+    parser.add_argument('--ca', help="the server's /ca.crt, or the certificate of videre -k")
     camera = Camera(parser.parse_args())
     camera.loop.add_signal_handler(signal.SIGTERM, camera.leave)
     try:
