@@ -1,8 +1,8 @@
 /* examples/: peers without a browser, with pages in Chromium and Firefox, and backends that sign tokens. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { copyFile, readFile, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
