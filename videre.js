@@ -37,7 +37,7 @@ const REASONS = {
 	'refused': 'The server is full, or its Origins does not allow this page.',
 	'full': 'The server is full.',
 	'origin': 'Origins of the server does not allow this page.',
-	'websocket': 'A proxy on the way blocks WebSocket. Its operator must allow it.',
+	'websocket': 'A proxy on the way blocks WebSocket.',
 	'replaced': 'The same user has joined from elsewhere.',
 	'size': 'A message is longer than MaxPacket of the server.',
 	'lost': 'The connection to this peer broke.',

@@ -73,7 +73,7 @@ describe('a server that the page cannot use', { concurrency: 2 }, () => {
 
 	test('a proxy that blocks WebSocket', async t => {
 		const page = await enter(t, await withoutWebSocket(t, servers.plain), { allow: [/Unexpected response code: 400/] });
-		await says(page, 'A proxy on the way blocks WebSocket. Its operator must allow it. Trying again ...');
+		await says(page, 'A proxy on the way blocks WebSocket. Trying again ...');
 	});
 
 	test('a full server', async t => {
@@ -146,7 +146,7 @@ describe('a browser that cannot do all', { concurrency: 2 }, () => {
 	test('an address of a STUN server that is not valid', async t => {
 		for (const query of ['?stun=a+b', '?stun=stun:', '?stun=127.0.0.1:99999']) {
 			const page = await visit(t, servers.plain, { link: linkTo(t, query) });
-			await says(page, 'The address of the STUN server is not valid: ');
+			await says(page, 'The address of a STUN or TURN server is not valid: ');
 			assert(!await page.getByRole('button', { name: 'Join' }).isVisible());
 		}
 	});
