@@ -64,8 +64,8 @@ describe('texts that documents quote', () => {
 		const sources = (await Promise.all(files.map(read))).join('\n').replace(/"\n\s+"/g, '');
 		const symptoms = tableOf(await read('README.md'), 'symptom | cause |').flatMap(([cell]) => codes(cell));
 		assert(symptoms.length > 8);
-		const quoted = symptoms.filter(text => !/^ERR_|^\/health$|^\/metrics$/.test(text)).flatMap(text => text.split(/\.\.\.:?/));
-		const controls = tableOf(await read('doc/clients.md'), 'control | what').flatMap(([cell]) => cell.split(', '))
+		const quoted = symptoms.filter(text => !/^ERR_|^blocked by CORS|^\/health$|^\/metrics$/.test(text)).flatMap(text => text.split(/\.\.\.:?/));
+		const controls = tableOf(await read('doc/clients.md'), 'control | what').flatMap(([cell]) => cell.replace(/ \(.*\)/, '').split(', '))
 			.filter(name => !/ on a picture/.test(name));
 		for (const text of [...quoted, ...controls, 'Trust this server', 'No way to this peer. The operator needs a TURN server (IceServers).'])
 			assert(sources.includes(text.trim()), text);
