@@ -150,12 +150,13 @@ describe('a room', { concurrency: 2 }, () => {
 				window.kept = room.stream;
 				room.stream = undefined;
 			});
+			/* Without a track, Firefox sends a frame a second. */
 			await until(other, 'a video that stands', async () => {
 				const frames = async () => [...await room.peers[0].connection.getStats()].map(([, one]) => one)
 					.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video').framesDecoded;
 				const before = await frames();
-				await new Promise(done => setTimeout(done, 1000));
-				return before === await frames();
+				await new Promise(done => setTimeout(done, 2000));
+				return await frames() - before <= 3;
 			});
 			await page.evaluate(() => room.stream = kept);
 			await sees(other, 1);

@@ -47,12 +47,12 @@ async function all(promises) {
 }
 
 /*
- * Waits until all pairs have video in both directions after a time.  Reports the seconds that each took, and
+ * Waits until all pairs have video in both directions.  Reports the seconds that each took since a time, and
  * returns the most.
  */
 async function recover(t, pairs, time) {
 	const took = await all(pairs.map(async pages => {
-		await move(pages, time);
+		await move(pages, Date.now());
 		const ends = await Promise.all(pages.map(async page => (await gapsSince(page, time)).at(-1)?.[1] ?? 0));
 		return Math.max(...ends);
 	}));
