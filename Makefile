@@ -190,8 +190,8 @@ TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 # Test files mostly wait, so one more runs than there are cores.  They share the cores, so their time limits are
 # doubled.
 NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell expr $$(nproc) + $1)
-# These files start browsers.  As many run as there are cores, apart from the others.
-BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout recovery relay
+# These files keep browsers busy.  As many run as there are cores, apart from the others.
+BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
