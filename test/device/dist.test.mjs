@@ -47,8 +47,8 @@ test('a release has all that a device needs, and is the same wherever and howeve
 	const [sums, again] = await Promise.all([dist, other].map(directory =>
 		readFile(path.join(directory, 'SHA256SUMS'), 'utf8')));
 	assert.equal(again, sums);
-	/* README's command finds a changed archive, among those that are there. */
-	const [check] = /(?<=^ {4})sha256sum .*$/m.exec(await readFile(path.join(root, 'README.md'), 'utf8'));
+	/* The documented command finds a changed archive, among those that are there. */
+	const [check] = /(?<=^ {4})sha256sum .*$/m.exec(await readFile(path.join(root, 'doc/devices.md'), 'utf8'));
 	await rm(path.join(other, sums.match(/\S+\.tar\.gz$/gm)[1]));
 	for (const directory of [dist, other])
 		await execute('sh', ['-c', check], { cwd: directory });
