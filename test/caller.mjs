@@ -2,6 +2,8 @@
  * A page in a call, as tests of its recovery see it.  What depends on the page is in enterRoom: how it enters
  * a room, and what it shows.
  */
+import { goTo } from './nat.mjs';
+
 /*
  * Runs in the page before its scripts.  Afterwards it has:
  *   connections, sockets  all RTCPeerConnection and WebSocket objects that its scripts made
@@ -40,7 +42,7 @@ export function watch() {
 
 /* Has a page enter a room.  The document is the module's source: it is of the server, and has no policy. */
 export async function enterRoom(page, origin, room) {
-	await page.goto(`${origin}/videre.js`);
+	await goTo(page, `${origin}/videre.js`);
 	await page.evaluate(async name => {
 		const { Room } = await import('/videre.js');
 		const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 160, height: 120 } });

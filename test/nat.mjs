@@ -73,6 +73,10 @@ export function missing() {
 	}
 }
 
+/* Has a page in a host go to a URL.  Chromium ends its requests when an address of the host becomes valid. */
+export const goTo = (page, url) => page.goto(url).catch(error =>
+	/ERR_NETWORK_CHANGED/.test(error.message) ? page.goto(url) : Promise.reject(error));
+
 /* A network namespace. */
 class Namespace {
 	/* Its process ends with the pipe to it. */

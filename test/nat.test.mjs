@@ -10,7 +10,7 @@ import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import { pair } from './certificate.mjs';
 import { browserOptions } from './chromium.mjs';
-import { CONE, Network, SERVER, SYMMETRIC, missing } from './nat.mjs';
+import { CONE, Network, SERVER, SYMMETRIC, goTo, missing } from './nat.mjs';
 import { BOTH, alone, atTheDoor, join, meets, says, sees, useSmallPictures, watch } from './pages.mjs';
 import { run, start, test } from './server.mjs';
 import { REFUSED } from './tokens.mjs';
@@ -81,7 +81,7 @@ async function enter(t, i, server, fragment, permissions = []) {
 	const page = await context.newPage();
 	for (const script of [useSmallPictures, watch])
 		await page.addInitScript(script);
-	await page.goto(`https://${SERVER}:${servers[server].port}/#${fragment}`);
+	await goTo(page, `https://${SERVER}:${servers[server].port}/#${fragment}`);
 	await join(page);
 	return page;
 }
