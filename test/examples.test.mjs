@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { pair } from './certificate.mjs';
 import { addressed, joined, open, ping, refused, url } from './client.mjs';
-import { enter, eventsOf, happens, isOpen, openExample, playing, sees, server, until } from './rooms.mjs';
+import { baseOf, enter, eventsOf, happens, isOpen, newPage, openExample, playing, sees, server, until } from './rooms.mjs';
 import { Lines, bounded, counted, eventually, freePort, scratch, serve, start, test, videre } from './server.mjs';
 import { REFUSED, connectWith, serveTokens, sign } from './tokens.mjs';
 import { serveTurn } from './turn.mjs';
@@ -98,6 +98,16 @@ describe('examples/gstreamer', { skip }, () => {
 	}
 
 	for (const kind of ['chromium', 'firefox']) {
+		test(`is seen in the page of the server, in ${kind}`, async t => {
+			await camera(t, { more: ['--name', 'Hall'] });
+			const page = await newPage(t, kind);
+			await page.goto(`${baseOf(server)}#${encodeURIComponent(t.name)}`);
+			await page.locator('#join').click();
+			await until(page, 'a video that plays', () => [...document.querySelectorAll('li:not(.self)')].some(tile =>
+				tile.innerText.trim() === 'Hall' && tile.querySelector('video').videoWidth === 80
+					&& tile.querySelector('video').currentTime > 1));
+		});
+
 		test(`sends its camera to ${kind}, which was there first`, async t => {
 			const page = await enter(t, kind);
 			await isOpen(page);

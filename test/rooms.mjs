@@ -106,7 +106,7 @@ after(async () => {
 export const baseOf = server => url(server, '/', 'http');
 
 /* A page of a browser of its own. */
-async function newPage(t, kind) {
+export async function newPage(t, kind) {
 	const context = await browsers[kind].createBrowserContext();
 	t.after(() => context.close());
 	/* Firefox gives another page up while the context of a previous test closes. */
