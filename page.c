@@ -30,9 +30,9 @@ static const char common[] = "Vary: Accept-Encoding\r\n"
 
 /*
  * The page connects to its own server only.  The policy still allows all of ws: and wss:,
- * because in some browsers 'self' does not include WebSocket.  Scripts are the page's own, by
- * its hash, and files of the server: the module.  Text from a peer is never markup, for
- * which Trusted Types stand in, so it cannot run as a script.
+ * because in some browsers 'self' does not include WebSocket.  Scripts are the page's
+ * own, by its hash, and files of the server: the module.  Text from a peer is never
+ * markup, for which Trusted Types stand in, so it cannot run as a script.
  */
 static const char policy[] =
     "Content-Security-Policy: default-src 'none'; img-src data:; "
