@@ -9,8 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
-import { browserOptions } from './chromium.mjs';
-import { BOTH, INSECURE, alone, join, says, until } from './pages.mjs';
+import { BOTH, INSECURE, alone, join, says, until, withCameras } from './pages.mjs';
 import { start, test } from './server.mjs';
 import { actors, enterActor, shows } from './stage.mjs';
 
@@ -28,11 +27,7 @@ const { PICTURES } = process.env;
 let browser, server, decoder, rooms = 0;
 
 before(async () => {
-	const args = browserOptions.args
-		.filter(arg => arg !== '--use-fake-ui-for-media-stream') /* permissions are the context's */
-		.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5,device-count=2` : arg)
-		.map(arg => arg.replace('-rules=', `-rules=MAP ${INSECURE} 127.0.0.1, `));
-	browser = await chromium.launch({ ...browserOptions, args });
+	browser = await chromium.launch(withCameras(2));
 	decoder = await browser.newPage();
 	server = await start();
 	if (PICTURES)

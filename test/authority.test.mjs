@@ -10,7 +10,6 @@ import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { chain, openssl, pair } from './certificate.mjs';
-import { browserOptions } from './chromium.mjs';
 import { Raw, request } from './client.mjs';
 import { installInChromium, installInFirefox } from './installed.mjs';
 import { emptied, run, scratch, serve, test } from './server.mjs';
@@ -80,10 +79,7 @@ while data := tls.recv(4096):
 
 const launchChromium = async (dir, caFiles) => chromium.launch(await installInChromium(dir, ...caFiles));
 
-const launchFirefox = async (dir, caFiles) => puppeteer.launch({
-	browser: 'firefox', executablePath: await installInFirefox(dir, ...caFiles), headless: true,
-	env: { ...process.env, HOME: dir },
-});
+const launchFirefox = async (dir, caFiles) => puppeteer.launch(await installInFirefox(dir, ...caFiles));
 
 /* The error of a browser for a certificate that it does not trust. */
 const UNTRUSTED = /net::ERR_CERT_|SEC_ERROR_CERT_NOT_IN_NAME_SPACE/;

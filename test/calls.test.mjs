@@ -10,6 +10,7 @@ import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { installInChromium, installInFirefox } from './installed.mjs';
+import { useSmallPictures } from './pages.mjs';
 import { run, start, test } from './server.mjs';
 
 const PATIENCE = 40_000; /* milliseconds */
@@ -17,11 +18,9 @@ const PATIENCE = 40_000; /* milliseconds */
 const browsers = {};
 let directory, server;
 
-/* The pictures are small, and each connection is kept for its statistics. */
-function prepare() {
+/* Keeps each connection for its statistics. */
+function keepConnections() {
 	window.connections = [];
-	const { mediaDevices } = navigator, getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
-	mediaDevices.getUserMedia = ({ audio, video }) => getUserMedia({ audio, video: video && { width: 160, height: 120 } });
 	window.RTCPeerConnection = class extends RTCPeerConnection {
 		constructor(...args) {
 			super(...args);
@@ -38,20 +37,8 @@ before(async () => {
 	assert.equal((await run(['-k', cert, key, '127.0.0.1'])).code, 0);
 	await writeFile(caFile, (await readFile(cert, 'utf8')).match(/-----BEGIN[^]*?-----END.*\n/g)[1]);
 	server = await start({ tls: { cert, key } });
-	const { args, ...options } = await installInChromium(chromiumHome, caFile);
-	browsers.Chromium = await chromium.launch({ ...options,
-		args: args.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg) });
-	browsers.Firefox = await puppeteer.launch({
-		browser: 'firefox', headless: true, env: { ...process.env, HOME: firefoxHome },
-		executablePath: await installInFirefox(firefoxHome, caFile),
-		extraPrefsFirefox: {
-			'media.navigator.streams.fake': true,
-			'media.navigator.permission.disabled': true,
-			'media.autoplay.default': 0,
-			'media.peerconnection.ice.loopback': true,
-			'media.peerconnection.ice.obfuscate_host_addresses': false,
-		},
-	});
+	browsers.Chromium = await chromium.launch(await installInChromium(chromiumHome, caFile));
+	browsers.Firefox = await puppeteer.launch(await installInFirefox(firefoxHome, caFile));
 });
 
 after(async () => {
@@ -78,7 +65,8 @@ async function join(t, kind, room, name) {
 	const context = await (browser.newContext?.() ?? browser.createBrowserContext());
 	t.after(() => context.close());
 	const page = await context.newPage();
-	await (page.addInitScript?.(prepare) ?? page.evaluateOnNewDocument(prepare));
+	for (const script of [useSmallPictures, keepConnections])
+		await (page.addInitScript?.(script) ?? page.evaluateOnNewDocument(script));
 	await page.goto(`https://127.0.0.1:${server.port}/#${room}`);
 	await page.locator('#name').fill(name);
 	await page.locator('#join').click();

@@ -31,3 +31,9 @@ export const slowCameraOptions = {
 	...browserOptions,
 	args: browserOptions.args.map(arg => arg === CAMERA ? `${CAMERA}=fps=5` : arg),
 };
+
+/* The same without permissions for all pages: each context has its own. */
+export const promptingOptions = {
+	...slowCameraOptions,
+	args: slowCameraOptions.args.filter(arg => arg !== '--use-fake-ui-for-media-stream'),
+};

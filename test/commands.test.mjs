@@ -11,7 +11,7 @@ import { after, before } from 'node:test';
 import { promisify } from 'node:util';
 import vm from 'node:vm';
 import { chromium } from 'playwright-core';
-import { browserOptions } from './chromium.mjs';
+import { slowCameraOptions } from './chromium.mjs';
 import { open, packet } from './client.mjs';
 import { blocksOf, documents, read, root } from './documents.mjs';
 import { environment } from './make.mjs';
@@ -295,10 +295,9 @@ test('README leads from a copy of the tree to a call, HTTPS, tokens and TURN', a
 	await sh(deps, here);
 	let server = await launch(t, run, here, READY);
 	const program = path.join(dir, 'chromium');
-	await writeFile(program, `#!/bin/sh\nexec nsenter ${inside().join(' ')} ${browserOptions.executablePath} "$@"\n`, { mode: 0o755 });
-	const args = browserOptions.args.map(arg => arg.startsWith('--host-resolver-rules=') ? `${arg}, EXCLUDE localhost`
-		: arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg);
-	const browser = await chromium.launch({ ...browserOptions, args, executablePath: program });
+	await writeFile(program, `#!/bin/sh\nexec nsenter ${inside().join(' ')} ${slowCameraOptions.executablePath} "$@"\n`, { mode: 0o755 });
+	const args = slowCameraOptions.args.map(arg => arg.startsWith('--host-resolver-rules=') ? `${arg}, EXCLUDE localhost` : arg);
+	const browser = await chromium.launch({ ...slowCameraOptions, args, executablePath: program });
 	t.after(() => browser.close());
 	const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['camera', 'microphone'] });
 	await context.addInitScript(useSmallPictures);

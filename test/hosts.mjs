@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { pair } from './certificate.mjs';
-import { browserOptions } from './chromium.mjs';
+import { slowCameraOptions } from './chromium.mjs';
+import { firefoxOptions } from './firefox.mjs';
 import { Network, SERVER } from './nat.mjs';
 import { enterRoom, watch } from './caller.mjs';
 import { freePort, start } from './server.mjs';
@@ -14,24 +15,21 @@ const UNWANTED = '--allow-loopback-in-peer-connection';
 
 const launch = {
 	chromium: executablePath => puppeteer.launch({ executablePath, headless: true, pipe: true,
-		args: browserOptions.args.filter(arg => arg !== UNWANTED)
-			.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg)
+		args: slowCameraOptions.args.filter(arg => arg !== UNWANTED)
 			.map(arg => arg.replace('127.0.0.1', SERVER)) }),
 	firefox: async (executablePath, network, i) => {
 		const debuggingPort = await freePort();
 		await network.forward(i, debuggingPort);
-		return puppeteer.launch({ browser: 'firefox', executablePath, headless: true, debuggingPort, acceptInsecureCerts: true,
+		return puppeteer.launch({ ...firefoxOptions, executablePath, debuggingPort, acceptInsecureCerts: true,
 			extraPrefsFirefox: {
-				'media.navigator.streams.fake': true,
-				'media.navigator.video.default_fps': 5,
-				'media.navigator.permission.disabled': true,
-				'media.peerconnection.ice.obfuscate_host_addresses': false,
+				...firefoxOptions.extraPrefsFirefox,
+				'media.peerconnection.ice.loopback': false,
 				'network.manage-offline-status': true,
 			} });
 	},
 };
 
-const programs = { chromium: browserOptions.executablePath, firefox: process.env.FIREFOX ?? '/usr/bin/firefox-esr' };
+const programs = { chromium: slowCameraOptions.executablePath, firefox: firefoxOptions.executablePath };
 
 export class Hosts {
 	#browsers = [];

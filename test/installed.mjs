@@ -3,7 +3,8 @@ import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { browserOptions } from './chromium.mjs';
+import { slowCameraOptions } from './chromium.mjs';
+import { firefoxOptions } from './firefox.mjs';
 
 /*
  * Returns the options of a Chromium whose NSS database, in this home directory, trusts the authorities, as its
@@ -17,14 +18,14 @@ export async function installInChromium(home, ...caFiles) {
 	for (const [i, file] of caFiles.entries())
 		await certutil('-A', '-n', `videre ${i}`, '-t', 'C,,', '-i', file);
 	return {
-		...browserOptions, env: { ...process.env, HOME: home },
-		args: [...browserOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
+		...slowCameraOptions, env: { ...process.env, HOME: home },
+		args: [...slowCameraOptions.args.filter(arg => !/^--(ignore-cert|host-resolver)/.test(arg)),
 			'--host-resolver-rules=MAP localhost 127.0.0.1'],
 	};
 }
 
 /*
- * Returns the program of a Firefox with a policy that installs the authorities.  It reads policies from its own
+ * Returns the options of a Firefox with a policy that installs the authorities.  It reads policies from its own
  * directory or from /etc, which is not the test's: so it runs from a directory of links.
  */
 export async function installInFirefox(home, ...caFiles) {
@@ -38,5 +39,5 @@ export async function installInFirefox(home, ...caFiles) {
 	await writeFile(path.join(home, 'distribution', 'policies.json'), JSON.stringify({
 		policies: { Certificates: { Install: caFiles }, DisableTelemetry: true, DisableAppUpdate: true },
 	}));
-	return binary;
+	return { ...firefoxOptions, executablePath: binary, env: { ...process.env, HOME: home } };
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import { pair } from './certificate.mjs';
-import { browserOptions } from './chromium.mjs';
+import { promptingOptions } from './chromium.mjs';
 import { CONE, Network, SERVER, SYMMETRIC, goTo, missing } from './nat.mjs';
 import { BOTH, alone, atTheDoor, join, meets, says, sees, useSmallPictures, watch } from './pages.mjs';
 import { run, start, test } from './server.mjs';
@@ -30,12 +30,9 @@ async function readBlock(text) {
 }
 
 async function launch(i) {
-	const args = browserOptions.args
-		.filter(arg => arg !== '--use-fake-ui-for-media-stream') /* permissions are the context's */
-		.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg)
-		.map(arg => arg.replace('127.0.0.1', SERVER));
-	const executablePath = await network.program(directory, i, browserOptions.executablePath);
-	browsers[i] = await chromium.launch({ ...browserOptions, args, executablePath });
+	const args = promptingOptions.args.map(arg => arg.replace('127.0.0.1', SERVER));
+	const executablePath = await network.program(directory, i, promptingOptions.executablePath);
+	browsers[i] = await chromium.launch({ ...promptingOptions, args, executablePath });
 }
 
 before(async () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { browserOptions } from './chromium.mjs';
+import { promptingOptions } from './chromium.mjs';
 import { start } from './server.mjs';
 
 const PATIENCE = 60_000; /* milliseconds for a page to get to the expected state */
@@ -141,6 +141,13 @@ export async function sees(page, count, timeout) {
 /* A name for loopback that browsers do not take as secure. */
 export const INSECURE = 'videre.test';
 
+/* The options of a Chromium with so many cameras, and that name. */
+export const withCameras = number => ({
+	...promptingOptions,
+	args: promptingOptions.args.map(arg => arg.replace('=fps=5', `=fps=5,device-count=${number}`)
+		.replace('-rules=', `-rules=MAP ${INSECURE} 127.0.0.1, `)),
+});
+
 /* Errors that the browser logs about a server that a test stops. */
 export const STOPPED = [/ERR_CONNECTION_REFUSED/, /ERR_CONNECTION_RESET/, /ERR_EMPTY_RESPONSE/, /status of 503/];
 
@@ -164,11 +171,7 @@ export function useBrowser(options) {
 	let browser;
 
 	before(async () => {
-		const args = browserOptions.args
-			.filter(arg => arg !== '--use-fake-ui-for-media-stream') /* permissions are the context's */
-			.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5,device-count=3` : arg)
-			.map(arg => arg.replace('-rules=', `-rules=MAP ${INSECURE} 127.0.0.1, `));
-		browser = await chromium.launch({ ...browserOptions, args });
+		browser = await chromium.launch(withCameras(3));
 		for (const [name, make] of Object.entries(options))
 			servers[name] = await start(await make());
 	});

@@ -7,7 +7,8 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { after, before } from 'node:test';
 import puppeteer from 'puppeteer-core';
-import { browserOptions } from './chromium.mjs';
+import { slowCameraOptions } from './chromium.mjs';
+import { firefoxOptions } from './firefox.mjs';
 import { url } from './client.mjs';
 import { start } from './server.mjs';
 
@@ -59,17 +60,8 @@ room.addEventListener('left', ({ peer }) => document.getElementById(peer.id).rem
 const PATIENCE = 45_000; /* milliseconds */
 
 const launch = {
-	chromium: () => puppeteer.launch({ executablePath: browserOptions.executablePath, headless: true,
-		args: browserOptions.args.map(arg => arg.startsWith('--use-fake-device') ? `${arg}=fps=5` : arg) }),
-	firefox: () => puppeteer.launch({ browser: 'firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', headless: true,
-		extraPrefsFirefox: {
-			'media.navigator.streams.fake': true,
-			'media.navigator.video.default_fps': 5,
-			'media.navigator.permission.disabled': true,
-			'media.autoplay.default': 0,
-			'media.peerconnection.ice.loopback': true,
-			'media.peerconnection.ice.obfuscate_host_addresses': false,
-		} }),
+	chromium: () => puppeteer.launch({ ...slowCameraOptions, headless: true }),
+	firefox: () => puppeteer.launch(firefoxOptions),
 };
 
 /* A file of examples/own-page, for a server without TLS. */
