@@ -458,8 +458,7 @@ find_endpoint(struct span name)
 static bool
 is_id(struct span id)
 {
-	return id.length > 0 && id.length <= RECEIVER_SESSION_ID &&
-	       memchr(id.data, '.', id.length) == NULL;
+	return id.length > 0 && memchr(id.data, '.', id.length) == NULL;
 }
 
 /* Serves /SERVER/SESSION/ENDPOINT. */
@@ -471,8 +470,8 @@ serve_session(struct exchange *x, struct span path)
 	x->id = http_take(&path, '/');
 	const struct endpoint *e = find_endpoint(path);
 
-	if (e == NULL || server.length == 0 ||
-	    memchr(server.data, '.', server.length) != NULL || !is_id(x->id))
+	if (e == NULL || !is_id(server) || !is_id(x->id) ||
+	    x->id.length > RECEIVER_SESSION_ID)
 		answer_unmatched(x->conn, x->r);
 	else if (e->transport == TRANSPORT_WEBSOCKET && e->method == HTTP_GET)
 		open_socket(x, true);
