@@ -187,29 +187,38 @@ signalling-test: sanitized ## runs the tests of packets and of WebSocket
 TESTED = videre sanitized without-tls without-page build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
-# Test files mostly wait, so one more runs than there are cores.  They share the cores, so their time limits are
-# doubled.
-NODE_TEST = VIDERE_PATIENCE=2 node --test --test-concurrency=$(shell expr $$(nproc) + $1)
+# Prints TAP, and writes a line for each failure to build/failures/$1.
+NODE_TEST = node --test --test-reporter=tap --test-reporter-destination=stdout \
+	--test-reporter=$(CURDIR)/test/failures.mjs --test-reporter-destination=$(CURDIR)/build/failures/$1
+# Test files mostly wait, so as many run as there are cores, and $2 more.  They share the cores, so their time limits
+# are doubled.
+SHARING = VIDERE_PATIENCE=2 $(NODE_TEST) --test-concurrency=$(shell expr $$(nproc) + $2)
 # These files keep browsers busy.  As many run as there are cores, apart from the others.
 BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.
 ALONE = browser fleet floods proxies recipes shares
 run_files = $(if $2,$1 $(2:%=%.test.mjs) || status=1;)
+forget_failures = rm -rf build/failures && mkdir -p build/failures
+tell_failures = { { echo "failed:"; cat $(CURDIR)/build/failures/*; } >&2; exit 1; }
 
 test: ## runs all tests on this machine
 	@$(MAKE) --silent $(JOBS) $(TESTED) fuzzers
 	@$(MAKE) --silent $(JOBS) -Otarget unit-test fuzz-replay
-	@$(MAKE) --silent integration-test variant-test
+	@$(MAKE) --silent integration-test
+	@$(MAKE) --silent variant-test
 
 integration-test: $(TESTED) ## runs the test files; TESTS="conf websocket" runs two of them
-	cd test && status=0; $(call run_files,$(call NODE_TEST,1),$(filter-out $(BROWSERS) $(ALONE),$(TESTS))) \
-		$(call run_files,$(call NODE_TEST,0),$(filter $(BROWSERS),$(TESTS))) \
-		$(call run_files,node --test --test-concurrency=1,$(filter $(ALONE),$(TESTS))) exit $$status
+	@$(forget_failures)
+	cd test && status=0; $(call run_files,$(call SHARING,most,1),$(filter-out $(BROWSERS) $(ALONE),$(TESTS))) \
+		$(call run_files,$(call SHARING,browsers,0),$(filter $(BROWSERS),$(TESTS))) \
+		$(call run_files,$(call NODE_TEST,alone) --test-concurrency=1,$(filter $(ALONE),$(TESTS))) \
+		[ $$status -eq 0 ] || $(tell_failures)
 
 variant-test: $(TESTED) ## runs some test files over TLS, then with failing system calls
-	cd test && VIDERE_TLS=1 $(call NODE_TEST,0) $(OVER_TLS:%=%.test.mjs)
+	@$(forget_failures)
+	cd test && VIDERE_TLS=1 $(call SHARING,tls,0) $(OVER_TLS:%=%.test.mjs) || $(tell_failures)
 	cd test && VIDERE=videre VIDERE_PRELOAD=build/faults.so FAULTS_ODDS=200 FAULTS_SEED=$(FAULTS_SEED) \
-		$(call NODE_TEST,0) $(OVER_FAULTS:%=%.test.mjs)
+		$(call SHARING,faults,0) $(OVER_FAULTS:%=%.test.mjs) || $(tell_failures)
 
 # The test files that variant-test runs over TLS.
 OVER_TLS = signalling call hostile sockjs-signalling sockjs-client

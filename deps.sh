@@ -92,6 +92,7 @@ need_test() {
 	need strace strace
 	need mandoc mandoc
 	need valgrind valgrind
+	need gdb gdb
 	need certutil libnss3-tools
 	need gnutls-cli gnutls-bin
 	need python3 python3

@@ -224,7 +224,8 @@ list-targets: ## lists the devices, with the compiler and the emulator of each
 DEVICE_BINARIES = videre $(TARGETS:%=build/device/%/videre.stripped) $(TARGETS:%=build/device-notls/%/videre.stripped)
 
 device-test: $(DEVICE_BINARIES) ## runs the tests on emulated devices
-	cd test/device && node --test *.test.mjs
+	@$(forget_failures)
+	cd test/device && $(call NODE_TEST,devices) *.test.mjs || $(tell_failures)
 
 sizes: $(DEVICE_BINARIES) ## measures the table of doc/devices.md, and writes it there
 	cd test/device && VIDERE_SIZES=write node --test sizes.test.mjs

@@ -11,7 +11,7 @@ import { gather, open, packet } from './client.mjs';
 import {
 	STOPPED, alone, atTheDoor, isQuiet, join, labels, meets, packetsOf, press, reads, roomOf, says, sees, until, useBrowser,
 } from './pages.mjs';
-import { serve, start, test } from './server.mjs';
+import { built, serve, start, test } from './server.mjs';
 import { SECOND, serveTokens, sign } from './tokens.mjs';
 
 const { servers, visit, enter } = useBrowser({
@@ -257,16 +257,22 @@ describe('a call', { concurrency: 2 }, () => {
 		await Promise.all([...pages, third].map(page => sees(page, 2)));
 	}, 120_000);
 
-	test('survives a restart of the server', async t => {
-		const first = await start();
-		const { pages, stay } = await call(t, first, { allow: STOPPED });
-		await first.stop();
-		for (const page of pages)
-			await says(page, 'No connection to the server. Trying again ...');
-		await stay();
-		await serve(t, { conf: { Port: first.port } });
-		await Promise.all(pages.map(isBack));
-		await stay();
+	test('survives an upgrade of the server to another binary, and the way back', async t => {
+		const upgraded = built('VIDERE_PLAIN', 'videre');
+		let server = await start();
+		const { pages, stay } = await call(t, server, { allow: STOPPED });
+		for (const binary of [upgraded, undefined]) {
+			await server.stop();
+			for (const page of pages)
+				await says(page, 'No connection to the server. Trying again ...');
+			await stay();
+			const begin = performance.now();
+			server = await start({ binary, conf: { Port: server.port } });
+			t.after(() => server.stop());
+			await Promise.all(pages.map(isBack));
+			t.diagnostic(`the pages are back after ${Math.round(performance.now() - begin)} ms`);
+			await stay();
+		}
 	}, 120_000);
 
 	test('survives a server that falls silent', async t => {

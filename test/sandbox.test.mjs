@@ -13,7 +13,7 @@ import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, open, packet } from './client.mjs';
 import {
-	Lines, bounded, built, fileHas, reopened, scratch, serve, test, until,
+	Lines, bounded, built, fileHas, reopened, scratch, serve, test, until, wrapped,
 } from './server.mjs';
 import { ask, meet, transports } from './sockjs.mjs';
 import { FIRST, REFUSED, SECOND, sign } from './tokens.mjs';
@@ -31,13 +31,6 @@ async function status(server, ...names) {
 	return names.map(name => new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]);
 }
 
-/* A program that runs the server's binary in this way, as the same process. */
-async function wrapped(t, words) {
-	const file = path.join(await scratch(t), 'videre');
-	await writeFile(file, `#!/bin/sh\nexec ${words} ${binary} "$@"\n`, { mode: 0o755 });
-	return file;
-}
-
 async function call(server, room, kind) {
 	const peers = await meet(server, room, ['a', kind], ['b', kind]);
 	const text = packet('broadcast', 'a', room, 'x'.repeat(20_000));
@@ -52,7 +45,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 		const file = name => path.join(dir, name);
 		const log = file('log/debug.log'), calls = file('calls');
 		const server = await serve(t, {
-			binary: await wrapped(t, `strace -D -o ${calls}`), tls,
+			binary: await wrapped(await scratch(t), binary, `strace -D -o ${calls}`), tls,
 			conf: { Log: log, LogLevel: 'debug', LogSize: 20_000, MaxConnections: 20 },
 			expect: [/ warn - Log .* cannot be moved aside \(LogSize\), so it is emptied: Is a directory/,
 				/ warn - Log .* is rotated by another program/],
@@ -132,7 +125,7 @@ test('it tells its resident memory, as far as there is /proc', async t => {
 	if (!unshares())
 		return t.skip('a mount namespace cannot be made');
 	const without = `unshare --mount sh -c 'mount -t tmpfs tmpfs /proc && exec "$0" "$@"'`;
-	const blind = await serve(t, { binary: await wrapped(t, without) });
+	const blind = await serve(t, { binary: await wrapped(await scratch(t), binary, without) });
 	assert.equal(await told(blind), undefined);
 	assert.equal((await ask(blind, '/health')).status, 200);
 	await blind.counters();
@@ -145,7 +138,7 @@ async function serveAmong(t, { passwd, group }, options) {
 	await writeFile(path.join(dir, 'group'), group);
 	const mounts = ['passwd', 'group'].map(name => `mount --bind ${dir}/${name} /etc/${name}`);
 	const shell = `unshare --mount sh -c '${mounts.join(' && ')} && exec "$0" "$@"'`;
-	return serve(t, { ...options, binary: await wrapped(t, shell) });
+	return serve(t, { ...options, binary: await wrapped(await scratch(t), binary, shell) });
 }
 
 const groupsOf = async server =>
@@ -242,7 +235,7 @@ test('it logs to a syslogd that comes later', async t => {
 	const devices = 'mount -t tmpfs tmpfs /dev && mknod /dev/null c 1 3 && ' +
 		'mknod /dev/urandom c 1 9 && exec "$0" "$@"';
 	const server = await serve(t, {
-		binary: await wrapped(t, `unshare --mount sh -c '${devices}'`),
+		binary: await wrapped(await scratch(t), binary, `unshare --mount sh -c '${devices}'`),
 		conf: { Log: 'syslog', LogLevel: 'debug' },
 		expect: [/ warn - Log syslog \(\/dev\/log\) cannot be reached: No such file/],
 		allow: [/^<\d+>videre/],

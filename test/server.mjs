@@ -96,6 +96,13 @@ export async function scratch(t) {
 	return dir;
 }
 
+/* Writes a program to a directory that runs a binary in this way, as the same process.  Returns its path. */
+export async function wrapped(directory, binary, words) {
+	const file = path.join(directory, 'wrapped');
+	await writeFile(file, `#!/bin/sh\nexec ${words} ${binary} "$@"\n`, { mode: 0o755 });
+	return file;
+}
+
 /* A port that is free at the moment, outside of the range that the kernel uses for connections. */
 export async function freePort() {
 	for (;;) {
@@ -112,27 +119,34 @@ export async function freePort() {
 	}
 }
 
-/* Calls `ask` until `good` accepts its answer, for at least five seconds. */
-export async function until(what, ask, good) {
-	let answer;
-	for (let i = 0; i < 1000; i++) {
-		answer = await ask();
+/* Calls `ask` until `good` accepts its answer. */
+export async function until(what, ask, good, interval = 5, limit = LIMIT) {
+	const end = performance.now() + limit;
+	for (;;) {
+		const answer = await ask();
 		if (good(answer))
 			return answer;
-		await setTimeout(5);
+		assert(performance.now() < end, `${what}: it stayed ${JSON.stringify(answer)}`);
+		await setTimeout(interval);
 	}
-	assert.fail(`${what}: it stayed ${JSON.stringify(answer)}`);
 }
 
 /* The same for what takes seconds, such as the end of a session that no client returns to. */
-export async function eventually(what, ask, good) {
-	const wait = async () => {
-		let answer;
-		while (!good(answer = await ask()))
-			await setTimeout(50);
-		return answer;
-	};
-	return bounded(wait(), what, 30_000);
+export const eventually = (what, ask, good) => until(what, ask, good, 50, 2 * LIMIT);
+
+/*
+ * Makes up to five attempts, until one returns a number less than the limit, and returns that: a stall of the machine
+ * may spoil a few.
+ */
+export async function lessThan(limit, attempt) {
+	const results = [];
+	while (results.length < 5) {
+		const result = await attempt();
+		if (result < limit)
+			return result;
+		results.push(Math.round(result));
+	}
+	assert.fail(`none of ${results.join(', ')} is less than ${limit}`);
 }
 
 /* Waits for a counter of SIGUSR1 to have this value. */
@@ -148,6 +162,13 @@ export const emptied = server => eventually('empty tables', () => server.counter
 /* Waits for a line in a file, which need not exist yet. */
 export const fileHas = (file, pattern) => until(`a line like ${pattern} in ${file}`,
 	() => readFile(file, 'utf8').catch(({ code }) => code), text => pattern.test(text));
+
+/* Sends SIGSTOP, and waits until the server has stopped; "t" is its state below strace. */
+export async function pause(server) {
+	server.signal('SIGSTOP');
+	await until('it has stopped', async () => (await readFile(`/proc/${server.pid}/stat`, 'utf8')).split(') ')[1][0],
+		state => state === 'T' || state === 't');
+}
 
 /* Sends SIGHUP, and waits until the log file is opened again. */
 export async function reopened(server) {

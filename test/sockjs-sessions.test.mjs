@@ -283,7 +283,7 @@ describe('a receiver that is cut (section 14)', () => {
 });
 
 describe('the disconnect timer (section 14)', { concurrency: true }, () => {
-	/* A session in a room, left without a receiver, and somebody who will be told. */
+	/* A session in a room, without a receiver since a moment after `from`, and another peer. */
 	async function stay(t, kind = 'xhr', conf = {}) {
 		const server = await serve(t, { conf });
 		const witness = await open(server);
@@ -292,14 +292,14 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 		const session = await begin(server);
 		await send(server, session, packet('connect', 'a', 'r', '{}'));
 		await witness.gets(joined('a', 'r', false));
+		const from = performance.now();
 		const { frame, receiver } = await take(server, session, kind);
 		assert.equal(frame, batch(joined('a', 'r', false)));
-		return { server, witness, session, receiver };
+		return { server, witness, session, receiver, from };
 	}
 
 	test('ends a session 5 s after its last poll, and its room is notified once', async t => {
-		const { server, witness, session } = await stay(t);
-		const from = performance.now();
+		const { server, witness, session, from } = await stay(t);
 		await witness.gets(left('a', 'r'));
 		assert(performance.now() - from > DELAY - 100, 'not too early');
 		assert.equal(await exists(server, session), false);
@@ -316,12 +316,12 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 			last = performance.now();
 		} while (last - first < DELAY + 2500);
 		await witness.gets(left('a', 'r'));
-		assert(performance.now() - last > DELAY - 100, 'not too early');
+		/* By when it was seen, which a stall of the machine may delay. */
+		assert(performance.now() - last > DELAY - 700, 'not too early');
 	});
 
 	test('is not delayed by a client that only sends', async t => {
-		const { server, witness, session } = await stay(t);
-		const from = performance.now();
+		const { server, witness, session, from } = await stay(t);
 		await eventually('the session to go', () => exists(server, session), there => !there);
 		assert(performance.now() - from > DELAY - 100, 'not too early');
 		await witness.gets(left('a', 'r'));
@@ -353,10 +353,10 @@ describe('the disconnect timer (section 14)', { concurrency: true }, () => {
 			const server = await serveEcho(t);
 			const session = await begin(server);
 			const receiver = await Receiver.attach(server, session, kind);
+			const from = performance.now();
 			await send(server, session, 'x'.repeat(4096));
 			await receiver.gets(batch('x'.repeat(4096)));
 			await receiver.ends();
-			const from = performance.now();
 			await eventually('the session to go', () => exists(server, session), there => !there);
 			assert(performance.now() - from > DELAY - 100, 'not too early');
 		});
@@ -500,20 +500,18 @@ describe('heartbeats (section 14)', { concurrency: true }, () => {
 
 	test('are timed from the start of the receiver', async t => {
 		const server = await serveEcho(t, 3);
-		const late = async receiver => {
+		const late = async (session, kind, ...before) => {
 			const from = performance.now();
-			await receiver.gets('h');
+			const receiver = await Receiver.attach(server, session, kind);
+			await receiver.gets(...before, 'h');
 			/* By a clock that counts whole seconds. */
 			assert(performance.now() - from > 1900, 'not too early');
 		};
 		const sessions = [];
 		for (const kind of kinds)
 			sessions.push([kind, await begin(server)]);
-		const first = await Receiver.attach(server, fresh(), 'xhr_streaming');
-		await first.gets('o');
-		await late(first);
-		await Promise.all(sessions.map(async ([kind, session]) =>
-			late(await Receiver.attach(server, session, kind))));
+		await late(fresh(), 'xhr_streaming', 'o');
+		await Promise.all(sessions.map(([kind, session]) => late(session, kind)));
 	});
 
 	test('are not sent without a receiver', async t => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ACCEPT, OPCODE, Raw, closeFrame, frame, handshake, request } from './client.mjs';
 import { test } from './server.mjs';
-import { GO_AWAY, ask, batch, begin, post, send, serveEcho, take } from './sockjs.mjs';
+import { AT_ONCE, GO_AWAY, ask, batch, begin, post, send, serveEcho, take } from './sockjs.mjs';
 
 const FRAMED = '/000/one/websocket';
 
@@ -27,7 +27,7 @@ async function closes(raw, code, reason) {
 	raw.write(closeFrame(code));
 	const last = performance.now();
 	await raw.ended();
-	assert(performance.now() - last < 500, 'TCP ends at once');
+	assert(performance.now() - last < AT_ONCE, 'TCP ends at once');
 }
 
 for (const path of ['/websocket', FRAMED]) {

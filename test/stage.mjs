@@ -60,8 +60,6 @@ export function actors() {
 		}
 
 		addTransceiver() {}
-		setConfiguration() {}
-		restartIce() {}
 		close() {}
 
 		async setLocalDescription() {
