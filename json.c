@@ -121,6 +121,10 @@ is_plain(char c, bool ascii)
 	return byte >= 0x20 && c != '"' && c != '\\' && !(ascii && byte >= 0x80);
 }
 
+/* This bit flipped, the quotation mark is 0x20, the control characters stay below that,
+ * and all other bytes are above. */
+enum { QUOTE_FLIP = '"' ^ 0x20 };
+
 /*
  * first_special(): reads STEP bytes, and returns the index of the first one that is not
  * plain; STEP if all are plain.
@@ -131,14 +135,14 @@ enum { STEP = sizeof(__m128i) };
 static inline size_t
 first_special(const char *p, bool ascii)
 {
-	__m128i bytes = _mm_loadu_si128((const __m128i *)p),
-		control = _mm_set1_epi8(0x1f);
-	__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+	__m128i bytes = _mm_loadu_si128((const __m128i *)p);
+	__m128i flipped = _mm_xor_si128(bytes, _mm_set1_epi8(QUOTE_FLIP)),
+		highest = _mm_set1_epi8(0x20);
 	__m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
 	/* The comparison is signed: a byte that is not ASCII counts as negative. */
-	__m128i low = ascii ? _mm_cmpgt_epi8(_mm_set1_epi8(0x20), bytes)
-			    : _mm_cmpeq_epi8(_mm_max_epu8(bytes, control), control);
-	int marks = _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash)));
+	__m128i low = ascii ? _mm_cmpgt_epi8(_mm_set1_epi8(0x21), flipped)
+			    : _mm_cmpeq_epi8(_mm_max_epu8(flipped, highest), highest);
+	int marks = _mm_movemask_epi8(_mm_or_si128(low, backslash));
 
 	return marks != 0 ? (size_t)__builtin_ctz((unsigned)marks) : STEP;
 }
@@ -161,8 +165,8 @@ first_special(const char *p, bool ascii)
 	size_t word, at = 0;
 
 	memcpy(&word, p, sizeof word);
-	size_t special = (word - ones * 0x20) | ((word ^ ones * '"') - ones) |
-			 ((word ^ ones * '\\') - ones);
+	size_t special =
+	    ((word ^ ones * QUOTE_FLIP) - ones * 0x21) | ((word ^ ones * '\\') - ones);
 	special = (ascii ? special | word : special & ~word) & ones * 0x80;
 	if (special == 0)
 		return STEP;
@@ -195,6 +199,14 @@ json_plain(const char *data, size_t length)
 	return plain_run(data, length, true);
 }
 
+/* Returns true if the escapes of CR and LF are next. */
+static bool
+at_crlf(const struct json *j)
+{
+	return j->length - j->offset >= 4 &&
+	       memcmp(j->text + j->offset, "\\r\\n", 4) == 0;
+}
+
 static bool
 skip_string(struct json *j)
 {
@@ -209,9 +221,11 @@ skip_string(struct json *j)
 		}
 		if (peek(j) != '\\')
 			return fail(j, JSON_INVALID);
-		/* Escapes often come in a row, as in \r\n. */
+		/* Escapes often come in a row; each line of SDP ends with \r\n. */
 		while (peek(j) == '\\')
-			if (!skip_escape(j))
+			if (at_crlf(j))
+				j->offset += 4;
+			else if (!skip_escape(j))
 				return false;
 	}
 }

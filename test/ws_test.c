@@ -311,6 +311,21 @@ unmasking_works_at_any_offset_alignment_and_length(void **state)
 }
 
 static void
+unmasking_tells_whether_all_bytes_are_ascii(void **state)
+{
+	static const unsigned char mask[4] = { 0xb7, 0xfa, 0x21, 0x3d };
+	unsigned char p[40];
+
+	(void)state;
+	for (size_t length = 0; length <= sizeof p; length++)
+		for (size_t other = 0; other <= length; other++) {
+			for (size_t i = 0; i < length; i++)
+				p[i] = (i == other ? 0x80 : 0x7f) ^ mask[i % 4];
+			assert_int_equal(ws_unmask(p, length, mask, 0), other == length);
+		}
+}
+
+static void
 masking_twice_restores_the_payload(void **state)
 {
 	static const unsigned char mask[4] = { 0xff, 0x00, 0x80, 0x01 };
@@ -1057,6 +1072,7 @@ main(void)
 		    reserved_bits_and_opcodes_and_fragmented_control_frames_are_rejected),
 		cmocka_unit_test(an_invalid_first_byte_is_rejected_without_the_second),
 		cmocka_unit_test(unmasking_works_at_any_offset_alignment_and_length),
+		cmocka_unit_test(unmasking_tells_whether_all_bytes_are_ascii),
 		cmocka_unit_test(masking_twice_restores_the_payload),
 		cmocka_unit_test(a_server_header_has_the_shortest_length_and_no_mask),
 		cmocka_unit_test(only_codes_that_may_be_sent_are_valid),

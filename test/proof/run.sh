@@ -82,10 +82,10 @@ proofs='
 	prove ws encoded x86_64 1 11
 	prove ws encoded powerpc 1 11
 	prove ws codes x86_64 1 1
-	prove ws unmask x86_64 27 28
-	prove ws unmask powerpc 27 28
+	prove ws unmask x86_64 35 36
+	prove ws unmask powerpc 35 36
 	prove ws begin i386 6 10 --unwindset expect.0:9
-	prove ws next i386 6 9 --unwindset ws_next.0:2,expect.0:9,ws_header.0:9,ws_unmask.1:2,ws_unmask.2:4,utf8_check.0:7,move_bytes.0:7
+	prove ws next i386 6 9 --unwindset ws_next.0:2,expect.0:9,ws_header.0:9,utf8_check.0:7,move_bytes.0:7
 	prove ws piece i386 6 9 --unwindset expect.0:9
 	same ws text.c
 	prove json runs arm64 27 28 -DBORROWS
