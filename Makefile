@@ -32,7 +32,7 @@ LIBBEARSSL = $(if $(BEARSSL),$(BEARSSL)/build/libbearssl.a)
 LIBS = $(or $(LIBBEARSSL),-l:libbearssl.a)
 SANITIZERS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DHAVE_SANDBOX=0
 
-TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard tls renewal)
+TLS_FILES = $(if $(filter 0,$(TLS)),notls,cert der altname authority guard suites tls renewal)
 # All source files but videre.c, which is the program on top of them.
 FILES = text json http http_value ws memory entropy rate addresses rooms packet secret_file token ice_server logfile lograte log origin conf socket sandbox check secrets pollset client tls_error $(TLS_FILES) redirect conn report accept share loop web websocket sockjs_frame session_table receiver session sockjs admission signaller page ice monitor
 UNITS = text origin json http ws memory rate addresses rooms packet token admission ice log conf cert renewal guard sockjs_frame session_table signaller share report
@@ -241,7 +241,7 @@ FUZZ = cert conf http packet server sockjs tls token ws
 FUZZ_CFLAGS = $(SANITIZERS) -include test/fuzz/state.h -fsanitize=fuzzer-no-link \
 	-fno-sanitize-coverage=trace-cmp
 # The functions that test/fuzz/network.c replaces.
-FUZZ_WRAPPED = clock_gettime close getrandom open poll ppoll recv send shutdown socket_accept socket_listen
+FUZZ_WRAPPED = clock_gettime close getrandom open poll ppoll recv send shutdown socket_accept socket_listen socket_write
 
 fuzzers: ## builds the fuzz targets with clang
 	$(MAKE) --silent B=build/fuzz CC=clang CFLAGS='$(FUZZ_CFLAGS)' $(FUZZ:%=build/fuzz/%_fuzz)

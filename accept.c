@@ -151,10 +151,10 @@ count_refusal(uint32_t conn, enum accept_refusal why)
 static const char *
 refusal(uint32_t conn, enum accept_refusal why)
 {
-	static const char head[] = "HTTP/1.1 503 Service Unavailable\r\n"
-				   "Content-Type: text/plain; charset=UTF-8\r\n"
-				   "Connection: close\r\n"
-				   "Content-Length: ";
+	static const char head[] =
+	    "HTTP/1.1 503 Service Unavailable\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Connection: close\r\n" HTTP_RETRY_AFTER "Content-Length: ";
 	static const char hint[] = " from one address: add it to TrustedProxies if it "
 				   "is a proxy of yours";
 	static char data[sizeof head + sizeof hint + 64];
@@ -244,12 +244,6 @@ accept_closed(uint32_t conn)
 	accepting.answered -= accepting.admissions[conn].is_answered;
 	if (accepting.paused)
 		pause_accepting(false);
-}
-
-bool
-accept_paused(void)
-{
-	return accepting.paused;
 }
 
 /*

@@ -73,9 +73,7 @@ const struct accept_counters *accept_count(void);
 void accept_ready(int listener);
 /* A connection is closed: its number is free. */
 void accept_closed(uint32_t conn);
-/* True while accepting is paused for a shortage, at most until accept_second. */
-bool accept_paused(void);
-/* Called once a second: resumes accepting. */
+/* Called at each sweep: resumes accepting after a shortage. */
 void accept_second(void);
 
 #endif

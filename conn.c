@@ -5,6 +5,7 @@
 #include "log.h"
 #include "pollset.h"
 #include "redirect.h"
+#include "socket.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ enum {
 	FLUSH_SIZE = 131072, /* bytes a turn to one connection, at most */
 	LARGE_SIZE = 16384,  /* bytes of a message that is sent without a copy */
 	LINGER_S = 2,	     /* from our FIN to the peer's */
-	IDLE_MS = 1000	     /* without an event, before TLS releases memory */
+	IDLE_MS = 1000,	     /* without an event, before conn_sweep acts on it */
+	HELD_MS = 60000	     /* maximum wait for the handshakes of others */
 };
 
 /*
@@ -47,7 +49,7 @@ struct conn {
 	bool got_fin;	      /* in FINISHING */
 	bool tls_finished;    /* tls_finish has been called */
 	bool closed_reported; /* `closed` has been called, or must not be called */
-	uint32_t deadline;    /* millisecond modulo 2^32; 0: none */
+	uint32_t deadline;    /* the second in which it has passed; 0: none */
 	uint32_t progress;    /* second in which output was last sent or began to wait */
 	uint32_t in_length, in_most; /* bytes of input: present, allowed */
 	uint32_t out_start, out_end; /* the unsent bytes in `out` */
@@ -123,27 +125,25 @@ conn_takes_input(uint32_t number)
 		   : !c->got_fin;
 }
 
-/*
- * Sets the events that poll() reports.  While the block is full, only POLLRDHUP reports
- * the peer's FIN (Linux), because input that is not received precedes it.
- */
+/* Sets the events that poll() reports.  While the block is full, or input has been held
+ * back for IDLE_MS, only POLLRDHUP reports the peer's FIN (Linux), behind that input. */
 static void
 watch(uint32_t number)
 {
 	struct conn *c = &conns.table[number];
-	bool full = c->is_full && c->state == OPEN;
+	bool held = c->is_held_back && pollset_idle_ms(number) >= IDLE_MS;
+	bool deaf = (c->is_full || held) && c->state == OPEN;
 
 	c->polls_out = has_output(number);
 	pollset_watch(number,
 		      (short)((conn_takes_input(number) ? POLLIN : 0) |
-			      (full ? POLLRDHUP : 0) | (c->polls_out ? POLLOUT : 0)));
+			      (deaf ? POLLRDHUP : 0) | (c->polls_out ? POLLOUT : 0)));
 }
 
 static void
 set_deadline(struct conn *c, uint32_t seconds)
 {
-	/* An odd millisecond is never 0. */
-	c->deadline = seconds > 0 ? ((uint32_t)pollset_now() + seconds * 1000) | 1 : 0;
+	c->deadline = seconds > 0 ? pollset_second() + seconds + 1 : 0;
 }
 
 void
@@ -195,7 +195,7 @@ schedule_settle(uint32_t number)
 		return;
 	c->is_changed = true;
 	c->next = 0;
-	if (conns.last_changed != 0)
+	if (conns.first_changed != 0)
 		conns.table[conns.last_changed].next = number;
 	else
 		conns.first_changed = number;
@@ -210,8 +210,6 @@ conn_next_changed(void)
 	if (number == 0)
 		return 0;
 	conns.first_changed = conns.table[number].next;
-	if (conns.first_changed == 0)
-		conns.last_changed = 0;
 	conns.table[number].is_changed = false;
 	return number;
 }
@@ -224,6 +222,7 @@ set_closing(uint32_t number, enum state state)
 	if (c->state == OPEN)
 		conns.counters.open--;
 	c->state = state;
+	c->is_held_back = false;
 	c->deadline = 0;
 	watch(number);
 	schedule_settle(number);
@@ -266,12 +265,6 @@ conn_refuse(uint32_t number, const char *answer)
 		linger(number, answer);
 }
 
-static bool
-would_wait(void)
-{
-	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
 /* Handles errno after a system call.  ETIMEDOUT: TCP_USER_TIMEOUT has passed. */
 static void
 abort_failed(uint32_t number)
@@ -303,7 +296,7 @@ flush(uint32_t number)
 	ssize_t n = tls_write(number, c->fd, c->out != NULL ? c->out + c->out_start : "",
 			      length < FLUSH_SIZE ? length : FLUSH_SIZE);
 
-	if (n < 0 && !would_wait()) {
+	if (n < 0 && !socket_would_wait()) {
 		abort_failed(number);
 		return;
 	}
@@ -356,44 +349,32 @@ reserve(uint32_t number, size_t length)
 	return c->out + c->out_end;
 }
 
-/* Sends bytes and removes them from the span.  True if the span is empty now. */
-static bool
-send_front(uint32_t number, struct span *s, int more)
-{
-	ssize_t n = send(conns.table[number].fd, s->data, s->length, MSG_NOSIGNAL | more);
-
-	if (n < 0 && !would_wait())
-		abort_failed(number);
-	if (n > 0) {
-		s->data += n;
-		s->length -= (size_t)n;
-		conns.counters.bytes_out += (uint64_t)n;
-	}
-	return s->length == 0;
-}
-
 bool
 conn_send(uint32_t number, struct span head, struct span body)
 {
 	struct conn *c = &conns.table[number];
+	size_t length = head.length + body.length, sent = 0;
 
-	if (c->state != OPEN)
-		return false;
 	/* If no output waits, a large message is sent immediately: copying it would cost
 	 * more than sending it together with others saves. */
-	if (body.length >= LARGE_SIZE && c->out == NULL && !tls_enabled() &&
-	    send_front(number, &head, MSG_MORE) && send_front(number, &body, 0))
+	if (c->state == OPEN && body.length >= LARGE_SIZE && c->out == NULL &&
+	    !tls_enabled()) {
+		ssize_t n = socket_write(c->fd, head, body);
+		if (n < 0 && !socket_would_wait())
+			abort_failed(number);
+		sent = n > 0 ? (size_t)n : 0;
+		conns.counters.bytes_out += sent;
+	}
+	if (sent > 0 && sent == length)
 		return true;
-	if (c->state != OPEN)
-		return false;
-	size_t length = head.length + body.length;
-	char *room = reserve(number, length);
+	char *room = c->state == OPEN ? reserve(number, length) : NULL;
 	if (room == NULL)
 		return false;
 	if (head.length > 0)
 		memcpy(room, head.data, head.length);
 	if (body.length > 0)
 		memcpy(room + head.length, body.data, body.length);
+	c->out_start += (uint32_t)sent;
 	c->out_end += (uint32_t)length;
 	schedule_settle(number);
 	return true;
@@ -462,10 +443,9 @@ static void
 deliver_input(uint32_t number, size_t length)
 {
 	struct conn *c = &conns.table[number];
-	size_t kept = tls_is_plain(number)
-			  ? receive_plain(number, length)
-			  : conns.handler->received(number, c->in, length);
-	c->in_length = (uint32_t)kept;
+	c->in_length = (uint32_t)(tls_is_plain(number)
+				      ? receive_plain(number, length)
+				      : conns.handler->received(number, c->in, length));
 	note_full(number);
 	if (c->is_full && c->in_length == block_size())
 		conn_abort(number);
@@ -480,7 +460,8 @@ conn_discard(uint32_t number)
 	if (conns.table[number].state == DOOMED)
 		return;
 	ssize_t n = recv(conns.table[number].fd, junk, sizeof junk, 0);
-	if (n == 0 ? conns.table[number].state == LINGERING : n < 0 && !would_wait()) {
+	if (n == 0 ? conns.table[number].state == LINGERING
+		   : n < 0 && !socket_would_wait()) {
 		conn_abort(number);
 	} else if (n == 0) {
 		conns.table[number].got_fin = true;
@@ -498,7 +479,7 @@ end_input(uint32_t number, ssize_t n)
 		conn_finish(number);
 	else if (errno == ECONNABORTED)
 		linger(number, "");
-	else if (!would_wait())
+	else if (!socket_would_wait())
 		abort_failed(number);
 	release_input(c);
 	/* The handshake may have produced output. */
@@ -553,7 +534,11 @@ conn_has_input(uint32_t number)
 void
 conn_hold_back(uint32_t number, bool hold)
 {
-	conns.table[number].is_held_back = hold;
+	struct conn *c = &conns.table[number];
+
+	if (!hold && c->deadline != 0 && !tls_has_begun(number))
+		c->deadline += (pollset_idle_ms(number) + 999) / 1000;
+	c->is_held_back = hold;
 	watch(number);
 }
 
@@ -623,24 +608,37 @@ conn_settle(uint32_t number)
 	return true;
 }
 
-void
+uint32_t
 conn_sweep(uint32_t number)
 {
 	struct conn *c = &conns.table[number];
+	uint32_t idle = pollset_idle_ms(number), now = pollset_second();
+	uint32_t stalls = has_output(number) ? c->progress + conns.stall + 1 : UINT32_MAX;
+	bool passed = c->is_held_back && !tls_has_begun(number) ? idle > HELD_MS
+								: c->deadline <= now;
 
-	if (pollset_idle_ms(number) > IDLE_MS)
+	if (idle >= IDLE_MS)
 		tls_release_buffer(number);
-	if (has_output(number) && pollset_second() - c->progress > conns.stall) {
+	if (c->is_held_back)
+		watch(number);
+	if (stalls <= now) {
 		conns.counters.dropped[CONN_STALLED]++;
 		conn_abort(number);
-	} else if (c->deadline != 0 &&
-		   (uint32_t)pollset_now() - c->deadline < UINT32_MAX / 2) {
+		return 1;
+	}
+	if (c->deadline != 0 && passed) {
 		c->deadline = 0;
 		if (c->state == OPEN)
 			conns.handler->expired(number);
 		else
 			conn_abort(number);
+		/* So that all heartbeats together need one block. */
+		if (c->state == OPEN && has_output(number))
+			flush(number);
 	}
+	if (idle < IDLE_MS || c->is_held_back)
+		return 1;
+	return (c->deadline != 0 && c->deadline < stalls ? c->deadline : stalls) - now;
 }
 
 void

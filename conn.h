@@ -28,8 +28,8 @@ struct conn_handler {
 	/* The connection takes no more output.  After conn_finish it still sends the
 	 * output so far. */
 	void (*closed)(uint32_t conn);
-	/* Called once a second while there are connections.  If it returns true, it is
-	 * called in the next second even without any. */
+	/* Called at each sweep: 1 to 2 s after an event, and when a deadline has passed.
+	 * If it returns true, the next sweep follows in a second. */
 	bool (*second)(void);
 	/* Called at the end of a turn, before output is sent, until it returns false.
 	 * Returns true if it has changed anything. */
@@ -122,7 +122,8 @@ void conn_discard(uint32_t conn);
 void conn_abort_dead(uint32_t conn);
 /* The socket accepts output, which is sent at the end of the turn. */
 void conn_writable(uint32_t conn);
-/* Stops receiving input, or starts again. */
+/* Stops receiving input, or starts again.  The deadline does not count while input is
+ * held back before the first byte of a TLS handshake, up to a minute. */
 void conn_hold_back(uint32_t conn, bool hold);
 
 /*
@@ -134,8 +135,9 @@ void conn_handle_with(const struct conn_handler *);
 uint32_t conn_next_changed(void);
 /* Sends output, and closes if that is due.  True if the number is free now. */
 bool conn_settle(uint32_t conn);
-/* Checks the timeouts; called once a second. */
-void conn_sweep(uint32_t conn);
+/* Checks the timeouts.  Returns in how many seconds they must be checked again, if the
+ * connection has no event before. */
+uint32_t conn_sweep(uint32_t conn);
 /* Closes the descriptor before the program ends. */
 void conn_close(uint32_t conn);
 

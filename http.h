@@ -72,7 +72,7 @@ unsigned http_parse(const char *head, size_t length, struct http_request *);
 
 /*
  * Reads an IP address in the syntax of Host, X-Forwarded-For or Forwarded (RFC 7239
- * section 6).  It may have a port, and may be in double quotes.  An IPv6 address with a
+ * section 6).  It may have a port, and may be a quoted-string.  An IPv6 address with a
  * port must be in brackets.  The port must be valid, but is not returned.  Returns false
  * if the text is not an address.
  */
@@ -158,5 +158,9 @@ bool http_accepts(struct span list, const char *coding);
 
 /* Returns the reason phrase of a status that this server sends; "" for any other. */
 const char *http_reason(unsigned status);
+
+/* A field of each 503: the seconds after which another attempt makes sense (RFC 9110,
+ * section 10.2.3). */
+#define HTTP_RETRY_AFTER "Retry-After: 5\r\n"
 
 #endif

@@ -10,17 +10,16 @@
 
 enum {
 	REFUSED = 8, /* maximum number of refused connections that are being answered */
-	SWEEP_MS = 1000,
-	DATES_S = 3600, /* the longest wait with TLS: on_wakeup checks dates */
+	EVENT_S = 2, /* from an event to a sweep: the earliest deadline that it can set */
+	DATES_S = 3600, /* the longest wait: on_wakeup checks dates of certificates */
 	FLUSH_MS = 100	/* the end of `grace`, in which open connections are closed */
 };
 
 static struct {
 	const struct conn_handler *handler;
 	struct loop_counters counters;
-	uint64_t next_sweep; /* millisecond, as pollset_now */
-	uint64_t stop_at;    /* the same; 0: not stopping */
-	bool sweeps_idle;    /* sweeps even without connections */
+	uint32_t next_sweep; /* second, as pollset_second */
+	uint64_t stop_at;    /* millisecond, as pollset_now; 0: not stopping */
 } loop;
 
 uint32_t
@@ -53,6 +52,14 @@ loop_count(void)
 	return &loop.counters;
 }
 
+/* Makes the next sweep due in so many seconds, at most. */
+static void
+sweep_within(uint32_t seconds)
+{
+	if (pollset_second() + seconds < loop.next_sweep)
+		loop.next_sweep = pollset_second() + seconds;
+}
+
 /*
  * Sends the output of the turn, and closes connections.  Repeats this until nothing
  * changes, because a closed connection ends a session, which others are notified of.
@@ -62,44 +69,46 @@ settle(void)
 {
 	uint32_t conn = 0;
 
-	while (loop.handler->settle() || (conn = conn_next_changed()) != 0)
+	while (loop.handler->settle() || (conn = conn_next_changed()) != 0) {
+		sweep_within(EVENT_S);
 		for (; conn != 0; conn = conn_next_changed())
 			if (conn_settle(conn)) {
 				share_closed(conn);
 				accept_closed(conn);
-				loop.sweeps_idle = true;
 			}
+	}
 }
 
 static void
 sweep(void)
 {
-	uint32_t cursor = 0, conn;
+	uint32_t cursor = 0, conn, next = DATES_S;
 
-	while ((conn = pollset_each(&cursor)) != 0)
-		conn_sweep(conn);
+	while ((conn = pollset_each(&cursor)) != 0) {
+		uint32_t seconds = conn_sweep(conn);
+		next = seconds < next ? seconds : next;
+	}
 	accept_second();
 	bool more = loop.handler->second();
 	more |= tls_sweep();
 	more |= report_second();
 	more |= log_pending();
-	loop.sweeps_idle = block_sweep() || more;
+	more |= block_sweep();
+	if (more)
+		next = 1;
+	loop.next_sweep = pollset_second() + next;
 }
 
 /* Returns the time until which there is nothing to do, for pollset_wait. */
 static uint64_t
 idle_until(void)
 {
-	uint64_t now = pollset_now(), until = loop.next_sweep;
+	uint64_t now = pollset_now(), until = (uint64_t)loop.next_sweep * 1000;
 
 	if (share_has_backlog())
 		return 0;
 	if (loop.stop_at != 0 && loop.stop_at < until)
 		until = loop.stop_at;
-	else if (!loop.sweeps_idle && conn_held() == 0 && !accept_paused() &&
-		 loop.stop_at == 0)
-		return tls_enabled() ? pollset_woken_at() + (uint64_t)DATES_S * 1000000
-				     : UINT64_MAX;
 	until = pollset_woken_at() + (until > now ? (until - now) * 1000 : 0);
 	uint64_t handshake = share_handshake_at();
 	return handshake < until ? handshake : until;
@@ -130,6 +139,7 @@ take_turn(const sigset_t *waiting, void (*on_wakeup)(void))
 	uint32_t ready = pollset_wait(idle_until(), waiting);
 
 	loop.counters.turns++;
+	sweep_within(EVENT_S);
 	pollset_let_signals_in(waiting);
 	on_wakeup();
 	share_begin(ready);
@@ -140,10 +150,8 @@ take_turn(const sigset_t *waiting, void (*on_wakeup)(void))
 	}
 	share_serve_handshake();
 	/* Check timeouts only after all pending input has been read. */
-	if (pollset_now() >= loop.next_sweep && pollset_complete()) {
-		loop.next_sweep = pollset_now() + SWEEP_MS;
+	if (pollset_second() >= loop.next_sweep && pollset_complete())
 		sweep();
-	}
 	settle();
 	log_flush();
 }

@@ -25,8 +25,7 @@ void loop_place(struct memory *, const struct loop_limits *);
 
 /*
  * Serves until all connections have ended after loop_stop.  The signal mask is `waiting`
- * while it waits.  Calls `on_wakeup` after each wait.  A wait without connections has no
- * limit; with TLS it is one hour.
+ * while it waits.  Calls `on_wakeup` after each wait, which is one hour at most.
  */
 void loop_run(const struct conn_handler *, const sigset_t *waiting,
 	      void (*on_wakeup)(void));

@@ -61,7 +61,7 @@ uint32_t block_taken(void);
 
 /*
  * Returns to the system the pages of blocks that have not been used since the last call.
- * Call it once a second.  Returns true if idle blocks still have pages.
+ * Call it at each sweep.  Returns true if idle blocks still have pages.
  */
 bool block_sweep(void);
 

@@ -170,7 +170,7 @@ static const char labels[] =
 	X("http_requests_total", "Request heads received, including upgrades.", \
 	  NONE, WEB, web_counters, requests) \
 	X("http_responses_total", \
-	  "Responses by status code, without the 503 of a connection refused at accept.", \
+	  "Responses by status code, without those sent before a request is read.", \
 	  STATUS, WEB, web_counters, answers) \
 	X("websocket_closes_total", \
 	  "WebSockets that the server closed first, by the code of its Close frame.", \

@@ -21,7 +21,7 @@ enum {
 	MANY_SLOTS = 256,
 	STAYS_BUSY_MS = 100,
 	SIGNALS_MS = 10,
-	LONGEST_STEP_MS = 2000 /* maximum by which the clock advances after a wait */
+	LONGEST_DELAY_MS = 2000 /* of the end of a wait; more counts as this */
 };
 
 static struct {
@@ -73,8 +73,9 @@ pollset_clock(void)
 	return to_microseconds(&time);
 }
 
+/* `planned` is the limit of the wait, in milliseconds. */
 static void
-read_clock(void)
+read_clock(uint32_t planned)
 {
 	struct timespec time;
 
@@ -83,9 +84,9 @@ read_clock(void)
 	/* Add a second, because 0 means "never". */
 	uint64_t now = ((uint64_t)time.tv_sec + 1) * 1000 +
 		       (uint32_t)time.tv_nsec / 1000000 - set.uncounted_ms;
-	if (set.now != 0 && now - set.now > LONGEST_STEP_MS) {
-		set.uncounted_ms += now - set.now - LONGEST_STEP_MS;
-		now = set.now + LONGEST_STEP_MS;
+	if (set.now != 0 && now - set.now > planned + LONGEST_DELAY_MS) {
+		set.uncounted_ms += now - set.now - LONGEST_DELAY_MS;
+		now = set.now + LONGEST_DELAY_MS;
 	}
 	/* A loop, because 32-bit machines need a library call for a 64-bit division. */
 	if (set.now == 0)
@@ -98,7 +99,7 @@ read_clock(void)
 void
 pollset_start(void)
 {
-	read_clock();
+	read_clock(0);
 }
 
 uint64_t
@@ -237,15 +238,14 @@ static int
 wait_for(uint32_t slots, uint64_t until, const sigset_t *mask)
 {
 	uint64_t left = until > set.woken_at ? until - set.woken_at : 0;
-	struct timespec time = { 0 };
+	struct timespec time;
 
-	/* With a 32-bit division: 1000000 is 64 * 15625.  The rest takes another wait. */
-	if (left >= 1000000)
-		time.tv_sec = (time_t)((uint32_t)(left >> 6) / 15625);
-	else
-		time.tv_nsec = (long)left * 1000;
-	int n = ppoll(set.polled, slots, until == UINT64_MAX ? NULL : &time, mask);
-	read_clock();
+	/* With a 32-bit division: 1000000 is 64 * 15625. */
+	uint32_t seconds = (uint32_t)(left >> 6) / 15625;
+	time.tv_sec = (time_t)seconds;
+	time.tv_nsec = (long)((uint32_t)left - seconds * 1000000) * 1000;
+	int n = ppoll(set.polled, slots, &time, mask);
+	read_clock(seconds * 1000 + (uint32_t)time.tv_nsec / 1000000);
 	return n;
 }
 

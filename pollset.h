@@ -37,9 +37,9 @@ uint32_t pollset_idle_ms(uint32_t conn);
 
 /*
  * Waits until a descriptor is ready, a signal arrives that `mask` allows, or the clock
- * (pollset_clock, in microseconds) reaches `until`.  0 means not to wait; UINT64_MAX
- * means no limit.  Any other limit is at most 3 days ahead, and a wait may end before it.
- * Returns the number of ready descriptors.
+ * (pollset_clock, in microseconds) reaches `until`, which is at most 3 days ahead; 0
+ * means not to wait.  A wait may end before that.  Returns the number of ready
+ * descriptors.
  *
  * It may check only busy connections, but every 10 ms it checks all descriptors.
  */
@@ -66,8 +66,8 @@ void pollset_let_signals_in(const sigset_t *mask);
 /*
  * Return the time when the last wait ended, in milliseconds and in seconds; never 0.
  *
- * The time from one wait to the next counts as 2 s at most.  If it is longer, the process
- * was stopped (SIGSTOP, suspend) or waited without limit.  Deadlines follow this clock.
+ * A wait that ends more than 2 s after its limit counts as 2 s: the process was stopped
+ * (SIGSTOP), and has not read what came meanwhile.  Deadlines follow this clock.
  */
 uint64_t pollset_now(void);
 uint32_t pollset_second(void);

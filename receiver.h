@@ -53,7 +53,7 @@ struct address_key receiver_address_key(uint32_t session);
 /* The connection of a receiver is lost: its session ends.  Ignores other connections. */
 void receiver_closed(uint32_t conn);
 /*
- * Called once a second: sends heartbeats, and ends sessions that have had no receiver for
+ * Called at each sweep: sends heartbeats, and ends sessions that have had no receiver for
  * 5 seconds.  True while there are sessions over HTTP.
  */
 bool receiver_second(void);

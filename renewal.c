@@ -9,7 +9,7 @@
 
 enum {
 	WARN_DAYS = 30,	  /* before the end of a certificate */
-	CHECK_S = 3600,	  /* time between two checks of the dates */
+	CHECK_S = 3000,	  /* between two checks of the dates; a wait can add an hour */
 	NEVER = INT32_MIN /* in place of a number of days */
 };
 

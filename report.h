@@ -35,7 +35,7 @@ enum report_kind {
 void report(enum report_kind, struct span client, struct span value);
 
 /*
- * Called once a second: logs the refusals that have been counted, a minute after the
+ * Called at each sweep: logs the refusals that have been counted, a minute after the
  * kind's last line.  Returns true while any wait for that.
  */
 bool report_second(void);

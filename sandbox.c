@@ -149,6 +149,7 @@ static const uint16_t calls[] = {
 #ifdef SYS_clock_gettime64
 	SYS_clock_gettime64,
 #endif
+	SYS_writev,
 	SYS_write,
 	SYS_rt_sigprocmask,
 	SYS_accept4,

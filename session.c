@@ -17,8 +17,9 @@ static struct {
 uint32_t
 session_blocks(const struct session_limits *limits)
 {
-	/* Within a turn: a repaired message, the answer to it, and a frame of that. */
-	enum { IN_USE = 3 };
+	/* Within a turn: a repaired message, the answer to it, a frame of that, and a
+	 * copy of it for one session (send_plain). */
+	enum { IN_USE = 4 };
 
 	return limits->connections + IN_USE;
 }
@@ -69,17 +70,31 @@ session_address_key(uint32_t number)
  * Messages to clients
  */
 
+/*
+ * The frame begins half a page into its block, which has enough room (session_block).
+ * Message and output begin at the start of theirs, and a load waits for an earlier store
+ * whose address has the same low 12 bits (4K aliasing).
+ */
 static void
-send_framed(uint32_t conn, const char *data, size_t length)
+put_frame(struct session_shared *m)
 {
+	enum { HALF_PAGE = 2048 };
 	struct text t;
 
-	text_init(&t, block_take(), block_size());
+	m->block = block_take();
+	text_init(&t, m->block + HALF_PAGE, block_size() - HALF_PAGE);
 	text_string(&t, "a[");
-	sockjs_frame_put_string(&t, data, length);
+	sockjs_frame_put_string(&t, m->message.data, m->message.length);
 	text_char(&t, ']');
-	websocket_send(conn, t.data, t.length, false);
-	block_give(t.data);
+	m->frame = (struct span){ t.data, t.length };
+}
+
+static void
+send_framed(uint32_t conn, struct session_shared *m)
+{
+	if (m->frame.data == NULL)
+		put_frame(m);
+	websocket_send(conn, m->frame.data, m->frame.length, false);
 }
 
 /* True for a surrogate as three bytes (WTF-8). */
@@ -106,20 +121,46 @@ send_plain(uint32_t conn, const char *data, size_t length, bool binary)
 	block_give(copy);
 }
 
-bool
-session_send(uint32_t number, const char *data, size_t length, bool binary)
+static bool
+send_message(uint32_t number, struct session_shared *m, bool binary)
 {
 	const struct session *s = &messages.table.sessions[number];
+	const struct span message = m->message;
 
 	if (s->state != SESSION_OPEN)
 		return false;
 	switch (s->transport) {
-	case SESSION_PLAIN: send_plain(s->conn, data, length, binary); break;
-	case TRANSPORT_WEBSOCKET: send_framed(s->conn, data, length); break;
-	default: receiver_send(number, data, length); break;
+	case SESSION_PLAIN:
+		send_plain(s->conn, message.data, message.length, binary);
+		break;
+	case TRANSPORT_WEBSOCKET: send_framed(s->conn, m); break;
+	default: receiver_send(number, message.data, message.length); break;
 	}
 	session_count_sent();
 	return true;
+}
+
+bool
+session_send_shared(uint32_t number, struct session_shared *m)
+{
+	return send_message(number, m, false);
+}
+
+void
+session_shared_end(struct session_shared *m)
+{
+	if (m->block != NULL)
+		block_give(m->block);
+}
+
+bool
+session_send(uint32_t number, const char *data, size_t length, bool binary)
+{
+	struct session_shared m = { .message = { data, length } };
+	bool sent = send_message(number, &m, binary);
+
+	session_shared_end(&m);
+	return sent;
 }
 
 static void

@@ -15,6 +15,22 @@
  * if the session is closing or has ended.
  */
 bool session_send(uint32_t session, const char *data, size_t length, bool binary);
+
+/*
+ * A message that several sessions get, and that is framed once for all of them.  The
+ * caller sets `message`, as for session_send, and the rest to 0.  After the last
+ * session_send_shared, it calls session_shared_end.  Only one such message may be under
+ * way, and session_send may not be called meanwhile.
+ */
+struct session_shared {
+	struct span message;
+	struct span frame; /* in `block`; NULL: no session has needed it yet */
+	char *block;
+};
+
+bool session_send_shared(uint32_t session, struct session_shared *);
+void session_shared_end(struct session_shared *);
+
 /* Closes a session with a code that ws_valid_code accepts.  Does nothing if it is not
  * open. */
 void session_close(uint32_t session, unsigned code, const char *reason);

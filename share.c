@@ -8,14 +8,15 @@
 enum {
 	BUDGET_US = 5000,    /* of a turn, for all input */
 	HEAVY_US = 1000,     /* above this, a connection's next input waits for others */
-	LONGEST_US = 1000000 /* maximum pause after a step of a handshake */
+	LONGEST_US = 1000000 /* a longer step of a handshake counts as this */
 };
 
 /* The queues of connections that have input. */
 enum queue_name {
 	NOT_QUEUED,
-	BACKLOG,    /* the input exceeded the share of a turn */
-	HANDSHAKES, /* the next step of the TLS handshake waits */
+	BACKLOG, /* the input exceeded the share of a turn */
+	HELLOS,	 /* the first step of the TLS handshake waits */
+	BEGUN,	 /* a later step of it waits */
 	QUEUES
 };
 
@@ -39,9 +40,13 @@ static struct {
 	/* Microseconds (pollset_clock): */
 	uint64_t turn_begun;
 	uint64_t service_begun; /* of the connection that is served */
-	uint64_t handshake_at;	/* the next step of a handshake may begin */
+	uint64_t handshake_at;	/* latest start of the next step of a handshake */
+	uint64_t quiet_at;	/* its start if others have no input until then; 0: now */
+	uint32_t step;		/* duration of the last step */
 	uint32_t share;		/* of one connection in this turn */
 	bool is_timed;		/* several connections have input: each is measured */
+	bool others;	    /* connections not in a handshake were served in this turn */
+	bool prefers_begun; /* the next step is one of BEGUN, if there is any */
 } turn;
 
 void
@@ -144,6 +149,7 @@ static void
 serve_share(uint32_t conn)
 {
 	serve_input(conn);
+	turn.others = true;
 	if (!turn.is_timed)
 		return;
 	uint64_t now = pollset_clock();
@@ -159,6 +165,7 @@ share_begin(uint32_t ready)
 	turn.turn_begun = turn.service_begun = pollset_woken_at();
 	turn.is_timed = all > 1;
 	turn.share = BUDGET_US / (all > 0 ? all : 1);
+	turn.others = false;
 }
 
 void
@@ -186,7 +193,7 @@ share_serve(uint32_t conn, short events)
 		else
 			conn_finish(conn);
 	} else if (tls_in_handshake(conn)) {
-		enqueue(conn, HANDSHAKES);
+		enqueue(conn, tls_has_begun(conn) ? BEGUN : HELLOS);
 		conn_hold_back(conn, true);
 	} else if (s->is_heavy || turn.service_begun - turn.turn_begun > BUDGET_US) {
 		enqueue(conn, BACKLOG);
@@ -221,36 +228,58 @@ share_serve_backlog(void)
 
 /*
  * TLS handshakes
+ *
+ * A step of a handshake can cost a private-key operation, and a turn makes one step at
+ * most.  After a step, input of other connections delays the next one until there has
+ * been none for a quarter of the step's duration, at most for the whole duration.  So
+ * others wait for one step at most, and get half of the time if they need it all.
+ *
+ * First steps and later ones take turns.  If many clients come at the same time, some are
+ * in soon while others still wait: with one queue, all would be in at the end, or time
+ * out together.
  */
+
+static uint32_t
+first_handshake(void)
+{
+	uint32_t hello = turn.queues[HELLOS].first, begun = turn.queues[BEGUN].first;
+
+	return begun == 0 || (hello != 0 && !turn.prefers_begun) ? hello : begun;
+}
 
 uint64_t
 share_handshake_at(void)
 {
-	return turn.queues[HANDSHAKES].count > 0 ? turn.handshake_at : UINT64_MAX;
+	if (first_handshake() == 0)
+		return UINT64_MAX;
+	return turn.quiet_at < turn.handshake_at ? turn.quiet_at : turn.handshake_at;
 }
 
-/*
- * A step of a handshake can cost a private-key operation.  A turn makes one step at most,
- * and the pause after a step is as long as the step.  So other connections wait for one
- * step at most, and get half of the time at least.
- */
 void
 share_serve_handshake(void)
 {
-	uint32_t conn = turn.queues[HANDSHAKES].first;
-	uint64_t begun = conn != 0 ? pollset_clock() : 0;
+	uint32_t conn = first_handshake();
 
-	if (conn == 0 || begun < turn.handshake_at)
+	if (conn == 0)
 		return;
+	uint64_t begun = pollset_clock();
+	if (turn.others)
+		turn.quiet_at = begun + turn.step / 4;
+	if (begun < share_handshake_at())
+		return;
+	turn.prefers_begun = turn.shares[conn].queue == HELLOS;
 	dequeue(conn);
 	if (!conn_is_open(conn))
 		return;
-	conn_hold_back(conn, false);
+	conn_hold_back(conn, false); /* which counts the wait, up to pollset_touch */
+	pollset_touch(conn);
 	turn.service_begun = begun;
 	serve_input(conn);
 	uint64_t end = pollset_clock();
 	/* A process that was stopped (SIGSTOP) meanwhile must not pause for an hour. */
-	turn.handshake_at = end + (end - begun < LONGEST_US ? end - begun : LONGEST_US);
+	turn.step = end - begun < LONGEST_US ? (uint32_t)(end - begun) : LONGEST_US;
+	turn.handshake_at = end + turn.step;
+	turn.quiet_at = 0;
 }
 
 bool

@@ -125,28 +125,28 @@ static void
 send_room(uint32_t room, uint32_t except, enum packet_event event, struct span text)
 {
 	uint32_t peer = signaller.rooms.rooms[room].first;
+	struct session_shared shared = { .message = text };
 
 	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
-		if (peer != except)
-			send_event(peer, event, text);
+		if (peer != except && session_send_shared(peer, &shared))
+			count_packet(&signaller.counters.out, event, text.length);
+	session_shared_end(&shared);
 }
 
 /* Removes a peer from its room and notifies the other peers. */
 static void
 leave_room(uint32_t session)
 {
-	struct span user = room_user(&signaller.rooms, session);
 	uint32_t room = signaller.rooms.peers[session].room;
-	char id[ROOM_NAME];
-	size_t length = room_id(&signaller.rooms, room).length;
-	uint32_t peer = signaller.rooms.rooms[room].first;
+	char data[PACKET_PUT];
+	struct text t;
 
 	log_peer("peer left", session);
-	memcpy(id, room_id(&signaller.rooms, room).data, length);
-	for (; peer != 0; peer = signaller.rooms.peers[peer].next)
-		if (peer != session)
-			send_own(peer, EVENT_DISCONNECT, user,
-				 (struct span){ id, length }, "{}");
+	text_init(&t, data, sizeof data);
+	packet_put(&t, packet_events[EVENT_DISCONNECT],
+		   room_user(&signaller.rooms, session), room_id(&signaller.rooms, room),
+		   "{}");
+	send_room(room, session, EVENT_DISCONNECT, (struct span){ t.data, t.length });
 	room_leave(&signaller.rooms, session);
 }
 

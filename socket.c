@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -192,6 +193,21 @@ socket_accept(int listener, struct socket_address *peer, uint32_t timeout_s)
 	set_user_timeout(fd, timeout_s);
 	from_system(&from, peer);
 	return fd;
+}
+
+ssize_t
+socket_write(int fd, struct span head, struct span body)
+{
+	const struct iovec pieces[] = { { (void *)(uintptr_t)head.data, head.length },
+					{ (void *)(uintptr_t)body.data, body.length } };
+
+	return writev(fd, pieces, body.length > 0 ? 2 : 1);
+}
+
+bool
+socket_would_wait(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
 #ifdef __linux__

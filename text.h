@@ -52,7 +52,7 @@ void text_padded(struct text *, uint32_t, unsigned digits);
  * `max` bytes is cut there, and "..." added.
  */
 void text_escaped(struct text *, const void *data, size_t length, size_t max);
-/* Like text_escaped, but in double quotes; quotes in the text become \x22. */
+/* Like text_escaped, but in quotation marks; those in the text become \x22. */
 void text_quoted(struct text *, struct span, size_t max);
 /*
  * Returns the length of a path up to its first "%3f" (in any case), ";", "&" or "=".  The

@@ -4,6 +4,8 @@
 #include "entropy.h"
 #include "guard.h"
 #include "log.h"
+#include "socket.h"
+#include "suites.h"
 
 #include <bearssl.h>
 #include <errno.h>
@@ -91,6 +93,7 @@ tls_start(const struct cert *cert, const uint8_t seed[TLS_SEED])
 	tls.next_reseed = RESEED_CONNECTIONS;
 	tls.reseed_at = now.tv_sec + RESEED_S;
 	guard_cache_init(&tls.cache, tls.sessions, CACHE_SIZE);
+	suites_start();
 	tls.cert = cert;
 }
 
@@ -129,73 +132,6 @@ release_cert(struct engine *e)
 	tls.handshakes--;
 	tls.outdated -= e->cert != tls.cert;
 	e->cert = NULL;
-}
-
-/* Without AES instructions, ChaCha20 costs a sixth of AES. */
-static void
-set_suites(br_ssl_engine_context *engine)
-{
-	static const uint16_t aes_first[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	};
-	static const uint16_t chacha_first[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	};
-	bool hardware =
-	    br_aes_x86ni_ctr_get_vtable() != NULL || br_aes_pwr8_ctr_get_vtable() != NULL;
-
-	br_ssl_engine_set_suites(engine, hardware ? aes_first : chacha_first,
-				 sizeof aes_first / sizeof *aes_first);
-}
-
-/*
- * BearSSL's defaults select an implementation at run time, which links all of them.  The
- * ones below are selected at compile time.
- */
-#ifdef __x86_64__
-#define CHACHA20 br_chacha20_sse2_run
-#else
-#define CHACHA20 br_chacha20_ct_run
-#endif
-
-#ifdef __SIZEOF_INT128__
-static void
-set_chacha(br_ssl_engine_context *engine)
-{
-	br_ssl_engine_set_chapol(engine, &br_sslrec_in_chapol_vtable,
-				 &br_sslrec_out_chapol_vtable);
-	br_ssl_engine_set_chacha20(engine, CHACHA20);
-	br_ssl_engine_set_poly1305(engine, br_poly1305_ctmulq_run);
-}
-#else
-static void
-set_chacha(br_ssl_engine_context *engine)
-{
-	br_ssl_engine_set_default_chapol(engine);
-}
-#endif
-
-static void
-set_algorithms(br_ssl_engine_context *engine)
-{
-	br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
-	br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
-	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
-	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
-	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-	br_ssl_engine_set_ec(engine, &guard_ec);
-	br_ssl_engine_set_default_aes_gcm(engine);
-	set_chacha(engine);
 }
 
 static void
@@ -258,8 +194,7 @@ tls_open(uint32_t conn)
 	e->withheld = 0;
 	br_ssl_server_zero(c);
 	br_ssl_engine_set_versions(&c->eng, BR_TLS12, BR_TLS12);
-	set_suites(&c->eng);
-	set_algorithms(&c->eng);
+	suites_set(&c->eng, tls.cert->key_type);
 	br_ssl_engine_add_flags(&c->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES |
 					     BR_OPT_NO_RENEGOTIATION |
 					     BR_OPT_FAIL_ON_ALPN_MISMATCH);
@@ -329,7 +264,7 @@ send_records(struct engine *e, int fd, int more)
 		const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &length);
 		ssize_t n = send(fd, record, length, MSG_NOSIGNAL | more);
 		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+			return socket_would_wait();
 		br_ssl_engine_sendrec_ack(engine, (size_t)n);
 		e->has_sent = true;
 	}
@@ -509,7 +444,8 @@ tls_write(uint32_t conn, int fd, const void *data, size_t length)
 	size_t taken = 0;
 
 	if (e == NULL)
-		return send(fd, data, length, MSG_NOSIGNAL);
+		return socket_write(fd, (struct span){ data, length },
+				    (struct span){ 0 });
 	for (;;) {
 		br_ssl_engine_context *engine = &e->context.eng;
 		size_t room;
@@ -596,6 +532,14 @@ tls_in_handshake(uint32_t conn)
 	const struct engine *e = engine_of(conn);
 
 	return e != NULL && !e->established;
+}
+
+bool
+tls_has_begun(uint32_t conn)
+{
+	const struct engine *e = engine_of(conn);
+
+	return e == NULL || e->has_input;
 }
 
 void

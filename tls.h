@@ -77,6 +77,8 @@ bool tls_progressed(uint32_t conn);
 bool tls_unsent(uint32_t conn);
 /* Is the handshake in progress? */
 bool tls_in_handshake(uint32_t conn);
+/* Has tls_read received anything? */
+bool tls_has_begun(uint32_t conn);
 
 /* Ends the output with close_notify, which tls_write with length 0 then sends. */
 void tls_finish(uint32_t conn);
@@ -88,7 +90,7 @@ void tls_finish(uint32_t conn);
 void tls_release_buffer(uint32_t conn);
 
 /*
- * Call it once a second.  Returns to the system the memory of engines that no connection
+ * Call it at each sweep.  Returns to the system the memory of engines that no connection
  * has used since the last call.  Returns true while unused engines still have memory.
  */
 bool tls_sweep(void);

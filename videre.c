@@ -428,7 +428,7 @@ log_few_files(rlim_t wanted, rlim_t allowed)
 		return;
 	text_string(t, "too few file descriptors for MaxConnections: ");
 	text_number(t, wanted);
-	text_string(t, " needed, ulimit -n allows ");
+	text_string(t, " needed, ulimit -Hn allows ");
 	text_number(t, allowed);
 	log_end();
 }

@@ -167,6 +167,8 @@ put_head(struct text *t, unsigned status, const char *type, struct span fields)
 		text_string(t, type);
 		text_string(t, "\r\n");
 	}
+	if (status == 503)
+		text_string(t, HTTP_RETRY_AFTER);
 	text_span(t, fields);
 }
 

@@ -35,6 +35,7 @@ _Static_assert(sizeof(struct websocket) <= WEB_UPGRADED_SIZE,
 enum {
 	CLOSE_TIMEOUT_S = 5, /* from our Close frame to the peer's */
 	MOST_MISSED = 2,     /* maximum of missed_heartbeats */
+	GRID_S = 3,	     /* long heartbeats are due in every third second */
 	REASON_SIZE = 123    /* maximum size of a Close frame's reason, in bytes */
 };
 
@@ -150,9 +151,14 @@ await_frames(uint32_t conn, struct websocket *s)
 			fail(conn, s, WS_PROTOCOL_ERROR, "message took too long");
 			return;
 		}
-		left = 2 * heartbeat - passed;
+		if (2 * heartbeat - passed < left)
+			left = 2 * heartbeat - passed;
+	} else if (heartbeat >= 8 * GRID_S) {
+		/* So that many are due in the same second, and an idle server seldom
+		 * wakes up. */
+		left -= (conn_seconds() + heartbeat) % GRID_S;
 	}
-	conn_deadline(conn, left < heartbeat ? left : heartbeat);
+	conn_deadline(conn, left);
 }
 
 static void

@@ -150,6 +150,8 @@ main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &blocked, &waiting);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL); /* see socket_write */
 	int bound = place_all((uint32_t)heartbeat)
 			? accept_listen(loopback, sizeof loopback, (uint16_t)port)
 			: -1;

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ static struct {
 	ssize_t (*send)(int, const void *, size_t, int);
 	ssize_t (*read)(int, void *, size_t);
 	ssize_t (*write)(int, const void *, size_t);
+	ssize_t (*writev)(int, const struct iovec *, int);
 	int (*accept4)(int, __SOCKADDR_ARG, socklen_t *, int);
 	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 	int (*poll)(struct pollfd *, nfds_t, int);
@@ -90,6 +92,7 @@ start(void)
 	resolve(&real.send, "send");
 	resolve(&real.read, "read");
 	resolve(&real.write, "write");
+	resolve(&real.writev, "writev");
 	resolve(&real.accept4, "accept4");
 	resolve(&real.ppoll, "ppoll");
 	resolve(&real.poll, "poll");
@@ -157,6 +160,28 @@ ssize_t
 send(int fd, const void *data, size_t length, int flags)
 {
 	return fails(&length, EINTR, EAGAIN) ? -1 : real.send(fd, data, length, flags);
+}
+
+ssize_t
+writev(int fd, const struct iovec *pieces, int count)
+{
+	enum { PIECES = 8 };
+	struct iovec cut[PIECES];
+	size_t length = 0;
+
+	if (count > PIECES)
+		abort();
+	for (int i = 0; i < count; i++)
+		length += pieces[i].iov_len;
+	if (fails(&length, EINTR, EAGAIN))
+		return -1;
+	for (int i = 0; i < count; i++) {
+		cut[i] = pieces[i];
+		if (cut[i].iov_len > length)
+			cut[i].iov_len = length;
+		length -= cut[i].iov_len;
+	}
+	return real.writev(fd, cut, count);
 }
 
 /* Of files only: the server reads sockets with recv. */

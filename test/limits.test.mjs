@@ -32,7 +32,8 @@ test('more than MaxConnections are refused at once with 503, the others not dist
 	for (let i = 0; i < 10; i++) {
 		const late = await Raw.connect(server);
 		late.write(request('/nowhere'));
-		assert.equal(await late.status(), 503);
+		const { status, headers } = await late.response();
+		assert.deepEqual([status, headers['retry-after']], [503, '5']);
 		late.end();
 		await late.ended();
 	}
@@ -121,7 +122,7 @@ test('a peer that reads late gets all that was kept for it', async t => {
 test('without a free descriptor others wait, and are served when some have left', async t => {
 	const server = await serve(t, {
 		shell: 'ulimit -n 20',
-		expect: [/ warn - too few file descriptors for MaxConnections: \d+ needed, ulimit -n allows 20$/, / warn - .*(Too many open files|EMFILE)/],
+		expect: [/ warn - too few file descriptors for MaxConnections: \d+ needed, ulimit -Hn allows 20$/, / warn - .*(Too many open files|EMFILE)/],
 	});
 	const clients = await gather(server, 'r', 'a', 'b');
 	const crowd = [];

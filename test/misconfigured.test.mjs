@@ -326,8 +326,8 @@ const keys = {
 		what: 'more than the number of file descriptors',
 		conf: { MaxConnections: 1000 },
 		shell: `ulimit -n 100${root ? '; exec setpriv --bounding-set=-sys_resource "$0" "$@"' : ''}`,
-		check: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
-		log: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -n allows 100$/,
+		check: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -Hn allows 100$/,
+		log: / warn - too few file descriptors for MaxConnections: 1016 needed, ulimit -Hn allows 100$/,
 	}],
 	MaxPerAddress: [{
 		what: 'less than the number of clients behind one address',

@@ -13,7 +13,7 @@ enum { CONNS = 100, BUDGET = 5000 };
 static struct {
 	uint64_t clock, woken_at; /* microseconds */
 	struct conn_state {
-		bool closed, full, readable, in_handshake, held_back, resumes;
+		bool closed, full, readable, in_handshake, begun, held_back, resumes;
 		unsigned messages; /* in its block, not handled yet */
 		unsigned unread;   /* in the socket: the next read returns them */
 		unsigned cost;	   /* of handling one, in microseconds */
@@ -80,6 +80,7 @@ conn_deliver(uint32_t conn)
 void
 conn_receive(uint32_t conn)
 {
+	world.conns[conn].begun = true;
 	world.conns[conn].messages += world.conns[conn].unread;
 	world.conns[conn].unread = 0;
 	conn_deliver(conn);
@@ -125,6 +126,12 @@ bool
 tls_in_handshake(uint32_t conn)
 {
 	return world.conns[conn].in_handshake;
+}
+
+bool
+tls_has_begun(uint32_t conn)
+{
+	return world.conns[conn].begun;
 }
 
 static struct memory memory;
@@ -308,33 +315,102 @@ kept_input_is_resumed_in_the_next_turn(void **state)
 	take_turn();
 }
 
+/* Handshakes of which each step takes `cost` microseconds. */
 static void
-a_handshake_step_is_followed_by_a_pause_of_its_duration(void **state)
+put_handshakes(uint32_t first, uint32_t last, unsigned cost)
+{
+	for (uint32_t conn = first; conn <= last; conn++)
+		world.conns[conn] = (struct conn_state){ .in_handshake = true,
+							 .messages = 1,
+							 .cost = cost };
+}
+
+static void
+a_turn_makes_one_step_of_a_handshake(void **state)
 {
 	(void)state;
-	for (uint32_t conn = 1; conn <= 3; conn++) {
-		world.conns[conn].in_handshake = true;
-		world.conns[conn].messages = 1;
-		world.conns[conn].cost = 8000;
+	put_handshakes(1, 3, 8000);
+	for (char conn = 1; conn <= 3; conn++) {
+		take_turn();
+		assert_int_equal(world.served, 1);
+		assert_int_equal(world.order[0], conn);
+		world.conns[(int)conn].in_handshake = false;
+		assert_true(share_handshake_at() <= world.clock || conn == 3);
 	}
+	assert_true(share_handshake_at() == UINT64_MAX);
+}
+
+static void
+input_of_others_delays_the_next_step(void **state)
+{
+	(void)state;
+	put_handshakes(1, 3, 8000);
+	take_turn();
+	world.conns[1].in_handshake = false;
+	assert_true(world.conns[2].held_back);
+	uint64_t end = world.clock;
+	/* Until they have been quiet for a quarter of a step, */
+	put_messages(9, 9, 1, 100);
 	take_turn();
 	assert_int_equal(world.served, 1);
-	assert_int_equal(world.order[0], 1);
-	assert_true(world.conns[2].held_back);
-	uint64_t at = share_handshake_at();
-	assert_true(at == world.clock + 8000);
-	world.clock += 7999;
+	assert_int_equal(world.order[0], 9);
+	assert_true(share_handshake_at() == world.clock + 2000);
+	world.clock += 1999;
 	take_turn();
 	assert_int_equal(world.served, 0);
 	world.clock += 1;
 	take_turn();
 	assert_int_equal(world.order[0], 2);
-	assert_true(share_handshake_at() == world.clock + 8000);
-	/* After a step that took an hour (SIGSTOP), the pause is one second. */
-	world.conns[3].cost = 3600u * 1000000;
-	world.clock += 8000;
+	world.conns[2].in_handshake = false;
+	/* and at most as long as the step was. */
+	end = world.clock;
+	while (world.clock < end + 8000) {
+		put_messages(9, 9, 1, 100);
+		take_turn();
+		assert_int_equal(world.order[0], 9);
+		assert_true(world.served == 1 || world.clock >= end + 8000);
+	}
+	assert_int_equal(world.order[1], 3);
+}
+
+static void
+a_step_that_took_an_hour_delays_by_a_second(void **state)
+{
+	(void)state;
+	put_handshakes(1, 2, 3600u * 1000000); /* SIGSTOP */
 	take_turn();
-	assert_true(share_handshake_at() == world.clock + 1000000);
+	uint64_t end = world.clock;
+	while (world.served == 0 || world.order[world.served - 1] != 2) {
+		put_messages(9, 9, 1, 100000);
+		take_turn();
+		assert_true(world.order[0] == 9 && world.clock < end + 4000u * 1000000);
+		if (world.served == 1)
+			assert_true(world.clock < end + 1000000);
+	}
+}
+
+static void
+first_and_later_steps_of_handshakes_take_turns(void **state)
+{
+	static const char order[] = { 1, 1, 2, 1, 3, 2, 4, 1, 3, 2 };
+
+	(void)state;
+	put_handshakes(1, 4, 1000);
+	for (size_t i = 0; i < sizeof order; i++) {
+		take_turn();
+		assert_int_equal(world.served, 1);
+		assert_int_equal(world.order[0], order[i]);
+		/* The next message of the handshake. */
+		world.conns[(int)order[i]].messages = 1;
+	}
+	/* A number that is used again begins with a first step. */
+	world.conns[1].closed = true;
+	share_closed(1);
+	put_handshakes(1, 1, 1000);
+	take_turn();
+	assert_int_equal(world.order[0], 1);
+	take_turn();
+	assert_int_equal(world.order[0], 4);
 }
 
 static void
@@ -365,7 +441,10 @@ main(void)
 		TEST(a_connection_that_closes_leaves_the_queue),
 		TEST(a_connection_is_not_resumed_within_received),
 		TEST(kept_input_is_resumed_in_the_next_turn),
-		TEST(a_handshake_step_is_followed_by_a_pause_of_its_duration),
+		TEST(a_turn_makes_one_step_of_a_handshake),
+		TEST(input_of_others_delays_the_next_step),
+		TEST(a_step_that_took_an_hour_delays_by_a_second),
+		TEST(first_and_later_steps_of_handshakes_take_turns),
 		TEST(a_closed_peer_is_detected_while_no_input_is_received),
 	};
 

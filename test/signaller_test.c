@@ -14,6 +14,7 @@ static unsigned closed_with[SESSIONS + 1];
 static size_t longest;
 static uint64_t now = 1000;
 static struct address_key address;
+static struct session_shared *shared;
 
 bool
 session_send(uint32_t session, const char *data, size_t length, bool binary)
@@ -28,6 +29,22 @@ session_send(uint32_t session, const char *data, size_t length, bool binary)
 	sent[session][lengths[session]++] = '\n';
 	longest = length > longest ? length : longest;
 	return true;
+}
+
+bool
+session_send_shared(uint32_t session, struct session_shared *m)
+{
+	/* One at a time. */
+	assert_true(shared == NULL || shared == m);
+	shared = m;
+	return session_send(session, m->message.data, m->message.length, false);
+}
+
+void
+session_shared_end(struct session_shared *m)
+{
+	assert_true(shared == NULL || shared == m);
+	shared = NULL;
 }
 
 void

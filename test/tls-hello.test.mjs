@@ -3,14 +3,12 @@
  * or closes its connection, and continues.
  */
 import assert from 'node:assert/strict';
-import { chmod, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { describe } from 'node:test';
 import { bystanders } from './bystanders.mjs';
 import { inDirectory, pair } from './certificate.mjs';
 import { request } from './client.mjs';
 import { EXTENSION, Random, answer, contents, mutated, records, sessionOf, valid } from './hello.mjs';
-import { built, emptied, scratch, serve, test } from './server.mjs';
+import { built, emptied, scratch, serve, test, wrapped } from './server.mjs';
 import { GREETING, RECORD, flushed, over, sClient, shake, split, wired } from './tls.mjs';
 
 const SEED = Number(process.env.HELLO_SEED ?? 1);
@@ -226,10 +224,8 @@ describe('TLS: a key exchange', () => {
 
 	/* valgrind reports the use of uninitialised memory. */
 	test('with a point of invalid length or encoding fails before the point is used', async t => {
-		const file = path.join(await scratch(t), 'videre');
-		await writeFile(file, `#!/bin/sh\nexec valgrind --quiet ${built('VIDERE_PLAIN', 'videre')} "$@"\n`);
-		await chmod(file, 0o755);
-		const server = await served(t, 'RSA 2048', { binary: file, conf: { Sandbox: false } });
+		const binary = await wrapped(await scratch(t), built('VIDERE_PLAIN', 'videre'), 'valgrind --quiet');
+		const server = await served(t, 'RSA 2048', { binary, conf: { Sandbox: false } });
 		const lengths = { 'P-256': 65, 'P-384': 97, 'P-521': 133, 'X25519': 32 };
 		for (const [curve, right] of Object.entries(lengths)) {
 			for (const length of [0, 1, right - 1, right + 1, 255])

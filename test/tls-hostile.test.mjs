@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
+import net from 'node:net';
 import path from 'node:path';
 import { describe } from 'node:test';
 import { bystanders } from './bystanders.mjs';
@@ -16,7 +17,7 @@ import {
 } from './client.mjs';
 import { bounded, built, emptied, scratch, serve, test, until } from './server.mjs';
 import {
-	RECORD, TLS12, flushed, inClear, over, shake, shakeFails, wired, wiredThrough,
+	RECORD, TLS12, clientHello, flushed, inClear, over, shake, shakeFails, wired, wiredThrough,
 } from './tls.mjs';
 
 const served = async (t, options) => serve(t, { tls: await pair('P-256'), ...options });
@@ -192,6 +193,14 @@ describe('TLS: other clients do not notice', { concurrency: 4 }, () => {
 	}, [/ warn \S+ closed: output buffer full, the client is not reading$/]);
 });
 
+/* The processor time that the server spends meanwhile, in nanoseconds. */
+async function processor({ pid }, meanwhile) {
+	const spent = async () => Number((await readFile(`/proc/${pid}/schedstat`, 'utf8')).split(' ')[0]);
+	const before = await spent();
+	await meanwhile();
+	return await spent() - before;
+}
+
 describe('TLS: HandshakeTimeout', () => {
 	const conf = { HandshakeTimeout: 1 };
 	const waits = {
@@ -239,6 +248,41 @@ describe('TLS: HandshakeTimeout', () => {
 		await over(raw.wire.tcp);
 		raw.destroy();
 		await emptied(server);
+	});
+
+	test('does not count while the handshakes of others take their turns', async t => {
+		const server = await served(t, {
+			conf, tls: await pair('RSA 4096'), allow: [/ warn - slow TLS handshakes: /],
+		});
+		const began = performance.now();
+		const sockets = await Promise.all(Array.from({ length: 96 }, async () => {
+			const socket = await shake(server);
+			socket.write(request('/echo'));
+			const [answer] = await bounded(once(socket, 'data'), 'an answer');
+			assert.match(`${answer}`, /^HTTP\/1\.1 200 /);
+			return socket;
+		}));
+		assert(performance.now() - began > 1000, 'the handshakes take longer than the timeout');
+		for (const socket of sockets)
+			socket.destroy();
+		await emptied(server);
+	});
+
+	test('does not keep the places of clients that are gone', async t => {
+		const conf = { MaxConnections: 512 };
+		const server = await served(t, { conf, tls: await pair('RSA 4096'), allow: [/ warn - slow TLS handshakes: /] });
+		const single = await processor(server, async () => (await shake(server)).destroy());
+		const hello = await clientHello();
+		const gone = await processor(server, async () => {
+			await Promise.all(Array.from({ length: 400 }, async () => {
+				const tcp = net.connect(server.port, server.host);
+				tcp.on('error', () => {});
+				tcp.end(hello);
+				await once(tcp.resume(), 'close');
+			}));
+			await emptied(server);
+		});
+		assert(gone < 240 * single, `${gone / single} handshakes for clients that are gone`);
 	});
 
 	test('ends with the first request', async t => {

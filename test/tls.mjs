@@ -33,6 +33,20 @@ export async function shakeFails(server, options) {
 	return error ?? assert.fail('the handshake was done');
 }
 
+/* The first bytes that a client sends. */
+export async function clientHello() {
+	const server = net.createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const client = tls.connect({ port: server.address().port, host: '127.0.0.1', maxVersion: 'TLSv1.2' });
+	client.on('error', () => {});
+	const [peer] = await once(server, 'connection');
+	const [hello] = await once(peer, 'data');
+	peer.destroy();
+	client.destroy();
+	server.close();
+	return hello;
+}
+
 /* The server without its TLS settings, for clients in clear text. */
 export const inClear = server => Object.assign(Object.create(server), { tls: undefined });
 

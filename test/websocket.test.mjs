@@ -593,6 +593,20 @@ describe('another service on the same server', () => {
 		});
 	}
 
+	test('outlives clients that leave without reading', async t => {
+		const server = await echo(t);
+		const messages = Buffer.concat(Array(60).fill(frame(OPCODE.text, 'x'.repeat(20_000))));
+		for (let i = 0; i < 30; i++) {
+			const { socket } = await Raw.websocket(server);
+			socket.pause();
+			await new Promise(written => socket.end(messages, written));
+			socket.destroy();
+		}
+		const raw = await Raw.websocket(server);
+		raw.write(frame(OPCODE.text, 'still there'));
+		assert.equal(`${(await raw.frame()).payload}`, 'still there');
+	});
+
 	test('gets binary that is no text', async t => {
 		const raw = await Raw.websocket(await echo(t));
 		const payload = Buffer.of(0xff, 0, 0xc3, 0x28, 0x80);

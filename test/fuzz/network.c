@@ -70,6 +70,7 @@ int __wrap_socket_accept(int, struct socket_address *, uint32_t);
 int __wrap_socket_listen(struct socket_address *);
 ssize_t __wrap_recv(int fd, void *data, size_t length, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t length, int flags);
+ssize_t __wrap_socket_write(int fd, struct span head, struct span body);
 
 static void
 append(struct bytes *b, const void *data, size_t length)
@@ -317,22 +318,40 @@ __wrap_recv(int fd, void *data, size_t length, int flags)
 	return (ssize_t)n;
 }
 
-ssize_t
-__wrap_send(int fd, const void *data, size_t length, int flags)
+static ssize_t
+write_out(struct socket *s, struct span data)
 {
-	struct socket *s = find(fd);
-	size_t n = take_piece(s, length < s->window ? length : s->window);
+	size_t n = take_piece(s, data.length < s->window ? data.length : s->window);
 
-	CHECK((flags & MSG_NOSIGNAL) != 0 && !s->ended);
-	if (s->aborted || (n == 0 && length > 0)) {
+	CHECK(!s->ended);
+	if (s->aborted || (n == 0 && data.length > 0)) {
 		errno = s->aborted ? EPIPE : EAGAIN;
 		return -1;
 	}
-	append(&s->out, data, n);
+	append(&s->out, data.data, n);
 	if (s->window != SIZE_MAX)
 		s->window -= n;
 	idle_turns = 0;
 	return (ssize_t)n;
+}
+
+ssize_t
+__wrap_send(int fd, const void *data, size_t length, int flags)
+{
+	CHECK((flags & MSG_NOSIGNAL) != 0);
+	return write_out(find(fd), (struct span){ data, length });
+}
+
+ssize_t
+__wrap_socket_write(int fd, struct span head, struct span body)
+{
+	struct socket *s = find(fd);
+	ssize_t first = write_out(s, head);
+
+	if (first < (ssize_t)head.length || body.length == 0)
+		return first;
+	ssize_t second = write_out(s, body);
+	return second < 0 ? first : first + second;
 }
 
 /* Random bytes are zeros, so that an input is repeatable. */
