@@ -55,16 +55,21 @@ put_time(struct text *t)
 	text_char(t, 'Z');
 }
 
+#ifndef PIPE_BUF
+#define PIPE_BUF _POSIX_PIPE_BUF
+#endif
+
 /*
  * Writes to stderr without blocking: if poll() reports a pipe as writable, PIPE_BUF bytes
- * fit.  stderr is shared with other processes, so O_NONBLOCK must not be set on it.
+ * fit.  On Linux that is all of `console`, so no line of another process comes in between
+ * (pipe(7)).  O_NONBLOCK must not be set, because others share stderr.
  */
 static void
 write_console(const char *data, size_t length)
 {
 	while (length > 0) {
 		struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
-		size_t piece = length < _POSIX_PIPE_BUF ? length : _POSIX_PIPE_BUF;
+		size_t piece = length < PIPE_BUF ? length : PIPE_BUF;
 		int ready = poll(&fd, 1, 0);
 		if (ready < 0 && errno == EINTR)
 			continue;

@@ -595,6 +595,22 @@ fill_standard_files(void)
 		close(fd);
 }
 
+/*
+ * A write to a terminal that takes no more (Ctrl-S) blocks even after POLLOUT.  The
+ * terminal is opened anew, because O_NONBLOCK applies to all programs that share stderr.
+ */
+static void
+unblock_terminal(void)
+{
+	struct stat status;
+
+	if (fstat(STDERR_FILENO, &status) != 0 || !S_ISCHR(status.st_mode))
+		return;
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0 && dup2(fd, STDERR_FILENO) >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -608,6 +624,7 @@ main(int argc, char **argv)
 	load_files();
 	if (options.check)
 		end_check(options.file);
+	unblock_terminal();
 	log_configure(conf.log, (enum log_level)conf.log_level, conf.log_size);
 	log_start(options.file);
 	renewal_warn();

@@ -1250,6 +1250,30 @@ a_stderr_without_a_reader_does_not_block(void **state)
 	assert_int_equal(occurrences(read_file(path), "\n"), 10001);
 }
 
+/* Each read returns what was written with one call. */
+static void
+lines_are_written_whole(void **state)
+{
+	char message[801], data[8192];
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	memset(message, 'a', sizeof message - 1);
+	message[sizeof message - 1] = '\0';
+	log_open("", LEVEL_INFO, 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	for (unsigned i = 0; i < 3; i++)
+		log_line(LEVEL_INFO, no_peer, message);
+	log_flush();
+	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+	ssize_t n = read(ends[0], data, sizeof data);
+	assert_in_range(n, 3 * sizeof message, sizeof data);
+	assert_int_equal(data[n - 1], '\n');
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /*
  * Syslog
  */
@@ -1468,6 +1492,7 @@ main(void)
 		LOG_TEST(a_long_name_is_reported_in_full),
 		LOG_TEST(a_fifo_without_a_reader_does_not_block),
 		LOG_TEST(a_stderr_without_a_reader_does_not_block),
+		LOG_TEST(lines_are_written_whole),
 		LOG_TEST(syslog_receives_one_datagram_per_line),
 		LOG_TEST(syslog_does_not_change_the_format_on_stderr),
 		LOG_TEST(a_syslogd_that_starts_later_is_found_within_a_second),
