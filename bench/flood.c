@@ -214,7 +214,7 @@ static uint64_t opened, closed, written, got, releases;
 static void
 open_attacker(struct attacker *a)
 {
-	a->fd = peer_connect();
+	a->fd = peer_connect(0);
 	int small = SMALL_BUFFER;
 
 	if (a->slow)

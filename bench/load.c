@@ -5,20 +5,27 @@
  *     load relay      sends packets in each room; the next when all other peers have one
  *     load join       moves each connection from room to room
  *     load handshake  makes TLS 1.2 handshakes only
+ *     load reconnect  opens a room; then a client for each other one connects, over TLS
  *     load hold       opens rooms, prints {}, and waits for the end of its input
  *
  * Prints a JSON object with the processor time in nanoseconds of the server (`cpu`) and
- * of this process (`own`).
+ * of this process (`own`), and the server's clock ticks in user space and in the kernel.
+ *
+ * The load never sleeps, because the server would pay for waking it: a large part of its
+ * time, which depends on the load.
  *
  *     -p PORT  -P PID      of the server
  *     -t  -j  -b           TLS; SockJS; a bare server, which reads no packets
  *     -r ROOMS  -m PEERS   the number of rooms, and of peers in each
  *     -n PACKETS  -s SIZE  packets to each room (or handshakes), and bytes of each
  *     -k IN_FLIGHT         packets of a room that may be under way
- *     -R RATE              packets a second in all, instead of -k
+ *     -R RATE              packets a second in all, instead of -k; with `reconnect`, of
+ *                          the room that stays
  *     -e                   resume TLS sessions
+ *     -g GROUPS            of the key exchange, as SSL_CTX_set1_groups_list takes them
+ *     -w                   sleep while there is nothing to do, as programs do
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* epoll_pwait2, memmem */
 #include "peer.h"
 
 #include <dirent.h>
@@ -28,6 +35,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +47,8 @@ enum {
 	PACKET = 256,  /* bytes of a packet without its body, at most */
 	PATIENCE = 120 /* seconds for a run */
 };
+
+static const uint64_t NEVER = UINT64_MAX;
 
 struct room {
 	struct peer *peers;
@@ -96,6 +106,30 @@ server_cpu(void)
 	return sum;
 }
 
+/* Its time in user space and in the kernel, in clock ticks. */
+static void
+server_ticks(unsigned long long *user, unsigned long long *kernel)
+{
+	char path[32], line[512];
+
+	*user = *kernel = 0;
+	if (options.pid == 0)
+		return;
+	snprintf(path, sizeof path, "/proc/%u/stat", options.pid);
+	FILE *file = fopen(path, "r");
+	if (file == NULL || fgets(line, sizeof line, file) == NULL)
+		die("no process %u", options.pid);
+	fclose(file);
+	/* Fields 14 and 15: see proc(5).  The second field, in brackets, can have spaces.
+	 */
+	const char *end = strrchr(line, ')');
+	if (end == NULL || sscanf(end,
+				  ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+				  "%llu %llu",
+				  user, kernel) != 2)
+		die("cannot read %s", path);
+}
+
 static uint64_t
 own_cpu(void)
 {
@@ -103,6 +137,35 @@ own_cpu(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static struct {
+	uint64_t start, cpu, own;
+	unsigned long long user, kernel;
+} before;
+
+static void
+start_measuring(void)
+{
+	server_ticks(&before.user, &before.kernel);
+	before.own = own_cpu();
+	before.cpu = server_cpu();
+	before.start = now();
+}
+
+/* Prints an object without its end. */
+static void
+print_measured(uint64_t number)
+{
+	unsigned long long user, kernel;
+	uint64_t took = now() - before.start, cpu = server_cpu() - before.cpu,
+		 own = own_cpu() - before.own;
+
+	server_ticks(&user, &kernel);
+	printf("{\"deliveries\":%llu,\"seconds\":%.6f,\"cpu\":%llu,\"user\":%llu,"
+	       "\"kernel\":%llu,\"own\":%llu",
+	       (unsigned long long)number, (double)took / 1e9, (unsigned long long)cpu,
+	       user - before.user, kernel - before.kernel, (unsigned long long)own);
 }
 
 /*
@@ -189,8 +252,12 @@ send_connect(struct peer *peer, unsigned room, unsigned number)
 	free(frame);
 }
 
-/* Opens BATCH rooms at a time, and the peers of each in order, so that the order of joins
- * is known. */
+/*
+ * Opens BATCH rooms at a time, and the peers of each in order, so that the order of joins
+ * is known.  A bare server passes a connect packet on like any other.  It too must get
+ * one of each peer: the kernel acknowledges packets in another way to a socket that has
+ * not sent any, which would make its server a fifth cheaper.
+ */
 static void
 open_rooms(unsigned first, unsigned end)
 {
@@ -201,7 +268,7 @@ open_rooms(unsigned first, unsigned end)
 			peer_open(&rooms[i].peers[number], i, number);
 		for (unsigned i = first; i < end; i++)
 			peer_opened(&rooms[i].peers[number]);
-		for (unsigned i = first; i < end && !options.bare; i++)
+		for (unsigned i = first; i < end; i++)
 			send_connect(&rooms[i].peers[number], i, number);
 		for (unsigned i = first; i < end && !options.bare; i++)
 			peer_await(&rooms[i].peers[number], "connect");
@@ -216,8 +283,7 @@ start_room(struct room *room)
 		struct peer *peer = &room->peers[number];
 		peer->room = room;
 		peer->sender = number == 0;
-		for (unsigned later = number + 1; later < options.peers && !options.bare;
-		     later++)
+		for (unsigned later = number + 1; later < options.peers; later++)
 			peer_await(peer, "connect");
 		fcntl(peer->fd, F_SETFL, O_NONBLOCK);
 		watch(EPOLL_CTL_ADD, peer->fd, EPOLLIN, peer);
@@ -318,11 +384,24 @@ serve(struct peer *peer, uint32_t what)
 		send_more(peer->room);
 }
 
+/* Waits until a time at the latest.  Without -w this does not sleep. */
+static int
+wait_for_events(struct epoll_event ready[EVENTS], uint64_t until)
+{
+	uint64_t at = now(), left = until > at ? until - at : 0;
+	struct timespec time = { .tv_sec = (time_t)(left / 1000000000),
+				 .tv_nsec = (long)(left % 1000000000) };
+
+	if (!options.sleeps)
+		return epoll_wait(events, ready, EVENTS, 0);
+	return epoll_pwait2(events, ready, EVENTS, until != NEVER ? &time : NULL, NULL);
+}
+
 static void
-turn(int milliseconds)
+turn(uint64_t until)
 {
 	struct epoll_event ready[EVENTS];
-	int n = epoll_wait(events, ready, EVENTS, milliseconds);
+	int n = wait_for_events(ready, until);
 
 	for (int i = 0; i < n; i++)
 		serve(ready[i].data.ptr, ready[i].events);
@@ -330,19 +409,19 @@ turn(int milliseconds)
 
 /* Sends at a fixed rate.  A late packet counts from the time when it was due. */
 static void
-send_at_rate(uint64_t start, uint64_t total)
+send_at_rate(uint64_t total)
 {
 	uint64_t number = 0;
 
 	while (number < total) {
-		uint64_t at = start + number * 1000000000 / options.rate;
+		uint64_t at = before.start + number * 1000000000 / options.rate;
 		if (now() < at) {
-			turn(0);
+			turn(at);
 			continue;
 		}
 		struct room *room = &rooms[number++ % options.rooms];
 		while (room->sent - room->done == RING)
-			turn(-1);
+			turn(NEVER);
 		send_packet(room, at);
 		flush(&room->peers[0]);
 	}
@@ -364,21 +443,16 @@ run(void)
 	latencies = allocate(expected, sizeof *latencies);
 	for (unsigned i = 0; i < options.rooms; i++)
 		prepare_room(&rooms[i], i);
-	uint64_t cpu = server_cpu(), own = own_cpu(), start = now();
+	start_measuring();
 	if (options.rate > 0)
-		send_at_rate(start, total);
+		send_at_rate(total);
 	for (unsigned i = 0; i < options.rooms; i++)
 		send_more(&rooms[i]);
 	while (deliveries < expected)
-		turn(-1);
-	uint64_t took = now() - start;
-	own = own_cpu() - own;
-	cpu = server_cpu() - cpu;
+		turn(NEVER);
+	print_measured(expected);
 	qsort(latencies, expected, sizeof *latencies, compare_latencies);
-	printf("{\"deliveries\":%llu,\"seconds\":%.6f,\"cpu\":%llu,\"own\":%llu,"
-	       "\"p50\":%u,\"p99\":%u,\"p999\":%u}\n",
-	       (unsigned long long)expected, (double)took / 1e9, (unsigned long long)cpu,
-	       (unsigned long long)own, latencies[expected / 2],
+	printf(",\"p50\":%u,\"p99\":%u,\"p999\":%u}\n", latencies[expected / 2],
 	       latencies[expected * 99 / 100], latencies[expected * 999 / 1000]);
 }
 
@@ -386,18 +460,18 @@ run(void)
  * Handshakes
  */
 
+/* Events have `data`, or the SSL if that is NULL. */
 static SSL *
-start_handshake(SSL_SESSION *session)
+start_handshake(SSL_SESSION *session, void *data)
 {
 	SSL *ssl = SSL_new(options.tls);
-	int fd = peer_connect();
+	int fd = peer_connect(SOCK_NONBLOCK);
 
-	fcntl(fd, F_SETFL, O_NONBLOCK);
 	SSL_set_fd(ssl, fd);
 	if (session != NULL)
 		SSL_set_session(ssl, session);
 	/* By edges: the first tells that it may begin. */
-	watch(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, ssl);
+	watch(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, data != NULL ? data : ssl);
 	return ssl;
 }
 
@@ -425,7 +499,7 @@ go_on_with_handshake(SSL *ssl)
 static SSL_SESSION *
 first_session(const char **cipher)
 {
-	SSL *ssl = start_handshake(NULL);
+	SSL *ssl = start_handshake(NULL, NULL);
 	struct epoll_event ready;
 
 	do
@@ -444,14 +518,14 @@ shake_hands(void)
 	uint64_t started = 0, done = 0, resumed = 0;
 	const char *cipher;
 	SSL_SESSION *session = first_session(&cipher);
-	uint64_t cpu = server_cpu(), own = own_cpu(), start = now();
 
 	if (!options.resume)
 		session = NULL;
+	start_measuring();
 	for (; started < SHAKING && started < options.packets; started++)
-		start_handshake(session);
+		start_handshake(session, NULL);
 	while (done < options.packets) {
-		int n = epoll_wait(events, ready, EVENTS, -1);
+		int n = wait_for_events(ready, NEVER);
 		for (int i = 0; i < n; i++) {
 			SSL *ssl = ready[i].data.ptr;
 			if (!go_on_with_handshake(ssl))
@@ -460,21 +534,120 @@ shake_hands(void)
 			resumed += (unsigned)SSL_session_reused(ssl);
 			end_handshake(ssl);
 			if (started < options.packets) {
-				start_handshake(session);
+				start_handshake(session, NULL);
 				started++;
 			}
 		}
 	}
-	uint64_t took = now() - start;
+	print_measured(done);
+	printf(",\"cipher\":\"%s\"}\n", cipher);
 	if (resumed != (options.resume ? done : 0))
 		die("%llu of %llu were resumed", (unsigned long long)resumed,
 		    (unsigned long long)done);
-	own = own_cpu() - own;
-	printf("{\"deliveries\":%llu,\"seconds\":%.6f,\"cpu\":%llu,\"own\":%llu,"
-	       "\"cipher\":\"%s\"}\n",
-	       (unsigned long long)done, (double)took / 1e9,
-	       (unsigned long long)(server_cpu() - cpu), (unsigned long long)own, cipher);
 }
+
+/*
+ * Reconnecting: all clients at the same time, while room 0 exchanges packets.
+ */
+
+struct client {
+	struct peer peer; /* without a room */
+	unsigned number;  /* of the room that it joins alone */
+	enum { SHAKING_HANDS, UPGRADING, JOINING, JOINED } state;
+	uint64_t joined; /* nanosecond */
+};
+
+static void
+start_client(struct client *client, unsigned number, SSL_SESSION *session)
+{
+	client->number = number;
+	client->peer.ssl = start_handshake(session, client);
+	client->peer.fd = SSL_get_fd(client->peer.ssl);
+}
+
+/* Does what the client can do without waiting. */
+static void
+go_on_with_client(struct client *client)
+{
+	struct peer *peer = &client->peer;
+	char *message;
+	size_t length;
+
+	if (client->state == SHAKING_HANDS && go_on_with_handshake(peer->ssl)) {
+		peer_request(peer, client->number, 0);
+		client->state = UPGRADING;
+	}
+	if (client->state == SHAKING_HANDS)
+		return;
+	while (peer_read(peer))
+		;
+	if (client->state == UPGRADING && peer_upgraded(peer)) {
+		send_connect(peer, client->number, 0);
+		client->state = JOINING;
+	}
+	/* This also answers pings. */
+	while (client->state >= JOINING && (message = peer_next(peer, &length)) != NULL) {
+		if (client->state == JOINED ||
+		    memmem(message, length, "\"true\"", 6) == NULL)
+			die("got %.*s", (int)length, message);
+		client->state = JOINED;
+		client->joined = now();
+	}
+}
+
+static int
+compare_joins(const void *a, const void *b)
+{
+	const struct client *x = a, *y = b;
+
+	return (x->joined > y->joined) - (x->joined < y->joined);
+}
+
+static void
+reconnect(void)
+{
+	unsigned count = options.rooms - 1, started = 0, joined = 0;
+	struct client *clients = allocate(count, sizeof *clients);
+	struct epoll_event ready[EVENTS];
+	const char *cipher;
+	SSL_SESSION *session = options.resume ? first_session(&cipher) : NULL;
+
+	prepare_room(&rooms[0], 0);
+	latencies = allocate(PATIENCE * options.rate, sizeof *latencies);
+	start_measuring();
+	uint64_t next = before.start;
+	while (joined < count || rooms[0].done < rooms[0].sent) {
+		if (joined < count && now() >= next) {
+			send_packet(&rooms[0], now());
+			flush(&rooms[0].peers[0]);
+			next += 1000000000 / options.rate;
+		}
+		/* A few at a time, so that room 0 does not wait for this process. */
+		for (unsigned i = 0; i < SHAKING && started < count; i++, started++)
+			start_client(&clients[started], started + 1, session);
+		int n = wait_for_events(ready, started < count ? 0 : next);
+		for (int i = 0; i < n; i++) {
+			struct client *client = ready[i].data.ptr;
+			if (client->peer.room != NULL) {
+				serve(&client->peer, ready[i].events);
+				continue;
+			}
+			bool was_joined = client->state == JOINED;
+			go_on_with_client(client);
+			joined += !was_joined && client->state == JOINED;
+		}
+	}
+	print_measured(count);
+	qsort(clients, count, sizeof *clients, compare_joins);
+	qsort(latencies, deliveries, sizeof *latencies, compare_latencies);
+	printf(",\"half\":%.6f,\"p50\":%u,\"longest\":%u}\n",
+	       (double)(clients[count / 2].joined - before.start) / 1e9,
+	       latencies[deliveries / 2], latencies[deliveries - 1]);
+}
+
+/*
+ * Holding
+ */
 
 static void
 hold(void)
@@ -494,11 +667,13 @@ hold(void)
 
 /* TLS 1.2 for all servers: videre has no other version. */
 static SSL_CTX *
-tls_context(void)
+tls_context(const char *groups)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 
 	SSL_CTX_set_max_proto_version(tls, TLS1_2_VERSION);
+	if (SSL_CTX_set1_groups_list(tls, groups) != 1)
+		die("unknown groups: %s", groups);
 	SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return tls;
@@ -507,18 +682,22 @@ tls_context(void)
 static void
 read_options(int count, char **arguments)
 {
+	bool secure = false;
+	const char *groups = "X25519:P-256";
 	int option;
 
 	options.mode = count > 1 ? arguments[1] : "";
 	optind = 2;
-	while ((option = getopt(count, arguments, "tjbep:P:r:m:s:k:n:R:")) != -1) {
+	while ((option = getopt(count, arguments, "tjbewp:P:r:m:s:k:n:R:g:")) != -1) {
 		unsigned number =
 		    optarg != NULL ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 		switch (option) {
-		case 't': options.tls = tls_context(); break;
+		case 't': secure = true; break;
 		case 'j': options.sockjs = true; break;
 		case 'b': options.bare = true; break;
 		case 'e': options.resume = true; break;
+		case 'w': options.sleeps = true; break;
+		case 'g': groups = optarg; break;
 		case 'p': options.port = (uint16_t)number; break;
 		case 'P': options.pid = number; break;
 		case 'r': options.rooms = number; break;
@@ -530,6 +709,8 @@ read_options(int count, char **arguments)
 		default: die("see load.c for its options");
 		}
 	}
+	if (secure)
+		options.tls = tls_context(groups);
 	if (options.in_flight > RING || options.rooms == 0 || options.peers == 0)
 		die("a number is out of range");
 }
@@ -544,12 +725,16 @@ main(int count, char **arguments)
 		shake_hands();
 		return 0;
 	}
+	bool reconnects = strcmp(options.mode, "reconnect") == 0;
+	unsigned opened = reconnects ? 1 : options.rooms;
 	rooms = allocate(options.rooms, sizeof *rooms);
-	for (unsigned i = 0; i < options.rooms; i += BATCH)
-		open_rooms(i, i + BATCH < options.rooms ? i + BATCH : options.rooms);
-	for (unsigned i = 0; i < options.rooms; i++)
+	for (unsigned i = 0; i < opened; i += BATCH)
+		open_rooms(i, i + BATCH < opened ? i + BATCH : opened);
+	for (unsigned i = 0; i < opened; i++)
 		start_room(&rooms[i]);
-	if (strcmp(options.mode, "hold") == 0)
+	if (reconnects)
+		reconnect();
+	else if (strcmp(options.mode, "hold") == 0)
 		hold();
 	else
 		run();

@@ -155,6 +155,17 @@ next_frame(struct peer *peer, unsigned *opcode, size_t *length)
 	return payload;
 }
 
+/* Is there an odd number of backslashes before a character? */
+static bool
+is_escaped(const char *at)
+{
+	bool escaped = false;
+
+	while (*--at == '\\')
+		escaped = !escaped;
+	return escaped;
+}
+
 /* The next message of a SockJS array, between its quotes. */
 static char *
 next_element(struct peer *peer, size_t *length)
@@ -164,10 +175,9 @@ next_element(struct peer *peer, size_t *length)
 	if (at == end || *at != '"')
 		die("not a SockJS array");
 	char *message = ++at;
-	for (; at < end && *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	if (at + 2 > end)
+	while ((at = memchr(at, '"', (size_t)(end - at))) != NULL && is_escaped(at))
+		at++;
+	if (at == NULL || at + 2 > end)
 		die("not a SockJS array");
 	*length = (size_t)(at - message);
 	peer->in_array = at[1] == ',';
@@ -280,15 +290,16 @@ make_answer(const char *text, size_t length, size_t *size)
  */
 
 int
-peer_connect(void)
+peer_connect(int flags)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(options.port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct linger at_once = { .l_onoff = 1 }; /* no port remains in TIME_WAIT */
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | flags, 0);
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+	if (fd < 0 ||
+	    (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS))
 		die("cannot connect: %s", strerror(errno));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -304,18 +315,11 @@ static const char request[] = "GET /echo/%swebsocket?%u-%u HTTP/1.1\r\n"
 			      "\r\n";
 
 void
-peer_open(struct peer *peer, unsigned room, unsigned number)
+peer_request(struct peer *peer, unsigned room, unsigned number)
 {
 	char text[sizeof request + 128], session[64] = "";
 	unsigned process = (unsigned)getpid();
 
-	peer->fd = peer_connect();
-	if (options.tls) {
-		peer->ssl = SSL_new(options.tls);
-		SSL_set_fd(peer->ssl, peer->fd);
-		if (SSL_connect(peer->ssl) != 1)
-			die("cannot shake hands");
-	}
 	if (options.sockjs)
 		snprintf(session, sizeof session, "0/%u-%u-%u/", process, room, number);
 	/* The query names the room for servers that do not read packets. */
@@ -324,16 +328,37 @@ peer_open(struct peer *peer, unsigned room, unsigned number)
 }
 
 void
-peer_opened(struct peer *peer)
+peer_open(struct peer *peer, unsigned room, unsigned number)
 {
-	char *end;
+	peer->fd = peer_connect(0);
+	if (options.tls) {
+		peer->ssl = SSL_new(options.tls);
+		SSL_set_fd(peer->ssl, peer->fd);
+		if (SSL_connect(peer->ssl) != 1)
+			die("cannot shake hands");
+	}
+	peer_request(peer, room, number);
+}
 
-	do
-		peer_read(peer);
-	while ((end = memmem(peer->in, peer->end, "\r\n\r\n", 4)) == NULL);
+bool
+peer_upgraded(struct peer *peer)
+{
+	char *end = memmem(peer->in, peer->end, "\r\n\r\n", 4);
+
+	if (end == NULL)
+		return false;
 	if (memcmp(peer->in, "HTTP/1.1 101 ", 13) != 0)
 		die("got %.*s", (int)peer->end, peer->in);
 	peer->start = (size_t)(end + 4 - peer->in);
+	return true;
+}
+
+void
+peer_opened(struct peer *peer)
+{
+	do
+		peer_read(peer);
+	while (!peer_upgraded(peer));
 	if (options.sockjs)
 		peer_await(peer, "o");
 }

@@ -16,6 +16,7 @@ struct options {
 	bool sockjs;
 	bool bare;   /* the server reads no packets, so it reports no joins */
 	bool resume; /* TLS sessions */
+	bool sleeps; /* while there is nothing to do */
 	uint16_t port;
 	unsigned pid; /* the server's */
 	unsigned rooms, peers, bytes, in_flight;
@@ -46,11 +47,15 @@ _Noreturn void die(const char *format, ...);
 /* Zeroed memory; never NULL. */
 void *allocate(size_t count, size_t size);
 
-/* Opens a TCP connection to the server, without a handshake. */
-int peer_connect(void);
+/* Opens a TCP connection to the server, without a handshake.  With SOCK_NONBLOCK, it is
+ * open when the socket is writable. */
+int peer_connect(int flags);
 /* peer_open connects and requests a session; peer_opened waits for it.  Both block. */
 void peer_open(struct peer *, unsigned room, unsigned number);
 void peer_opened(struct peer *);
+/* The parts of these two: sends the request; takes the answer, once it has been read. */
+void peer_request(struct peer *, unsigned room, unsigned number);
+bool peer_upgraded(struct peer *);
 
 /* Like send. */
 ssize_t peer_write(struct peer *, const char *data, size_t length);

@@ -14,6 +14,7 @@ const titles = {
 	latency: 'Latency, 300 B in 50 rooms of 2',
 	memory: 'Memory and idling',
 	handshakes: 'TLS handshakes: 16 at a time',
+	reconnect: 'Clients that connect at the same time over TLS, next to two that exchange 100 packets a second',
 	calls: 'System calls, counted by strace, in a run slowed by it',
 	size: 'Size',
 };
@@ -31,24 +32,26 @@ const number = value => value >= 100 ? Math.round(value).toLocaleString('en')
 /* The rows of a section: name, unit, and the median of each server. */
 function rows(section) {
 	const found = new Map();
-	for (const { section: of, row, unit, server, values } of results) {
+	for (const { section: of, row, unit, server, values, user } of results) {
 		if (of !== section)
 			continue;
 		const key = `${row}\0${unit}`;
 		if (!found.has(key))
-			found.set(key, { row, unit, medians: {} });
+			found.set(key, { row, unit, medians: {}, shares: {} });
 		found.get(key).medians[server] = median(values);
+		found.get(key).shares[server] = user;
 	}
 	return [...found.values()];
 }
 
-/* Another server's figure, and videre's as a part of it. */
-function cell(medians, name) {
+/* A server's figure, the share of user space, and videre's figure as a part of another server's. */
+function cell({ medians, shares }, name) {
 	const value = medians[name], own = medians.videre;
 	if (value === undefined)
 		return '';
-	return name === 'videre' || !(value > 0) || own === undefined ? number(value)
-		: `${number(value)} (${number(own / value)})`;
+	const share = shares[name] === undefined ? '' : `, ${Math.round(shares[name] * 100)} %`;
+	const part = name === 'videre' || !(value > 0) || own === undefined ? '' : ` (${number(own / value)})`;
+	return number(value) + part + share;
 }
 
 function table(section) {
@@ -58,15 +61,15 @@ function table(section) {
 	return [`## ${titles[section]}`, '',
 		line(['', 'unit', ...there.map(name => names[name])]),
 		line(['---', '---', ...there.map(() => '---:')]),
-		...all.map(({ row, unit, medians }) =>
-			line([row, unit, ...there.map(name => cell(medians, name))])), ''].join('\n');
+		...all.map(row => line([row.row, row.unit, ...there.map(name => cell(row, name))])), ''].join('\n');
 }
 
 const measured = Object.keys(titles).filter(section => rows(section).length > 0);
 const text = [`# videre beside its peers`, '',
 	`${about.date}, ${about.machine}; ${about.versions}. Medians of ${about.rounds} interleaved rounds`
 	+ `${about.quick ? ', a quick look only' : ''}; server and load on a processor each;`
-	+ ` ${number(about.minutes)} minutes. In brackets: videre's part of that. The bare relay and the`
+	+ ` ${number(about.minutes)} minutes. In brackets: videre's part of that; in per cent: the share of the time that`
+	+ ' is spent in user space. The bare relay and the'
 	+ ' libwebsockets server read no packets: their rooms are URLs.', '',
 	...measured.map(table)].join('\n');
 

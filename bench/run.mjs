@@ -2,6 +2,8 @@
  * Measures videre and other servers, all on one processor, with the load on another.  Writes
  * build/bench/results.json, which report.mjs turns into tables and a picture.
  *
+ * The load spins, except where latency is measured: see load.c.
+ *
  * BENCH_QUICK=1 makes a short run; ONLY=PATTERN selects sections by name.
  */
 import { spawn } from 'node:child_process';
@@ -28,7 +30,7 @@ const node = name => ({ binary: process.execPath, args: [built('', `bench/${name
 const kinds = {
 	videre: {
 		binary, sockjs: true, tls: true,
-		conf: { MaxConnections: 12_000 },
+		conf: { MaxConnections: 12_000, MaxPerAddress: 12_000 },
 	},
 	relay: { binary: built('', 'build/bench/relay'), bare: true },
 	lws: { binary: built('', 'build/bench/lws'), bare: true, tls: true },
@@ -110,11 +112,18 @@ async function holdAll(servers, options) {
 
 const release = holders => Promise.all(holders.map(end => end()));
 
-/* Adds a row of results: a value of one server for each round. */
-function note(section, row, unit, server, values) {
-	results.push({ section, row, unit, server, values });
+/* Adds a row of results: a value of one server for each round, and the share of time in user space, if known. */
+function note(section, row, unit, server, values, user) {
+	results.push({ section, row, unit, server, values, user });
 	const figures = values.map(value => value.toPrecision(3)).join(' ');
-	console.error(`${section}: ${row}: ${server}: ${figures} ${unit}`);
+	const share = user === undefined ? '' : `, ${Math.round(user * 100)} % in user space`;
+	console.error(`${section}: ${row}: ${server}: ${figures} ${unit}${share}`);
+}
+
+/* The share of user space in several runs: the kernel counts it in ticks, too few in one run. */
+function userShare(runs) {
+	const sum = key => runs.reduce((total, run) => total + run[key], 0);
+	return sum('user') / (sum('user') + sum('kernel'));
 }
 
 /*
@@ -129,7 +138,7 @@ async function rounds(section, servers, rows) {
 				seen[i][name].push(await measure(server, mode, options));
 	for (const [i, { row, unit = 'us' }] of rows.entries())
 		for (const [name, list] of Object.entries(seen[i]))
-			note(section, row, unit, name, list.map(one => one.cpu / one.deliveries / 1000));
+			note(section, row, unit, name, list.map(one => one.cpu / one.deliveries / 1000), userShare(list));
 	return seen;
 }
 
@@ -219,7 +228,7 @@ async function latency(section) {
 		for (let round = 0; round < ROUNDS; round++)
 			for (const [name, server] of Object.entries(servers)) {
 				const R = Math.round(rate(name)), n = Math.ceil(R * scale / PAIRS.r);
-				seen[name].push(await measure(server, 'relay', { ...PAIRS, R, n }));
+				seen[name].push(await measure(server, 'relay', { ...PAIRS, R, n, w: true }));
 			}
 		for (const name of allServers)
 			note(section, `${title}, packets`, '/s', name, [rate(name)]);
@@ -277,17 +286,39 @@ async function memory(section) {
 async function handshakes(section) {
 	for (const kind of ['P-256', 'RSA 2048']) {
 		const servers = await launch(['videre', 'ws'], await pair(kind));
-		for (const resumed of [false, true]) {
-			const row = `${kind === 'P-256' ? 'ECDSA P-256' : kind}, ${resumed ? 'resumed' : 'new'}`;
-			const n = Math.ceil((resumed ? 2000 : 200) * scale);
+		/* Browsers and videre agree on X25519. */
+		for (const [how, options] of [['X25519', {}], ['P-256', { g: 'P-256' }], ['resumed', { e: true }]]) {
+			const row = `${kind === 'P-256' ? 'ECDSA P-256' : kind}, ${how}`;
+			const n = Math.ceil((options.e ? 2000 : 200) * scale);
 			const [seen] = await rounds(section, servers,
-				[{ row, mode: 'handshake', options: { t: true, e: resumed, n } }]);
+				[{ row, mode: 'handshake', options: { t: true, n, ...options } }]);
 			for (const [name, list] of Object.entries(seen))
 				note(section, `${row}, ${list[0].cipher}`, '/s', name,
 					list.map(one => one.deliveries / one.seconds));
 		}
 		await stop(servers);
 	}
+}
+
+/* All clients connect at the same time over TLS, while two others exchange 100 packets a second. */
+async function reconnect(section) {
+	const clients = quick ? 100 : 1000;
+	const servers = await launch(['videre', 'ws'], await pair('P-256'));
+	await warm(servers);
+	for (const [title, e] of [['new', false], ['resumed', true]]) {
+		const seen = Object.fromEntries(Object.keys(servers).map(name => [name, []]));
+		for (let round = 0; round < ROUNDS; round++)
+			for (const [name, server] of Object.entries(servers))
+				seen[name].push(await measure(server, 'reconnect', { r: clients + 1, m: 2, s: 300, R: 100, n: 1e6, e }));
+		const row = `${clients} clients, ${title}`;
+		for (const [name, list] of Object.entries(seen)) {
+			note(section, `${row}: processor of one`, 'us', name, list.map(one => one.cpu / clients / 1000), userShare(list));
+			note(section, `${row}: half are in`, 's', name, list.map(one => one.half));
+			note(section, `${row}: all are in`, 's', name, list.map(one => one.seconds));
+			note(section, `${row}: longest wait of the two`, 'ms', name, list.map(one => one.longest / 1e6));
+		}
+	}
+	await stop(servers);
 }
 
 /* Counts the system calls of one run with strace. */
@@ -342,7 +373,7 @@ async function size(section) {
 		note(section, 'static, for a device (x86_64)', 'KB', 'videre', [statSync(whole).size / KB]);
 }
 
-const sections = { plain, beside, sockjs, tls, latency, memory, handshakes, calls, size };
+const sections = { plain, beside, sockjs, tls, latency, memory, handshakes, reconnect, calls, size };
 
 const started = performance.now();
 for (const [name, section] of Object.entries(sections))
