@@ -1,12 +1,16 @@
 # videre: see README.md.  Each variable that is set with ?= can be set in the environment or on the
-# command line: CC or CROSS_COMPILE, CFLAGS and LDFLAGS (both or none), CPPFLAGS, TLS, PAGE, BEARSSL (its
-# source tree, built there if it is not yet; else the compiler's own libbearssl.a), DESTDIR, PREFIX.
+# command line: CC and AR or CROSS_COMPILE, CFLAGS (alone with -fPIE, as the default LDFLAGS have -pie), LDFLAGS,
+# CPPFLAGS, TLS, PAGE, BEARSSL (its source tree, built there if it is not yet; else the compiler's own libbearssl.a),
+# DESTDIR, PREFIX.
 
 VERSION = 0.1.0
 CROSS_COMPILE ?=
-# `CC ?=` would have no effect: make has a CC of its own.
+# `CC ?=` would have no effect: make has a CC and an AR of its own.
 ifeq ($(origin CC),default)
 CC = $(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,cc)
+endif
+ifeq ($(origin AR),default)
+AR = $(CROSS_COMPILE)ar
 endif
 CPPFLAGS ?=
 CFLAGS ?= -O2 -g $(if $(CROSS_COMPILE),,$(HARDENED))
@@ -137,7 +141,7 @@ install: $(B)/videre ## installs below $(DESTDIR)$(PREFIX)
 	install -d $(TO)/sbin $(TO)/share/man/man8 $(TO)/share/doc/videre/doc
 	install -m 755 $(B)/videre $(TO)/sbin
 	install -m 644 videre.8 $(TO)/share/man/man8
-	install -m 644 README.md SECURITY.md LICENSE conf.json $(TO)/share/doc/videre
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE page.png conf.json $(TO)/share/doc/videre
 	install -m 644 doc/* $(TO)/share/doc/videre/doc
 
 uninstall: ## removes what install has installed
@@ -303,7 +307,7 @@ lint: ## runs cppcheck
 
 # BearSSL's own Makefile builds it, without its -fPIC.
 $(LIBBEARSSL):
-	$(MAKE) --silent -C $(BEARSSL) lib CC='$(CC)' AR=$(CROSS_COMPILE)ar CFLAGS='$(CFLAGS)' BUILD=build
+	$(MAKE) --silent -C $(BEARSSL) lib CC='$(CC)' AR='$(AR)' CFLAGS='$(CFLAGS)' BUILD=build
 
 clean: ## removes everything that was built, except toolchain/
 	rm -rf build dist videre test/echo

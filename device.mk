@@ -22,8 +22,10 @@ endif
 # The stack protector of our own files costs 2 to 5 KB.
 PROTECTOR = -fstack-protector-strong
 
+# Tables of jumps are larger than comparisons, and not faster.
 CC_x86_64 = x86_64-linux-gnu
 MUSL_x86_64 = x86_64-linux-musl
+OWN_x86_64 = -fno-jump-tables
 FOR_x86_64 = 64-bit PCs (x86_64)
 RUN_x86_64 = native
 
@@ -107,23 +109,26 @@ MUSL = --prefix=$(TOOLCHAIN) --disable-shared --enable-wrapper=gcc --enable-opti
 	CFLAGS='$(SMALL) $(FLAGS_$*) -w' LIBCC=-lgcc
 # The kernel's headers, of Debian's cross packages or of this machine.
 KERNEL = $(or $(wildcard /usr/$(CC_$*)/include),/usr/include/$(CC_$*:i686%=i386%) -idirafter /usr/include)
-DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' BEARSSL=toolchain/$*/bearssl \
+DEVICE = CROSS_COMPILE=$(CC_$*)- CC='$(TOOLCHAIN)/bin/musl-gcc' AR=$(CC_$*)-gcc-ar BEARSSL=toolchain/$*/bearssl \
 	CPPFLAGS= LDFLAGS='$(LINK)' WHOLE='$(WHOLE)' \
 	CFLAGS='$(SMALL) $(FLAGS_$*) $(OWN) -idirafter $(KERNEL)'
 
-# The start code of a static PIE in this musl does not support packed relocations yet.
+# Each patch says why.
 toolchain/source/musl/patched: | device/musl-relr.patch
+toolchain/source/bearssl/patched: | device/bearssl-suites.patch
+toolchain/source/musl/patched toolchain/source/bearssl/patched:
 	patch -d $(@D) -p1 <$|
 	touch $@
 
-# The flags of the last build: other flags build the toolchain again.
+# The flags and patches of the last build: others build the toolchain again.
+BUILT_WITH = $(SMALL) $(FLAGS_$*) $(BEARSSL_FLAGS) $(shell cat device/*.patch | cksum)
 toolchain/%.flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(SMALL) $(FLAGS_$*) $(BEARSSL_FLAGS)' | cmp -s - $@ || echo '$(SMALL) $(FLAGS_$*) $(BEARSSL_FLAGS)' >$@
+	@echo '$(BUILT_WITH)' | cmp -s - $@ || echo '$(BUILT_WITH)' >$@
 
 toolchain/%/built: private OWN = $(BEARSSL_FLAGS)
 
-toolchain/%/built: toolchain/source/musl/patched toolchain/%.flags
+toolchain/%/built: toolchain/source/musl/patched toolchain/source/bearssl/patched toolchain/%.flags
 	@echo "toolchain $$(printf '%s\n' $(TARGETS) | grep -nx $* | cut -d: -f1) of $(words $(TARGETS)): $*"
 	@rm -rf $(@D) && mkdir -p $(@D)/musl $(@D)/bearssl
 	@cd $(@D)/musl && ../../source/musl/configure $(MUSL) >configure.log
@@ -164,8 +169,8 @@ build/device-notls/%/videre: toolchain/%/built $(SOURCES)
 	@echo "compiling for $*, without TLS"
 	@$(MAKE) --silent TLS=0 B=$(@D) $(DEVICE) $@
 
-%/videre.stripped: %/videre
-	@$(CC_$(notdir $*))-strip -s -R .comment -R .ARM.attributes -R .gnu.attributes -o $@ $<
+%/videre.stripped: %/videre device/strip.sh
+	@device/strip.sh $(CC_$(notdir $*)) $< $@
 
 # The packages.  The same source gives the same bytes: a package contains no time, path or user of its build.
 
@@ -230,7 +235,7 @@ device-test: $(DEVICE_BINARIES) ## runs the tests on emulated devices
 sizes: $(DEVICE_BINARIES) ## measures the table of doc/devices.md, and writes it there
 	cd test/device && VIDERE_SIZES=write node --test sizes.test.mjs
 
-fresh-test: ## builds an archive on a fresh Debian, as root, and counts what is downloaded, in 10 minutes
+fresh-test: ## builds an archive on a minimal Debian, as root, and counts what is downloaded, in 10 minutes
 	cd test/device && node --test fresh.mjs
 
 .SECONDARY:

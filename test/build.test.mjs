@@ -22,7 +22,7 @@ const goals = SOME.map(name => `build/plain-notls/${name}.o`);
 /* A copy of what `make` and `make install` need. */
 async function copy(t) {
 	const dir = await scratch(t);
-	const { stdout } = await execute('sh', ['-c', 'echo *.c *.h *.md *.html *.js *.json *.8 Makefile device.mk LICENSE doc'],
+	const { stdout } = await execute('sh', ['-c', 'echo *.c *.h *.md *.html *.js *.json *.png *.8 Makefile device.mk LICENSE doc'],
 		{ cwd: root });
 	await Promise.all(stdout.trim().split(' ').map(name => cp(path.join(root, name), path.join(dir, name), { recursive: true })));
 

@@ -177,11 +177,12 @@ const SOURCES = {
 	'musl/patched': '',
 	'musl/configure': '#!/bin/sh\nfor one; do case $one in --prefix=*) mkdir -p "${one#*=}/bin" ;; esac; done\necho "install:" >Makefile\n',
 	'bearssl/Makefile': 'lib:\n',
+	'bearssl/patched': '',
 };
 
 test('make numbers the toolchains that it builds, and refuses an unknown target', async t => {
 	const dir = await scratch(t);
-	for (const name of ['Makefile', 'device.mk', 'device/musl-relr.patch'])
+	for (const name of ['Makefile', 'device.mk', 'device/musl-relr.patch', 'device/bearssl-suites.patch'])
 		await cp(path.join(root, name), path.join(dir, name));
 	for (const [name, text] of Object.entries(SOURCES)) {
 		const file = path.join(dir, 'toolchain/source', name);

@@ -29,8 +29,9 @@ async function tree(directory) {
 const times = async () => (await execute('find', ['build/plain', 'videre', '-printf', '%p %T@\n'],
 	{ cwd: root })).stdout;
 
-const INSTALLED = ['sbin/videre 755', 'share/doc/videre/LICENSE 644', 'share/doc/videre/README.md 644',
-	'share/doc/videre/SECURITY.md 644', 'share/doc/videre/conf.json 644', 'share/man/man8/videre.8 644',
+const INSTALLED = ['sbin/videre 755', 'share/man/man8/videre.8 644',
+	...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md', 'conf.json', 'page.png']
+		.map(name => `share/doc/videre/${name} 644`),
 	...(await readdir(path.join(root, 'doc'))).map(name => `share/doc/videre/doc/${name} 644`)];
 const DIRECTORIES = ['sbin 755', 'share 755', 'share/doc 755', 'share/doc/videre 755', 'share/doc/videre/doc 755', 'share/man 755',
 	'share/man/man8 755'];
@@ -50,6 +51,12 @@ for (const [where, args, prefix] of [['/usr/local', [], 'usr/local'], ['any PREF
 		const { stdout } = await execute(path.join(destination, prefix, 'sbin/videre'), ['-V']);
 		assert.match(stdout, /^videre /);
 	});
+
+test('all files that README links to are installed', async () => {
+	const readme = await readFile(path.join(root, 'README.md'), 'utf8');
+	for (const [, name] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g))
+		assert(INSTALLED.includes(`share/doc/videre/${name} 644`), name);
+});
 
 /*
  * Where DESTDIR or PREFIX is not read from the environment, the files still arrive below the scratch

@@ -1,41 +1,46 @@
 /*
  * Emulated boards: Debian's kernel, an initramfs with busybox and the server as on a device, a disk with
- * the certificate, and a serial console.
+ * the certificate, and a serial console.  Each is behind a tap device of the test: QEMU's user
+ * networking (libslirp 4.7) has crashed under these tests.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { Lines, bounded, built } from '../server.mjs';
+import { Lines, bounded } from '../server.mjs';
+import { DIES, enterNamespace, ip } from './namespace.mjs';
+import { binaryOf } from './targets.mjs';
+
+enterNamespace();
 
 const execute = promisify(execFile);
 const toolchain = fileURLToPath(new URL('../../toolchain', import.meta.url));
 
 /*
  * `target` is the build target of the server, `kernel` the architecture of kernel and busybox.  The clock
- * of the malta board starts at 1970, as in routers without a battery.
+ * of the malta board starts at 1970, as in routers without a battery.  A board has the address 2 of its
+ * /24 network, this machine has 1.
  */
 export const boards = {
 	malta: {
 		target: 'mipsel',
 		kernel: 'mipsel',
-		strip: 'mipsel-linux-gnu-strip',
 		emulator: ['qemu-system-mipsel', '-M', 'malta', '-cpu', '24Kc', '-rtc', 'base=1970-01-01'],
-		network: 'pcnet',
+		device: 'pcnet',
+		network: '10.0.1',
 		console: 'ttyS0',
 		modules: ['pcnet32'],
 	},
 	virt: {
 		target: 'armel',
 		kernel: 'armhf',
-		strip: 'arm-linux-gnueabi-strip',
 		emulator: ['qemu-system-arm', '-M', 'virt,highmem=off', '-cpu', 'cortex-a7'],
-		network: 'virtio-net-pci',
+		device: 'virtio-net-pci',
+		network: '10.0.2',
 		console: 'ttyAMA0',
 		modules: ['virtio_net'],
 	},
@@ -79,7 +84,7 @@ async function modules(directory, names) {
 	return [...loaded];
 }
 
-const start = names => `#!/bin/sh
+const start = (network, names) => `#!/bin/sh
 set -e
 /bin/busybox --install -s
 mount -t proc proc /proc
@@ -89,7 +94,7 @@ for module in ${names.join(' ')}; do
 done
 hostname board
 ifconfig lo 127.0.0.1 up
-ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+ifconfig eth0 ${network}.2 netmask 255.255.255.0 up
 mount -t ext4 /dev/vda /data
 [ -e /data/cert.pem ] || echo "made $(videre -k /data/cert.pem /data/key.pem)"
 dmesg -n 1
@@ -114,10 +119,7 @@ ${services.map(name => `::respawn:/usr/sbin/videre -c /etc/${name}.json\n`).join
 /* The port of the first service; the others have the following ones. */
 const PORT = 1111;
 
-async function initramfs(board, services, dir) {
-	const stripped = path.join(dir, 'videre');
-	const binary = built(`VIDERE_${board.target.toUpperCase()}`, `build/device/${board.target}/videre`);
-	await execute(board.strip, ['-s', '-R', '.comment', '-o', stripped, binary]);
+async function initramfs(board, services) {
 	const tree = path.join(toolchain, 'kernel', board.kernel, 'lib/modules');
 	const [version] = await readdir(tree);
 	const needed = await modules(path.join(tree, version), [...MODULES, ...board.modules]);
@@ -135,22 +137,13 @@ async function initramfs(board, services, dir) {
 		['bin/busybox', PROGRAM, await readFile(busybox)],
 		['bin/sh', LINK, 'busybox'],
 		['sbin/init', LINK, '../bin/busybox'],
-		['etc/start', PROGRAM, start(needed.map(([name]) => name))],
+		['etc/start', PROGRAM, start(board.network, needed.map(([name]) => name))],
 		['etc/console', FILE, consoleLoop],
 		['etc/inittab', FILE, inittab(Object.keys(services))],
-		['usr/sbin/videre', PROGRAM, await readFile(stripped)],
+		['usr/sbin/videre', PROGRAM, await readFile(binaryOf({ name: board.target }))],
 		...configurations,
 		...needed.map(([name, contents]) => [`lib/modules/${name}.ko`, FILE, contents]),
 	]);
-}
-
-/* Ports of loopback that are free at the moment. */
-async function freePorts(count) {
-	const servers = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
-	await Promise.all(servers.map(server => once(server, 'listening')));
-	const ports = servers.map(server => server.address().port);
-	await Promise.all(servers.map(server => new Promise(done => server.close(done))));
-	return ports;
 }
 
 /* Milliseconds, on a machine that is busy with other things. */
@@ -159,8 +152,8 @@ const BOOT = 180_000, ANSWER = 60_000;
 class Board {
 	#child;
 
-	constructor(board, dir, ports, names) {
-		Object.assign(this, { board, dir, ports, names });
+	constructor(board, dir, tap, names) {
+		Object.assign(this, { board, dir, tap, names });
 	}
 
 	/* Starts the emulator.  Returns when all services listen. */
@@ -168,20 +161,19 @@ class Board {
 		const { board, dir } = this;
 		const boot = path.join(toolchain, 'kernel', board.kernel, 'boot');
 		const kernel = (await readdir(boot)).find(name => name.startsWith('vmlinuz'));
-		const forwards = this.ports.map((port, i) => `,hostfwd=tcp:127.0.0.1:${port}-:${PORT + i}`);
-		/* It ends with the test, also if that is killed. */
-		this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...board.emulator,
+		this.#child = spawn('setpriv', [...DIES, ...board.emulator,
 			'-accel', 'tcg', '-m', '128', '-no-reboot',
 			'-nographic', '-vga', 'none', '-monitor', 'none', '-serial', 'stdio',
 			'-kernel', path.join(boot, kernel), '-initrd', path.join(dir, 'initramfs'),
 			'-append', `console=${board.console} rdinit=/sbin/init panic=-1`,
-			'-netdev', `user,id=net,restrict=on${forwards.join('')}`,
-			'-device', `${board.network},netdev=net,romfile=`,
+			'-netdev', `tap,id=net,ifname=${this.tap},script=no,downscript=no`,
+			'-device', `${board.device},netdev=net,romfile=`,
 			'-drive', `file=${path.join(dir, 'disk')},format=raw,if=none,id=disk`,
 			'-device', 'virtio-blk-pci,drive=disk'], { stdio: ['pipe', 'pipe', 'pipe'] });
 		this.#child.stdin.on('error', () => {}); /* the emulator has ended */
 		this.ended = once(this.#child, 'close');
-		this.ended.catch(() => {}); /* the end of the console reports it */
+		this.ended.then(([status, signal]) => signal === 'SIGKILL' ||
+			console.error(`${this.tap}: the emulator ended with ${signal ?? status}`), () => {});
 		this.console = new Lines(this.#child.stdout);
 		this.errors = new Lines(this.#child.stderr);
 		await this.says(/the console listens/, 0, BOOT);
@@ -228,8 +220,8 @@ class Board {
 
 	/* A service in the form that client.mjs connects to. */
 	service(name, tls) {
-		const port = this.ports[this.names.indexOf(name)];
-		return { host: '127.0.0.1', port, prefix: '/echo', tls, clients: new Set() };
+		const port = PORT + this.names.indexOf(name);
+		return { host: `${this.board.network}.2`, port, prefix: '/echo', tls, clients: new Set() };
 	}
 }
 
@@ -239,8 +231,11 @@ class Board {
  */
 export async function assemble(name, services, dir) {
 	const board = boards[name], names = Object.keys(services);
-	await writeFile(path.join(dir, 'initramfs'), gzipSync(await initramfs(board, services, dir)));
+	await writeFile(path.join(dir, 'initramfs'), gzipSync(await initramfs(board, services)));
 	await execute('mke2fs', ['-q', '-F', '-t', 'ext4', path.join(dir, 'disk'), '8M'],
 		{ env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
-	return new Board(board, dir, await freePorts(names.length), names);
+	ip('tuntap', 'add', 'dev', name, 'mode', 'tap');
+	ip('address', 'add', `${board.network}.1/24`, 'dev', name);
+	ip('link', 'set', name, 'up');
+	return new Board(board, dir, name, names);
 }

@@ -39,6 +39,7 @@ const suites = {
 			'elsewhere is told where to go',
 			'gets text of any length and answers text',
 			'gets binary of any length and answers binary',
+			'outlives clients that leave without reading',
 			'gets binary that is no text',
 			'closes with a code and a reason of its own',
 		],
@@ -177,7 +178,7 @@ describe('devices', { concurrency: true }, () => {
 				const clients = await gather(service('videre'), 'r', 'a', 'b');
 				await board.cut();
 				for (const client of clients)
-					await client.closed();
+					client.destroy();
 				const from = performance.now();
 				await board.boot();
 				t.diagnostic(`${name}: ${((performance.now() - from) / 1000).toFixed(1)} s to listening`);

@@ -3,7 +3,7 @@
  * but busybox and the static binary, and is read-only but for /dev and /var.
  */
 import assert from 'node:assert/strict';
-import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
@@ -11,29 +11,16 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Raw, open } from '../client.mjs';
 import { Lines, bounded, built, scratch, test, until } from '../server.mjs';
+import { DIES, enterNamespace, root } from './namespace.mjs';
 
 export const shipped = name => fileURLToPath(new URL(`../../device/${name}`, import.meta.url));
 export const videre = built('VIDERE_DEVICE', 'build/device/x86_64/videre');
-export const root = process.getuid() === 0;
 
-/* For setpriv: kills the program when its parent ends, however that ends. */
-const DIES = ['--pdeathsig', 'KILL'];
-
-/*
- * The test file runs in a network namespace: loopback is down at first, all ports are free, and
- * settings of the network end with it.
- */
-if (root && process.env.VIDERE_NAMESPACE !== '1') {
-	const { status } = spawnSync('setpriv', [...DIES, 'unshare', '--net', process.execPath,
-		...process.execArgv, process.argv[1]],
-		{ stdio: 'inherit', env: { ...process.env, VIDERE_NAMESPACE: '1' } });
-	process.exit(status ?? 1);
-}
+if (root)
+	enterNamespace();
 
 let port = 1112; /* 1111 is the shipped one's */
 export const freePort = () => port++;
-
-export const ip = (...args) => execFileSync('ip', args);
 
 export const SYSLOGD = '::respawn:/sbin/syslogd -n -O /var/log/messages';
 export const INITTAB = '::respawn:/usr/sbin/videre -c /etc/videre.json';

@@ -11,6 +11,7 @@ import { test as nodeTest } from 'node:test';
 import { promisify } from 'node:util';
 import { environment } from '../make.mjs';
 import { Lines, scratch } from '../server.mjs';
+import { DIES } from './namespace.mjs';
 import { root } from './targets.mjs';
 
 const execute = promisify(execFile);
@@ -51,7 +52,7 @@ const UNITS = { 'B': 1e-6, 'kB': 1e-3, 'MB': 1 };
 const megabytes = lines => lines.map(line => /^Fetched ([\d.,]+) (k?M?B) in/.exec(line)).filter(Boolean)
 	.reduce((sum, [, number, unit]) => sum + Number(number.replaceAll(',', '')) * UNITS[unit], 0);
 
-/* The copy of a tree, and a fresh Debian which has another one in /videre. */
+/* The copy of a tree, and a minimal Debian which has another one in /videre. */
 async function fresh(t) {
 	const apt = await mirrors();
 	const there = path.join(await scratch(t), 'debian'), here = await scratch(t);
@@ -83,7 +84,7 @@ async function hold(t, there) {
 async function follow(t, there, command, saying) {
 	const release = await hold(t, there);
 	const began = Date.now();
-	const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child',
+	const child = spawn('setpriv', [...DIES, 'unshare', '--mount', '--pid', '--fork', '--kill-child',
 		'sh', '-c', MOUNTS, there, command], { stdio: ['ignore', 'pipe', 'pipe'] });
 	t.after(() => child.kill('SIGKILL'));
 	const ended = once(child, 'close');
@@ -107,18 +108,18 @@ const documentation = () => readFile(path.join(root, 'doc/devices.md'), 'utf8');
 const test = (name, body) => nodeTest(name, { timeout: 3_600_000 }, t =>
 	process.getuid() === 0 ? body(t) : t.skip('needs root'));
 
-test('a fresh Debian builds the server with one command', async t => {
+test('a minimal Debian builds the server with one command', async t => {
 	const { there } = await fresh(t);
 	const [command] = /(?<=^ {4})\.\/deps\.sh && make$/m.exec(await documentation());
-	await follow(t, there, command, /downloads (\d+) MB on a fresh Debian\. `sudo make install`/);
+	await follow(t, there, command, /downloads (\d+) MB on a minimal Debian\. `sudo make install`/);
 	const { stdout } = await execute('chroot', [there, '/videre/videre', '-V']);
 	assert.match(stdout, /^videre \d/);
 });
 
-test('a fresh Debian builds an archive of one target, the same as here', async t => {
+test('a minimal Debian builds an archive of one target, the same as here', async t => {
 	const { there, here } = await fresh(t);
 	const [command] = new RegExp(`(?<=^ {4})\\./deps\\.sh dist ${TARGET} .*$`, 'm').exec(await documentation());
-	const lines = await follow(t, there, command, /downloads (\d+) MB on a fresh Debian, of which/);
+	const lines = await follow(t, there, command, /downloads (\d+) MB on a minimal Debian, of which/);
 	assert.deepEqual(lines.filter(line => /^toolchain/.test(line)), [`toolchain 1 of 1: ${TARGET}`]);
 	await execute('make', ['--silent', 'dist', `TARGETS=${TARGET}`], { cwd: here, env: environment });
 	const sums = directory => readFile(path.join(directory, 'dist/SHA256SUMS'), 'utf8');

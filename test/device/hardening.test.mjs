@@ -1,7 +1,7 @@
 /* The protections against exploits in the built files. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { built, scratch, serve } from '../server.mjs';
 import { binaryOf, emulate, runTests, targets } from './targets.mjs';
@@ -9,10 +9,11 @@ import { binaryOf, emulate, runTests, targets } from './targets.mjs';
 const readelf = (file, ...options) => execFileSync('readelf', ['-W', ...options, file],
 	{ encoding: 'utf8', maxBuffer: 1 << 26 });
 
-/* Its program headers by type, with their flags and all that is said of them. */
+/* The program headers: type, where the contents end in the file, and flags. */
 function segments(file) {
-	const header = /^ {2}(\w+) +(?:0x\w+ ){3}0x\w+ 0x\w+ ([R ][W ][E ]) /gm;
-	return [...readelf(file, '-l').matchAll(header)].map(([, type, flags]) => ({ type, flags }));
+	const header = /^ {2}(\w+) +(0x\w+) (?:0x\w+ ){2}(0x\w+) 0x\w+ ([R ][W ][E ]) /gm;
+	return [...readelf(file, '-l').matchAll(header)]
+		.map(([, type, offset, size, flags]) => ({ type, end: Number(offset) + Number(size), flags }));
 }
 
 /* Nothing that can be written can be run, and no code has to be written at the start. */
@@ -57,6 +58,12 @@ for (const target of targets)
 			const packed = binaryOf(target, { tls });
 
 			test('keeps code and data apart', () => isApart(packed));
+
+			test('has only what a kernel loads', async () => {
+				const loaded = segments(packed).filter(({ type }) => type === 'LOAD');
+				assert.equal((await stat(packed)).size, Math.max(...loaded.map(({ end }) => end)));
+				assert.match(readelf(packed, '-h'), /Number of section headers: +0\n/);
+			});
 
 			test('has the stack protector', () => assert(isProtected(file)));
 

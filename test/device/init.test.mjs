@@ -10,7 +10,8 @@ import path from 'node:path';
 import { before, describe } from 'node:test';
 import { Raw, gather, packet } from '../client.mjs';
 import { bounded, run, scratch, serve, test, until } from '../server.mjs';
-import { INITTAB, SYSLOGD, boot, freePort, ip, root, shipped, videre, whenRoot } from './device.mjs';
+import { INITTAB, SYSLOGD, boot, freePort, shipped, videre, whenRoot } from './device.mjs';
+import { ip, root } from './namespace.mjs';
 
 /* First, while loopback is down. */
 describe('before the network is up', () => {

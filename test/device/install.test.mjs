@@ -12,7 +12,8 @@ import { promisify } from 'node:util';
 import { broadcast, deliver, gather, joined, open } from '../client.mjs';
 import { environment } from '../make.mjs';
 import { until } from '../server.mjs';
-import { SYSLOGD, boot, ip, root, whenRoot } from './device.mjs';
+import { SYSLOGD, boot, whenRoot } from './device.mjs';
+import { ip, root } from './namespace.mjs';
 import { UCI } from './openwrt.mjs';
 import { copy } from './targets.mjs';
 
@@ -41,6 +42,7 @@ unit=/etc/systemd/system/videre.service
 case $* in
 daemon-reload) sed -n 's/^ExecStart=//p' $unit >/var/loaded ;;
 '-q enable --now videre' | 'restart videre')
+	grep -q '^WantedBy=multi-user.target$' $unit || exit 1
 	[ "$1" != restart ] || killall videre
 	while pidof videre >/dev/null; do sleep 1; done
 	setsid $(cat /var/loaded) </dev/null >/dev/null 2>&1 & ;;
@@ -185,7 +187,9 @@ describe('an archive', () => {
 				for (const client of [ann, bob])
 					await client.gets(joined('bob', 'kitchen', false));
 				await deliver(ann, bob, broadcast('ann', 'kitchen', { offer: 1 }));
-				assert.match(await installing, /^https:\/\/localhost:443\/$/m);
+				const told = await installing;
+				assert.match(told, /^https:\/\/localhost:443\/$/m);
+				assert(told.includes(new X509Certificate(here.tls.ca).fingerprint256), told);
 				pid = await runs(here, pid);
 				assert.equal(await here.read(conf), configured);
 				for (const client of [ann, bob])

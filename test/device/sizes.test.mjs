@@ -21,15 +21,15 @@ const LIMITS = { tls: 160, plain: 90, started: 200, connection: 575, secure: 14 
 
 /* Where a limit is not kept, what is kept instead, so that it gets no worse. */
 const ABOVE = {
-	x86_64: { tls: 211, plain: 129, started: 300 },
-	i386: { tls: 225, plain: 142, started: 312 },
-	aarch64: { tls: 221, plain: 143, started: 304 },
-	armhf: { tls: 176, plain: 117, started: 264 },
+	x86_64: { tls: 210, plain: 128, started: 300 },
+	i386: { tls: 224, plain: 141, started: 312 },
+	aarch64: { tls: 220, plain: 142, started: 304 },
+	armhf: { tls: 176, plain: 116, started: 264 },
 	armel: { tls: 198, plain: 122, started: 284 },
-	mipsel: { tls: 251, plain: 163, started: 328 },
-	mips: { tls: 251, plain: 163, started: 328 },
-	riscv64: { tls: 195, plain: 127, started: 268 },
-	powerpc: { tls: 244, plain: 160, started: 324 },
+	mipsel: { tls: 251, plain: 162, started: 328 },
+	mips: { tls: 251, plain: 162, started: 328 },
+	riscv64: { tls: 197, plain: 129, started: 268 },
+	powerpc: { tls: 244, plain: 159, started: 324 },
 };
 
 /* How far the table may be off: what is resident of a file is up to the kernel. */

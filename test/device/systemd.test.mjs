@@ -1,12 +1,12 @@
 /* The unit for systemd, checked without a running systemd. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { pair } from '../certificate.mjs';
 import { gather } from '../client.mjs';
-import { built, run, scratch, serve, start, test } from '../server.mjs';
+import { built, run, scratch, serve, start, test, wrapped } from '../server.mjs';
 import { root } from './targets.mjs';
 
 const execute = promisify(execFile);
@@ -24,6 +24,14 @@ test('systemd understands all of it', async t => {
 	await writeFile(copy, text.replace('=/usr/sbin/videre ', `=${binary} `)); /* it has to be there */
 	const { stderr } = await execute('systemd-analyze', ['verify', '--man=no', copy]);
 	assert.equal(stderr, '');
+});
+
+test('it is started at each boot once it is enabled', async t => {
+	const there = await scratch(t), system = path.join(there, 'etc/systemd/system');
+	await mkdir(system, { recursive: true });
+	await copyFile(unit, path.join(system, 'videre.service'));
+	await execute('systemctl', [`--root=${there}`, 'enable', 'videre.service']);
+	assert.deepEqual(await readdir(path.join(system, 'multi-user.target.wants')), ['videre.service']);
 });
 
 /* What doc/devices.md has `systemctl edit` add for a port below 1024. */
@@ -85,8 +93,8 @@ test('the server asks for nothing that the unit forbids', async t => {
 	const families = (await settings('RestrictAddressFamilies'))[0].split(' ');
 
 	const directory = await scratch(t);
-	const calls = path.join(directory, 'calls'), traced = path.join(directory, 'videre');
-	await writeFile(traced, `#!/bin/sh\nexec strace -D -o ${calls} ${binary} "$@"\n`, { mode: 0o755 });
+	const calls = path.join(directory, 'calls');
+	const traced = await wrapped(directory, binary, `strace -D -o ${calls}`);
 	const server = await serve(t, { binary: traced, tls: await pair('P-256'),
 		conf: { Log: 'syslog', MaxConnections: 2000 }, allow: [/ warn - Log syslog /] });
 	await gather(server, 'r', 'a', 'b');

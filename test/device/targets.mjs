@@ -1,10 +1,10 @@
 /* The binaries that `make device-test` builds, and the emulators that run them. */
 import { execFile, execFileSync } from 'node:child_process';
-import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { scratch } from '../server.mjs';
+import { scratch, wrapped } from '../server.mjs';
 
 const execute = promisify(execFile);
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,11 +28,7 @@ export async function emulate(directory, binary, processor) {
 	if (processor === 'native')
 		return binary;
 	const [arch, cpu] = processor.split(':');
-	const program = path.join(directory, `videre-${arch}-${cpu}`);
-	await writeFile(program,
-		`#!/bin/sh\nexec qemu-${arch}-static -cpu ${cpu} -B ${GUEST} ${binary} "$@"\n`,
-		{ mode: 0o755 });
-	return program;
+	return wrapped(directory, binary, `qemu-${arch}-static -cpu ${cpu} -B ${GUEST}`);
 }
 
 /*
