@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { copyFile, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { promisify } from 'node:util';
@@ -20,8 +20,7 @@ import { Lines, bounded, built, scratch, serve, test } from './server.mjs';
 
 const execute = promisify(execFile);
 
-/* The device tests run the commands of doc/devices.md. */
-const blocks = Object.fromEntries(await Promise.all(documents.filter(name => !/devices|CONTRIBUTING/.test(name))
+const blocks = Object.fromEntries(await Promise.all(documents
 	.map(async name => [name, blocksOf(await read(name)).map(text => ({ text }))])));
 
 /* Takes the next block of a document that begins so and is not taken yet; a reason says why no test here runs it. */
@@ -51,12 +50,14 @@ const CONFIGURATION = {
 const OPERATIONS = {
 	usage: take('doc/operations.md', 'videre [-c FILE]'),
 	check: take('doc/operations.md', 'videre -n'),
-	certify: take('doc/operations.md', 'videre -k'),
+	certify: take('doc/operations.md', 'mkdir -p /etc/videre\nvidere -k'),
 	printed: take('doc/operations.md', 'names: '),
-	tokens: take('doc/operations.md', 'videre -s secrets'),
+	fingerprint: take('doc/operations.md', 'openssl x509'),
+	authority: take('doc/operations.md', 'sed '),
+	tokens: take('doc/operations.md', 'mkdir -p /etc/videre\nvidere -s'),
 	checkTokens: take('doc/operations.md', 'curl http://127.0.0.1:1111/ice'),
 	printedTokens: take('doc/operations.md', 'token needed'),
-	turn: take('doc/operations.md', 'apt-get install coturn').split('\n')[1],
+	turn: take('doc/operations.md', 'apt-get install coturn').split('\n').slice(1).join('\n'),
 	health: take('doc/operations.md', 'curl http://127.0.0.1:1111/health'),
 	scrape: take('doc/operations.md', 'scrape_configs:'),
 	rules: take('doc/operations.md', 'rule_files:'),
@@ -65,6 +66,11 @@ take('doc/protocol.md', 'npx wscat', 'any WebSocket client');
 const TRY = Array.from({ length: 12 }, () => take('doc/protocol.md', '{"Header":'));
 
 for (const [name, start, reason] of [
+	['CONTRIBUTING.md', './deps.sh test', '.ci/run runs it'],
+	['CONTRIBUTING.md', 'make debug', 'gdb waits for commands'],
+	['CONTRIBUTING.md', 'cd test &&', 'waits for gdb'],
+	['CONTRIBUTING.md', 'gdb -p', 'gdb waits for commands'],
+	['CONTRIBUTING.md', 'ASAN_OPTIONS', 'gdb waits for commands'],
 	['SECURITY.md', 'git log', 'needs the history'],
 	['doc/architecture.md', 'videre.c', 'a picture'],
 	['doc/architecture.md', 'connections, clients', 'a picture'],
@@ -76,16 +82,32 @@ for (const [name, start, reason] of [
 	['doc/clients.md', 'base64url()', 'token.test.mjs runs it'],
 	['doc/configuration.md', 'memory: ', 'documents.test.mjs compares it'],
 	['doc/configuration.md', 'block ', 'documents.test.mjs evaluates it'],
+	['doc/devices.md', './deps.sh && make', 'device/fresh.mjs runs it'],
+	['doc/devices.md', './deps.sh dist armhf', 'device/fresh.mjs runs it'],
+	['doc/devices.md', 'sha256sum', 'device/dist.test.mjs checks the hashes'],
+	['doc/devices.md', 'scp', 'needs a device'],
+	['doc/devices.md', 'cd /tmp', 'device/install.test.mjs runs install.sh'],
+	['doc/devices.md', 'logread', 'needs a device'],
+	['doc/devices.md', 'mkdir -p /etc/videre', 'device/install.test.mjs runs it'],
+	['doc/devices.md', '[Service]', 'device/systemd.test.mjs runs the server with it'],
+	['doc/devices.md', 'cp -n feeds.conf', "needs OpenWrt's build system; device/dist.test.mjs builds the package without it"],
+	['doc/devices.md', 'make BR2_EXTERNAL', 'needs Buildroot; device/dist.test.mjs builds the package without it'],
+	['doc/devices.md', 'tar xzf videre-VERSION-x86_64', 'device/install.test.mjs runs install.sh'],
+	['doc/devices.md', 'git archive', 'needs docker; device/dist.test.mjs runs the steps of the Dockerfile'],
+	['doc/devices.md', 'docker run', 'needs docker'],
+	['doc/devices.md', 'mkdir tls', 'needs docker'],
+	['doc/devices.md', 'make CROSS_COMPILE', 'device/dist.test.mjs builds so for another target'],
 	['doc/fleet.md', 'systemctl reload haproxy', 'fleet.test.mjs reloads HAProxy without systemd'],
 	['doc/fleet.md', 'set server rooms/s3 state drain', 'fleet.test.mjs sends it'],
 	['doc/fleet.md', 'set server rooms/s3 state maint', 'fleet.test.mjs sends it'],
-	['doc/operations.md', 'make PREFIX=/usr\nsudo', 'install.test.mjs installs; systemd.test.mjs checks the unit'],
-	['doc/operations.md', 'make PREFIX=/usr\n./videre', 'the same'],
-	['doc/operations.md', 'sudo useradd', 'changes the users of this machine'],
+	['doc/operations.md', 'make PREFIX=/usr\nsudo make', 'install.test.mjs installs; systemd.test.mjs checks the unit'],
+	['doc/operations.md', 'make PREFIX=/usr\nsudo ./videre', 'the same'],
+	['doc/operations.md', 'sudo -u videre', 'starts a service of systemd'],
 	['doc/operations.md', 'SIGHUP will not', 'renewal.test.mjs has the line'],
 	['doc/operations.md', 'certificate expires', 'renewal.test.mjs has the line'],
 	['doc/operations.md', '#!/bin/sh -e', 'hooks.test.mjs runs it'],
 	['doc/operations.md', '#!/bin/sh\n# /etc/letsencrypt', 'hooks.test.mjs runs it'],
+	['doc/operations.md', 'chmod +x /etc/letsencrypt', 'hooks.test.mjs runs it'],
 	['doc/operations.md', 'acme.sh', 'hooks.test.mjs runs it'],
 	['doc/operations.md', '# /etc/hotplug.d', 'hooks.test.mjs runs it'],
 	['doc/operations.md', 'https://', 'a link'],
@@ -129,7 +151,7 @@ test('scripts have no syntax errors', () => {
 	}
 });
 
-/* A directory in place of /etc, with every file that configurations of the documents name. */
+/* A directory in place of /etc, with every file that configurations of the documents name, and a group in place of videre. */
 async function etc(t) {
 	const dir = await scratch(t);
 	const videre = built('VIDERE_PLAIN', 'videre');
@@ -144,7 +166,7 @@ async function etc(t) {
 	await writeFile(path.join(dir, 'videre/tls.pem'), await readFile(path.join(dir, 'cert.pem'), 'utf8')
 		+ await readFile(path.join(dir, 'key.pem'), 'utf8'), { mode: 0o640 });
 	return {
-		dir, moved: text => text.replaceAll('/etc/', `${dir}/`),
+		dir, moved: text => text.replaceAll('/etc/', `${dir}/`).replaceAll('chgrp videre', `chgrp ${process.getgid()}`),
 		env: { ...environment, PATH: `${dir}/bin:${process.env.PATH}` },
 	};
 }
@@ -169,11 +191,17 @@ test('doc/operations.md has the usage of -h', async t => {
 });
 
 test('videre -k prints what doc/operations.md shows', async t => {
-	const dir = await scratch(t), { env } = await etc(t);
-	const { stdout } = await execute('sh', ['-c', OPERATIONS.certify], { cwd: dir, env });
+	const { dir, moved, env } = await etc(t), cwd = path.join(dir, 'videre');
+	await execute('rm', ['-r', 'videre'], { cwd: dir });
+	const { stdout } = await execute('sh', ['-e', '-c', moved(OPERATIONS.certify)], { cwd: dir, env });
 	const pattern = OPERATIONS.printed.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 		.replace(/(?:[0-9A-F]{2}:)+(?:\\\.){3}/g, '(?:[0-9A-F]{2}:){31}[0-9A-F]{2}');
 	assert.match(stdout.trim(), new RegExp(`^${pattern}$`));
+	assert.equal((await stat(path.join(cwd, 'key.pem'))).mode & 0o777, 0o640);
+	/* The file for clients, and its fingerprint. */
+	await execute('sh', ['-e', '-c', OPERATIONS.authority], { cwd });
+	const { stdout: shown } = await execute('sh', ['-c', OPERATIONS.fingerprint], { cwd });
+	assert.equal(shown.trim().split('=')[1], /authority: +(\S+)/.exec(stdout)[1]);
 });
 
 test('Prometheus accepts its configuration', async t => {
@@ -264,11 +292,11 @@ test('the commands of doc/operations.md', async t => {
 	const first = await launch(t, 'exec videre', here, READY);
 	assert.equal(await sh(OPERATIONS.health, here), 'ok');
 	await first.stop();
-	await execute('rm', ['secrets', 'videre/turn'], { cwd: here.dir });
-	assert.match(await sh(OPERATIONS.tokens, here), /^[\w-]+\.[\w-]+\.[\w-]+$/);
+	await execute('rm', ['videre/secrets', 'videre/turn'], { cwd: here.dir });
+	assert.match(await sh(here.moved(OPERATIONS.tokens), here), /^[\w-]+\.[\w-]+\.[\w-]+$/);
 	await sh(here.moved(OPERATIONS.turn), here);
 	assert((await readdir(path.join(here.dir, 'videre'))).includes('turn'));
-	await configure({ Tokens: 'secrets' });
+	await configure({ Tokens: 'videre/secrets' });
 	await launch(t, 'exec videre', here, READY);
 	assert.equal(await sh(OPERATIONS.checkTokens, here), OPERATIONS.printedTokens);
 }, 120_000);
@@ -306,7 +334,7 @@ test('README leads from a copy of the tree to a call, HTTPS, tokens and TURN', a
 		await page.goto(url);
 		return page;
 	};
-	const link = mentioned(/Open `(http:\S*)` in two tabs, and press Join/);
+	const link = mentioned(/Open `(http:\S*)` in two tabs; in both, press Join/);
 	const tabs = [await tab(link), await tab(link)];
 	for (const page of tabs)
 		await join(page);

@@ -73,7 +73,7 @@ describe('texts that documents quote', () => {
 });
 
 describe('doc/clients.md', () => {
-	test('has the options and events of the module', async () => {
+	test('has the options, events and codes of the module', async () => {
 		const module = await read('videre.js'), clients = await read('doc/clients.md');
 		const properties = type => [...module.split(`@typedef {object} ${type}\n`)[1].split('*/')[0]
 			.matchAll(/^ \* @property \{(?:[^{}]|\{[^}]*\})*\} \[?(\w+)/gm)].map(([, name]) => name);
@@ -81,6 +81,9 @@ describe('doc/clients.md', () => {
 		assert(properties('Options').length > 4 && properties('Events').length > 5);
 		assert.deepEqual(names('option | meaning').sort(), properties('Options').sort());
 		assert.deepEqual(names('event | members').sort(), properties('Events').sort());
+		const reasons = [...module.split('const REASONS = {\n')[1].split('\n};')[0].matchAll(/^\t'([^' ]+)':/gm)].map(([, code]) => code);
+		assert(reasons.length > 8);
+		assert.deepEqual(names('`code` | event').sort(), [...reasons, 'ice', 'failed'].sort());
 	});
 });
 

@@ -289,7 +289,7 @@ print(len(frames), getattr(frames[0], 'width', 0))`;
 describe('examples/aiortc', { skip }, () => {
 	/* Starts one, and waits until it is in the room. */
 	async function recorder(t, { at = server, token, more = [] } = {}) {
-		const dir = await scratch(t);
+		const dir = path.join(await scratch(t), 'recordings');
 		const example = runProgram(t, inExamples('aiortc/record.py'), webSocket(at), t.name, dir, '--user', 'recorder', ...more,
 			...token ? ['--token', token] : []);
 		await joins(at, 'recorder', t.name, token);

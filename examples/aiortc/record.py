@@ -138,12 +138,13 @@ async def main():
     parser = argparse.ArgumentParser(description='Records what the peers in a room of a videre server send')
     parser.add_argument('url', help='of the WebSocket, such as wss://router.lan:1111/echo/websocket')
     parser.add_argument('room')
-    parser.add_argument('directory', help='for the files')
+    parser.add_argument('directory', help='for the files; made if it does not exist')
     parser.add_argument('--user', default=secrets.token_hex(8), help='the UserId; with a token, the one that it is for')
     parser.add_argument('--name', default='recorder', help='shown to the peers')
     parser.add_argument('--token')
     parser.add_argument('--ca', help="the server's /ca.crt, or the certificate of videre -k")
     options = parser.parse_args()
+    os.makedirs(options.directory, exist_ok=True)
     tls = trust(options.ca) if options.url.startswith('wss:') else None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     while True:
