@@ -127,6 +127,25 @@ describe('at the door', { concurrency: 2 }, () => {
 		assert.deepEqual(await prompts(page), ['audio,video', 'video', 'audio']);
 	});
 
+	test('a choice stays when the list of devices is renewed at the same time', async t => {
+		const page = await visit(t, servers.plain);
+		await press(page, 'Preview');
+		const camera = page.getByRole('combobox', { name: 'Camera' });
+		await camera.waitFor();
+		await camera.evaluate(select => {
+			navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+			select.selectedIndex = 2;
+			select.dispatchEvent(new Event('change'));
+		});
+		await until(page, 'the camera', () => seen.tracks.some(({ label, readyState }) =>
+			label === 'fake_device_2' && readyState === 'live'));
+		await until(page, 'its name', () => {
+			const [option] = document.getElementById('video').selectedOptions;
+			return option.label === 'fake_device_2';
+		});
+		assert.deepEqual(await prompts(page), ['audio,video', 'video']);
+	});
+
 	test('the controls are disabled while the prompt is open', async t => {
 		const page = await visit(t, servers.plain, { before: hold });
 		await press(page, 'Preview');
