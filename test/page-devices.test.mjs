@@ -152,6 +152,7 @@ describe('at the door', { concurrency: 2 }, () => {
 		await says(page, 'Allow camera and microphone ...');
 		const disabled = () => page.evaluate(() => [...document.querySelectorAll('#join, #try, #room, #name, #mute, #dark, #screen')]
 			.map(one => one.matches(':disabled')));
+		await until(page, 'the prompt', () => window.answer);
 		assert((await disabled()).every(Boolean));
 		await page.evaluate(() => answer());
 		await until(page, 'controls', () => !document.getElementById('join').matches(':disabled'));
