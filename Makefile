@@ -104,12 +104,12 @@ $(B)/settings: $(if $(filter-out install,$(or $(MAKECMDGOALS),all)),FORCE)
 hash = $$($(call smaller,index.html) | sed -n '/^<$1\( type="module"\)*>$$/,/^<\/$1>$$/p' | sed '1s/.*//;$$d' | sha256sum | $(HEX_TO_BASE64))
 HEX_TO_BASE64 = (read -r hex rest; env printf "$$(echo $$hex | sed 's/../\\x&/g')" | base64)
 
-# Without comments, indentation and empty lines: they are a third of the two.
+# Without comments, indentation, empty lines and needless ends of lines: they are a third of the two.
 $(B)/%.gz: % Makefile
 	@mkdir -p $(@D)
 	$(call smaller,$<) | gzip -9n >$@
 
-smaller = sed -e '/^<!--.*-->$$/d' -e '/^\t*\/\*.*\*\/$$/d' -e '/^\t*\/\*/,/\*\/$$/d' -e 's,[ \t]*/\*[^*]*\*/$$,,' -e 's/^\t*//' -e '/^$$/d' $1
+smaller = sed -e '/^<!--.*-->$$/d' -e '/^\t*\/\*.*\*\/$$/d' -e '/^\t*\/\*/,/\*\/$$/d' -e 's,[ \t]*/\*[^*]*\*/$$,,' -e 's/^\t*//' -e '/^$$/d' $1 | awk '{ printf "%s%s", $$0, /[{(,;]$$/ ? "" : "\n" }'
 
 # tag NAME, FILE: defines the ETag of a compressed file; array NAME, FILE: the file itself
 tag = echo "\#define $1 \"\\\"$$(sha256sum <$2 | cut -c -16)\\\"\"" >>$@
@@ -191,12 +191,11 @@ signalling-test: sanitized ## runs the tests of packets and of WebSocket
 TESTED = videre sanitized without-tls without-page build/noalloc.so build/forbidden.so build/faults.so build/seed.so build/hugepages.so
 TESTS = $(patsubst test/%.test.mjs,%,$(wildcard test/*.test.mjs))
 
-# Prints TAP, and writes a line for each failure to build/failures/$1.
-NODE_TEST = node --test --test-reporter=tap --test-reporter-destination=stdout \
+# Prints TAP, and writes a line for each failure to build/failures/$1.  Time limits are doubled, as machines are busy.
+NODE_TEST = VIDERE_PATIENCE=2 node --test --test-reporter=tap --test-reporter-destination=stdout \
 	--test-reporter=$(CURDIR)/test/failures.mjs --test-reporter-destination=$(CURDIR)/build/failures/$1
-# Test files mostly wait, so as many run as there are cores, and $2 more.  They share the cores, so their time limits
-# are doubled.
-SHARING = VIDERE_PATIENCE=2 $(NODE_TEST) --test-concurrency=$(shell expr $$(nproc) + $2)
+# Test files mostly wait, so as many run as there are cores, and $2 more.
+SHARING = $(NODE_TEST) --test-concurrency=$(shell expr $$(nproc) + $2)
 # These files keep browsers busy.  As many run as there are cores, apart from the others.
 BROWSERS = appearance authority calls commands examples module module-recovery nat page page-devices page-failures page-layout relay
 # These files keep the cores busy, or depend on time limits of browsers or proxies.  They run one by one.

@@ -316,9 +316,12 @@ export class Room extends EventTarget {
 		try {
 			/* A request can wait in vain on a connection from a previous address of this host.  A WebSocket has a new one. */
 			const service = this.#service ?? await this.#find();
-			this.#service = undefined;
 			const { token = '' } = this.#options;
-			this.#token = typeof token === 'function' ? await token() : token;
+			const given = typeof token === 'function' ? await token() : token;
+			if (isOver())
+				return;
+			this.#service = undefined;
+			this.#token = given;
 			this.user ??= readClaims(this.#token).sub ?? randomId();
 			await this.#renewIce();
 			if (!isOver())
@@ -767,9 +770,11 @@ export class Room extends EventTarget {
 	 */
 	/** @param {Call} call */
 	async #renew(call) {
+		const { connection } = call.peer;
 		await this.#renewIce();
-		if (!this.#inside || this.#calls.get(call.peer.id) !== call || call.peer.connection?.connectionState === 'connected')
-			return; /* #enter continues */
+		if (!this.#inside || this.#calls.get(call.peer.id) !== call || call.peer.connection !== connection
+			|| connection?.connectionState === 'connected')
+			return; /* #enter or the new connection continues */
 		if (call.first)
 			return this.#build(call, true, randomId());
 		this.#sendTo(call, { Again: true });

@@ -11,9 +11,9 @@ import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { installInChromium, installInFirefox } from './installed.mjs';
 import { useSmallPictures } from './pages.mjs';
-import { run, start, test } from './server.mjs';
+import { until as poll, run, start, test } from './server.mjs';
 
-const PATIENCE = 40_000; /* milliseconds */
+const PATIENCE = 90_000; /* milliseconds */
 
 const browsers = {};
 let directory, server;
@@ -50,10 +50,9 @@ after(async () => {
 
 /* Waits until `condition` holds in the page: with Playwright in Chromium, with Puppeteer in Firefox. */
 async function until(page, what, condition, argument) {
-	const options = { timeout: PATIENCE, polling: 100 };
 	try {
-		await (page.addInitScript ? page.waitForFunction(condition, argument, options)
-			: page.waitForFunction(condition, options, argument));
+		await (page.addInitScript ? poll(what, () => page.evaluate(condition, argument), Boolean, 100, PATIENCE)
+			: page.waitForFunction(condition, { timeout: PATIENCE, polling: 100 }, argument));
 	} catch (cause) {
 		throw new Error(`not seen: ${what}; the page: ${await page.evaluate(() => document.body.innerText).catch(String)}`, { cause });
 	}

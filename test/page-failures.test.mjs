@@ -9,9 +9,10 @@ import net from 'node:net';
 import { describe } from 'node:test';
 import { gather, open, packet } from './client.mjs';
 import {
-	STOPPED, alone, atTheDoor, isQuiet, join, labels, meets, packetsOf, press, reads, roomOf, says, sees, until, useBrowser,
+	STOPPED, alone, atTheDoor, isQuiet, join, labels, makesSay, meets, packetsOf, press, reads, roomOf, says,
+	sees, until, useBrowser,
 } from './pages.mjs';
-import { built, serve, start, test } from './server.mjs';
+import { built, freePort, serve, start, test } from './server.mjs';
 import { SECOND, serveTokens, sign } from './tokens.mjs';
 
 const { servers, visit, enter } = useBrowser({
@@ -242,9 +243,7 @@ describe('a call', { concurrency: 2 }, () => {
 		const { pages, stay } = await call(t, servers.plain);
 		for (const some of [pages.slice(0, 1), pages.slice(1), pages]) {
 			await Promise.all(some.map(async page => {
-				const text = says(page, 'No connection to the server. Trying again ...');
-				await loses(page);
-				await text;
+				await makesSay(page, 'No connection to the server. Trying again ...', () => loses(page));
 				await isBack(page);
 			}));
 			await stay();
@@ -259,7 +258,7 @@ describe('a call', { concurrency: 2 }, () => {
 
 	test('survives an upgrade of the server to another binary, and the way back', async t => {
 		const upgraded = built('VIDERE_PLAIN', 'videre');
-		let server = await start();
+		let server = await start({ conf: { Port: await freePort() } });
 		const { pages, stay } = await call(t, server, { allow: STOPPED });
 		for (const binary of [upgraded, undefined]) {
 			await server.stop();
@@ -307,8 +306,7 @@ describe('a call', { concurrency: 2 }, () => {
 	test('an offline device is named, and nothing remains of it', async t => {
 		const { pages, stay } = await call(t, servers.plain, { allow: [/ERR_INTERNET_DISCONNECTED/] });
 		const [page] = pages;
-		await page.context().setOffline(true);
-		await says(page, 'This device is offline. Trying again ...');
+		await makesSay(page, 'This device is offline. Trying again ...', () => page.context().setOffline(true));
 		await page.context().setOffline(false);
 		await isBack(page);
 		await stay();
@@ -317,8 +315,8 @@ describe('a call', { concurrency: 2 }, () => {
 	test('an event of the browser that it is online ends the notice, even if the WebSocket is the same', async t => {
 		const { pages, stay } = await call(t, servers.plain);
 		const [page] = pages;
-		await page.evaluate(() => dispatchEvent(new Event('offline')) && undefined);
-		await says(page, 'This device is offline. Trying again ...');
+		await makesSay(page, 'This device is offline. Trying again ...',
+			() => page.evaluate(() => dispatchEvent(new Event('offline')) && undefined));
 		await page.evaluate(() => dispatchEvent(new Event('online')) && undefined);
 		await isBack(page);
 		await stay();
@@ -378,8 +376,7 @@ describe('a call', { concurrency: 2 }, () => {
 		other.join('x', room);
 		await meets(page, 1);
 		other.send(packet('broadcast', 'x', room, { To: packets[0].Header.UserId, Name: 'W'.repeat(30_000) }));
-		await other.close();
-		await says(page, 'WWW');
+		await makesSay(page, 'WWW', () => other.close());
 		for (const name of ['Leave', 'Mute', 'Invite'])
 			assert(await page.getByRole('button', { name, exact: true }).evaluate(button => {
 				const { x, y, width, height } = button.getBoundingClientRect();
@@ -389,8 +386,7 @@ describe('a call', { concurrency: 2 }, () => {
 
 	test('its text goes away', async t => {
 		const { pages: [ann, bob] } = await call(t, servers.plain);
-		await press(bob, 'Leave');
-		await says(ann, 'Bob has left.');
+		await makesSay(ann, 'Bob has left.', () => press(bob, 'Leave'));
 		await until(ann, 'the text has gone', () => !/left/.test(document.getElementById('status').textContent));
 		await alone(ann);
 		const carol = await enter(t, servers.plain);

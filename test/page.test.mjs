@@ -9,8 +9,8 @@ import { gunzipSync } from 'node:zlib';
 import { pair } from './certificate.mjs';
 import { Raw, gather, open, packet, request } from './client.mjs';
 import {
-	INSECURE, STOPPED, alone, atTheDoor, isQuiet, join, labels, meets, others, packetsOf, press, reads, roomOf, says, sees,
-	smaller, until, useBrowser,
+	INSECURE, alone, atTheDoor, isQuiet, join, labels, makesSay, meets, others, packetsOf, press, reads, roomOf,
+	says, sees, smaller, until, useBrowser,
 } from './pages.mjs';
 import { serve, test } from './server.mjs';
 import { now, serveTokens, sign } from './tokens.mjs';
@@ -186,8 +186,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 			assert.deepEqual([await labels(ann), await labels(bob)], [['Bob'], ['Ann']]);
 			assert.equal(await ann.title(), '(2) kitchen - videre');
 			await isQuiet(ann);
-			await press(bob, 'Leave');
-			await says(ann, 'Bob has left.');
+			await makesSay(ann, 'Bob has left.', () => press(bob, 'Leave'));
 			await alone(ann);
 			assert.equal(await ann.title(), 'kitchen - videre');
 			assert.equal(await bob.title(), 'videre');
@@ -316,8 +315,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 		const room = 'r & d + "ä" #1%';
 		const ann = await enter(t, servers.plain, { room });
 		await alone(ann);
-		await press(ann, 'Invite');
-		await says(ann, 'The link is copied. Anyone who has it can join.');
+		await makesSay(ann, 'The link is copied. Anyone who has it can join.', () => press(ann, 'Invite'));
 		const focused = () => ann.evaluate(() => document.activeElement.id);
 		assert.equal(await focused(), 'invite');
 		const link = await ann.evaluate(() => copied);
@@ -358,8 +356,8 @@ describe('in a browser', { concurrency: 2 }, () => {
 		assert.equal(await field(page, 'room'), room);
 		await join(page);
 		await alone(page);
-		await page.evaluate(() => seen.sockets.at(-1).close());
-		await says(page, 'No connection to the server. Trying again ...');
+		await makesSay(page, 'No connection to the server. Trying again ...',
+			() => page.evaluate(() => seen.sockets.at(-1).close()));
 		await until(page, 'the connection again', () => document.getElementById('notice').textContent === '');
 		assert.equal(hashOf(page), `#${fragment}`);
 		await page.reload();
@@ -407,8 +405,7 @@ describe('in a browser', { concurrency: 2 }, () => {
 			await says(page, 'Nobody else');
 			const bound = `#room=${encodeURIComponent(room)}&token=${sent}`;
 			assert.equal(hashOf(page), bound);
-			await press(page, 'Invite');
-			await says(page, `The link is copied. ${text}`);
+			await makesSay(page, `The link is copied. ${text}`, () => press(page, 'Invite'));
 			const copied = await page.evaluate(() => copied);
 			assert.equal(new URL(copied).hash, shared ? bound : `#${encodeURIComponent(room)}`);
 			const [{ Header: { UserId, RoomId } }] = packets;

@@ -6,19 +6,20 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import { promptingOptions } from './chromium.mjs';
-import { start } from './server.mjs';
+import { until as poll, start } from './server.mjs';
 
 const PATIENCE = 60_000; /* milliseconds for a page to get to the expected state */
 
 export const BOTH = ['camera', 'microphone'];
 
-/* What the binary leaves out of index.html and videre.js: comments, indentation and empty lines. */
+/* What the binary leaves out of index.html and videre.js: comments, indentation, empty lines and needless ends of lines. */
 export const smaller = text => text
 	.replace(/^<!--.*-->\n/gm, '')
 	.replace(/^\t*\/\*[^]*?\*\/\n/gm, '')
 	.replace(/[ \t]*\/\*[^*\n]*\*\/$/gm, '')
 	.replace(/^\t+/gm, '')
-	.replace(/^\n/gm, '');
+	.replace(/^\n/gm, '')
+	.replace(/([{(,;])\n/g, '$1');
 
 /*
  * Scripts that run before the page's own
@@ -90,7 +91,10 @@ export const press = (page, name) => page.getByRole('button', { name, exact: tru
 /* Waits until `condition` holds in the page.  If it never does, the error has the page's text. */
 export async function until(page, what, condition, argument, timeout = PATIENCE) {
 	try {
-		await page.waitForFunction(condition, argument, { polling: 100, timeout });
+		if (condition.constructor.name === 'AsyncFunction') /* waitForFunction takes any promise for true */
+			await poll(what, () => page.evaluate(condition, argument), Boolean, 100, timeout);
+		else
+			await page.waitForFunction(condition, argument, { polling: 100, timeout });
 	} catch (cause) {
 		const state = await page.evaluate(() => document.body.innerText).catch(String);
 		throw new Error(`not seen: ${what}; the page: ${JSON.stringify(state)}`, { cause });
@@ -99,6 +103,13 @@ export async function until(page, what, condition, argument, timeout = PATIENCE)
 
 export const says = (page, text, timeout) => until(page, text, wanted =>
 	['notice', 'status'].some(id => document.getElementById(id).textContent.includes(wanted)), text, timeout);
+/* Does something that shows a text for a while. */
+export async function makesSay(page, text, act) {
+	const shown = says(page, text);
+	await act();
+	await shown;
+}
+
 export const isQuiet = (page, timeout) => until(page, 'no text', () =>
 	['notice', 'status'].every(id => document.getElementById(id).textContent === ''), undefined, timeout);
 export const alone = page => says(page, 'Nobody else is here');
