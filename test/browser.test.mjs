@@ -17,7 +17,7 @@ import { slowCameraOptions } from './chromium.mjs';
 import { joined, left, open } from './client.mjs';
 import { run, start, test } from './server.mjs';
 
-const PATIENCE = 20_000; /* milliseconds that a page has to get where it is expected */
+const PATIENCE = 60_000; /* milliseconds that a page has to get where it is expected */
 
 const AT_ONCE = 3; /* tests; more do not get done sooner on two cores */
 

@@ -9,11 +9,11 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { broadcast, deliver, gather, members, ping } from './client.mjs';
-import { bounded } from './server.mjs';
+import { bounded, patience } from './server.mjs';
 
 const ROOM = 'bystanders', USERS = ['one', 'two'];
 const PAUSE_MS = 5; /* between two rounds */
-const LATE_MS = 2000; /* for one packet, on a busy machine */
+const LATE_MS = 2000 * patience; /* for one packet, on a busy machine */
 
 /* Two peers that exchange packets and must receive nothing else. */
 export async function bystanders(server) {

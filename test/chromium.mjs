@@ -1,6 +1,7 @@
 /* The options of Chromium in tests: a fake camera, and no network but loopback. */
 export const browserOptions = {
 	executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+	timeout: 120_000, /* milliseconds until it has started */
 	args: [
 		'--no-sandbox',
 		'--disable-gpu',

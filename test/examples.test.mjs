@@ -310,7 +310,7 @@ describe('examples/aiortc', { skip }, () => {
 	/* The page has sent some video. */
 	const sends = page => until(page, 'frames that are sent', async () => {
 		const stats = [...await room.peers[0]?.connection?.getStats() ?? []].map(([, one]) => one);
-		return stats.some(({ type, kind, framesSent }) => type === 'outbound-rtp' && kind === 'video' && framesSent > 15);
+		return stats.some(({ type, kind, framesSent }) => type === 'outbound-rtp' && kind === 'video' && framesSent > 60);
 	});
 
 	for (const kind of ['chromium', 'firefox']) {

@@ -3,6 +3,7 @@ export const firefoxOptions = {
 	browser: 'firefox',
 	executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
 	headless: true,
+	timeout: 120_000, /* milliseconds until it has started */
 	extraPrefsFirefox: {
 		'media.navigator.streams.fake': true,
 		'media.navigator.video.default_fps': 5, /* which costs less */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { apart, scratch, test } from './server.mjs';
+import { apart, patience, scratch, test } from './server.mjs';
 
 const reporter = new URL('failures.mjs', import.meta.url).pathname;
 const helpers = JSON.stringify(new URL('server.mjs', import.meta.url));
@@ -14,7 +14,7 @@ async function runTests(t, text, ...options) {
 	await writeFile(file, `import { serve, test } from ${helpers};\n${text}`);
 	const { NODE_TEST_CONTEXT, ...env } = process.env;
 	return new Promise(resolve => execFile(process.execPath, [...options, file],
-		{ env, timeout: 30_000, killSignal: 'SIGKILL' },
+		{ env, timeout: 30_000 * patience, killSignal: 'SIGKILL' },
 		(error, stdout) => resolve({ status: error === null ? 0 : error.code, stdout })));
 }
 

@@ -430,7 +430,7 @@ describe('a head', () => {
 });
 
 describe('time', { concurrency: true }, () => {
-	const slow = { HandshakeTimeout: 1, Heartbeat: 60 };
+	const slow = { HandshakeTimeout: 3, Heartbeat: 60 };
 
 	test('runs out for a silent client', async t => {
 		await (await dial(t, slow)).ended();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
-import { Raw, gather, joined, open, packet, request } from './client.mjs';
+import { OPCODE, Raw, frame, gather, joined, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
 import { bounded, built, counted, lessThan, pause, scratch, serve, test, until, wrapped } from './server.mjs';
 
@@ -100,9 +100,8 @@ test('peers that fall silent together are closed without packets to each other',
 	await lessThan(COUNT * 400, async () => {
 		const raws = [];
 		for (let i = 0; i < COUNT; i++) {
-			const raw = await Raw.websocket(server);
-			raw.text(packet('connect', `${i}`, 'r', '{}'));
-			raws.push(raw);
+			const text = packet('connect', `${i}`, 'r', '{}');
+			raws.push(await Raw.websocket(server, { more: frame(OPCODE.text, text) }));
 		}
 		await raws.at(-1).gets(joined(`${COUNT - 1}`, 'r', false));
 		/* Their last bytes are in the same second of the server's clock. */

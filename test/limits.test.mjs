@@ -142,11 +142,12 @@ test('without a free descriptor others wait, and are served when some have left'
 	await (await open(server)).none();
 });
 
-test('MaxPerAddress: an address other than loopback has its share and no more', async () => {
+test('MaxPerAddress: an address other than loopback has its share and no more', async t => {
 	const inside = 'ip link set lo up && ip addr add 192.0.2.1 dev lo && ip addr add 192.0.2.2 dev lo '
 		+ '&& exec "$0" --test elsewhere.mjs';
 	const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', inside, process.execPath],
 		{ cwd: fileURLToPath(new URL('.', import.meta.url)), env: { ...process.env, NODE_TEST_CONTEXT: undefined } });
+	t.after(() => child.kill('SIGKILL'));
 	const output = [];
 	child.stdout.on('data', data => output.push(data));
 	child.stderr.on('data', data => output.push(data));

@@ -15,7 +15,7 @@ import { Raw, gather, handshake, open, packet, request } from './client.mjs';
 import { serveFaulty } from './faults.mjs';
 import { failures } from './hello.mjs';
 import {
-	Lines, bounded, built, fileHas, freePort, lessThan, reopened, run, scratch, serve, start, test, until, videre,
+	Lines, bounded, built, caughtUp, fileHas, freePort, lessThan, reopened, run, scratch, serve, start, test, until, videre,
 } from './server.mjs';
 import { curl, inClear, sClient } from './tls.mjs';
 
@@ -100,10 +100,11 @@ describe('the log', () => {
 		await rename(log, `${log}.old`);
 		await reopened(server);
 		const moved = () => existsSync(`${log}.1`);
-		while (!existsSync(log) || (await stat(log)).size < 7000) {
+		do {
 			assert(!moved());
 			await server.counters();
-		}
+			await caughtUp(server, log);
+		} while ((await stat(log)).size < 7000);
 		await until('it moves', () => server.counters(), moved);
 		assert((await stat(`${log}.1`)).size > 7000);
 	});
@@ -417,14 +418,12 @@ describe('slow storage', () => {
 			}
 			times.sort((x, y) => x - y);
 			t.diagnostic(`median ${Math.round(times[6])} ms, worst ${Math.round(times[11])} ms`);
-			/* A busy machine may delay some packets, but not most. */
-			assert(times[6] < DELAY / 4, `${times[6]} ms at the median`);
-			assert(times[9] < DELAY / 2, `${times[9]} ms`);
 			const exit = once(server.child, 'exit'), begin = performance.now();
 			server.signal('SIGTERM');
 			const [code] = await bounded(exit, 'the exit');
 			assert.equal(code, 0);
-			return performance.now() - begin;
+			/* A busy machine may delay some packets, but not most. */
+			return Math.max(performance.now() - begin, times[6] * 5, times[9] * 2.5);
 		});
 	});
 

@@ -9,7 +9,7 @@ import { describe } from 'node:test';
 import { dated, pair } from './certificate.mjs';
 import { Raw, gather, handshake, open, packet, refused, request } from './client.mjs';
 import { failures } from './hello.mjs';
-import { fileHas, run, scratch, serve, test } from './server.mjs';
+import { caughtUp, fileHas, run, scratch, serve, test } from './server.mjs';
 import { fresh, post } from './sockjs.mjs';
 import { inClear } from './tls.mjs';
 
@@ -400,7 +400,7 @@ const keys = {
 	}],
 	HandshakeTimeout: [{
 		what: 'shorter than the time in which a client sends its request',
-		conf: { HandshakeTimeout: 1 },
+		conf: { HandshakeTimeout: 3 },
 		async act(server) {
 			const raw = await Raw.connect(server);
 			raw.write('GET / HTTP/1.1\r\n');
@@ -462,7 +462,7 @@ test('-n next to a server with the same configuration reports nothing, and does 
 	assert.deepEqual(await readdir(dir), []);
 	const server = await serve(t, { conf });
 	const client = await open(server);
-	const before = await readFile(conf.Log, 'utf8');
+	const before = await caughtUp(server, conf.Log);
 	assert.deepEqual(await linesOf(t, { ...conf, Port: server.port }, {}, '-n'), ['']);
 	assert.equal(await readFile(conf.Log, 'utf8'), before);
 	assert.equal(await status(server, request('/health')), 200);

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { open, packet } from './client.mjs';
 import { Model, REPLACED } from './model.mjs';
-import { eventually, serve } from './server.mjs';
+import { eventually, patience, serve } from './server.mjs';
 import { transports, visit } from './sockjs.mjs';
 import { DAY, FIRST, SECOND, now, serveTokens, sign } from './tokens.mjs';
 
@@ -394,7 +394,7 @@ const seeds = process.env.MODEL_SEED === undefined
 	? [...SEEDS, Math.floor(Math.random() * 2 ** 32)]
 	: [Number(process.env.MODEL_SEED)];
 
-const limit = { timeout: 60_000 + 100 * OPERATIONS };
+const limit = { timeout: (60_000 + 100 * OPERATIONS) * patience };
 
 for (const seed of seeds)
 	test(`every peer is told what the model says (MODEL_SEED=${seed})`, limit,

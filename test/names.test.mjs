@@ -73,8 +73,10 @@ test('an address can ask about other rooms ten times a second', async t => {
 	const begun = performance.now();
 	const raws = [await from('203.0.113.1'), await from('203.0.113.1')];
 	let refused = 0, taken = 0;
+	for (let i = 0; i < 60; i++)
+		raws[i % 2].text(ping(i));
 	for (let i = 0; i < 60; i++) {
-		const answer = await answers(raws[i % 2], ping(i));
+		const answer = (await raws[i % 2].frame()).payload.toString();
 		assert([members(`${i}`, 'nowhere'), REFUSED(`${i}`)].includes(answer), answer);
 		answer === REFUSED(`${i}`) ? refused++ : taken++;
 	}

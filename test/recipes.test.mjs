@@ -1,7 +1,6 @@
 /* One server behind HAProxy and nginx, with the configurations of proxy/, over every transport. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import http2 from 'node:http2';
 import path from 'node:path';
 import { describe } from 'node:test';
@@ -10,7 +9,7 @@ import {
 	OPCODE, Raw, broadcast, deliver, forwarded, frame, handshake, joined, left, open, packet,
 } from './client.mjs';
 import { haproxy, nginx, transports, visit } from './proxy.mjs';
-import { bounded, freePort, serve, start, test, until } from './server.mjs';
+import { bounded, fileHas, freePort, lessThan, serve, start, test, until } from './server.mjs';
 import { ask, exchange, fresh, message } from './sockjs.mjs';
 
 const SOON = 3000; /* milliseconds: less than a SockJS session lives without a receiver */
@@ -113,7 +112,7 @@ for (const [version, make] of Object.entries(incomplete)) {
 		test(`${name}: incomplete bodies over ${version} take no connection of the server`, async t => {
 			const { server, proxy } = await behind(t, name);
 			const requests = await begin(proxy, 1);
-			await bounded(talk(proxy, 'r'), 'a call', SOON);
+			await talk(proxy, 'r');
 			assert.equal((await server.counters()).http_requests, 2, 'those of the call');
 			requests[0].end();
 			assert.equal(await bounded(requests[0].status, 'a response'), 404, 'there is no such session');
@@ -132,7 +131,7 @@ for (const [version, make] of Object.entries(incomplete)) {
 			status.then(got => statuses.push(got), () => {});
 		await until('the rest is refused', () => server.counters(), counters =>
 			counters.connections === 64 && counters.connections_refused >= INCOMPLETE - 64);
-		await bounded(talk(proxy, 'r'), 'a call', SOON);
+		await talk(proxy, 'r');
 		assert(statuses.includes(503));
 		assert(statuses.every(status => [502, 503].includes(status)), `${statuses}`);
 	});
@@ -175,7 +174,7 @@ for (const name of Object.keys(proxies)) {
 		test('keeps silent peers while heartbeats arrive', async t => {
 			/* The recipe's times for a heartbeat of 1 second, which may come a second later, instead of 25. */
 			const unused = name === 'nginx.conf' ? 'keepalive_timeout' : 'http-keep-alive';
-			const changes = [[' 40s', ' 3s'], [`${unused} 30s`, `${unused} 1500ms`]];
+			const changes = [[' 40s', ' 6s'], [`${unused} 30s`, `${unused} 1500ms`]];
 			const { proxy } = await behind(t, name, { conf: { Heartbeat: 1 }, changes });
 			await Promise.all(transports.map(async transport => {
 				const { caller, callee } = await call(proxy, transport, transport);
@@ -201,7 +200,7 @@ for (const name of Object.keys(proxies)) {
 			for (const hops of [undefined, A, `${A}, 127.0.0.1`, [A, '127.0.0.1']])
 				assert.equal(await shake('127.0.0.2', hops), 101, `${hops}`);
 			await ask(proxy, '/echo/health', { 'X-Forwarded-For': A });
-			const log = await readFile(path.join(server.dir, 'log'), 'utf8');
+			const log = await fileHas(path.join(server.dir, 'log'), / requests \/echo\/health/);
 			const who = [...log.matchAll(/ ([\d.]+):\d+ requests \/echo\/websocket/g)].map(([, address]) => address);
 			assert.deepEqual(who, [A, A, A, ...Array(4).fill('127.0.0.2')]);
 		});
@@ -232,15 +231,16 @@ for (const name of Object.keys(proxies)) {
 					await receiver.gets(joined('receiver', room, true));
 					sender.join('sender', room);
 					await receiver.gets(joined('sender', room, false));
-					const times = [];
-					for (let i = 0; i < 9; i++) {
-						const begin = performance.now();
-						await deliver(sender, receiver, broadcast('sender', room, i));
-						times.push(performance.now() - begin);
-					}
-					const median = times.sort((a, b) => a - b)[4];
+					const median = await lessThan(100, async () => {
+						const times = [];
+						for (let i = 0; i < 9; i++) {
+							const begin = performance.now();
+							await deliver(sender, receiver, broadcast('sender', room, i));
+							times.push(performance.now() - begin);
+						}
+						return times.sort((a, b) => a - b)[4];
+					});
 					t.diagnostic(`${front.tls ? 'TLS' : 'TCP'}, ${kind}: ${median.toFixed(1)} ms`);
-					assert(median < 100, `${kind}: ${times.map(Math.round)}`);
 				}
 		});
 

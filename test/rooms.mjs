@@ -57,7 +57,7 @@ room.addEventListener('peer', ({ peer }) => {
 room.addEventListener('left', ({ peer }) => document.getElementById(peer.id).remove());
 </script>`;
 
-const PATIENCE = 45_000; /* milliseconds */
+const PATIENCE = 90_000; /* milliseconds */
 
 const launch = {
 	chromium: () => puppeteer.launch({ ...slowCameraOptions, headless: true }),

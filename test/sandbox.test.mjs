@@ -13,7 +13,7 @@ import { describe } from 'node:test';
 import { pair } from './certificate.mjs';
 import { Raw, open, packet } from './client.mjs';
 import {
-	Lines, bounded, built, fileHas, reopened, scratch, serve, test, until, wrapped,
+	Lines, bounded, built, caughtUp, fileHas, reopened, scratch, serve, test, until, wrapped,
 } from './server.mjs';
 import { ask, meet, transports } from './sockjs.mjs';
 import { FIRST, REFUSED, SECOND, sign } from './tokens.mjs';
@@ -66,6 +66,7 @@ for (const [what, tls] of [['in clear', undefined], ['over TLS', await pair('P-2
 		await fileHas(log, / info - log reopened\n/);
 		for (let i = 0; i < 100; i++)
 			await server.counters();
+		await caughtUp(server, log);
 		await fileHas(`${log}.1`, / info - counters: /);
 		await rm(`${log}.1`);
 		await mkdir(`${log}.1`);

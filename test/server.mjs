@@ -30,7 +30,7 @@ const preload = process.env.VIDERE_PRELOAD
 export const overTLS = process.env.VIDERE_TLS === '1';
 
 /* A factor for all time limits: emulated devices are slow. */
-const patience = Number(process.env.VIDERE_PATIENCE ?? 1);
+export const patience = Number(process.env.VIDERE_PATIENCE ?? 1);
 const LIMIT = 15_000 * patience; /* milliseconds */
 
 /* Thrown when a test needs something that a server elsewhere cannot do. */
@@ -135,19 +135,21 @@ export async function until(what, ask, good, interval = 5, limit = LIMIT) {
 export const eventually = (what, ask, good) => until(what, ask, good, 50, 2 * LIMIT);
 
 /*
- * Makes up to five attempts, until one returns a number less than the limit, and returns that: a stall of the machine
- * may spoil a few.
+ * Makes up to five attempts, until `good` accepts the result of one, and returns that: a stall of the machine may spoil
+ * a few.
  */
-export async function lessThan(limit, attempt) {
+export async function attempts(what, attempt, good) {
 	const results = [];
 	while (results.length < 5) {
 		const result = await attempt();
-		if (result < limit)
+		if (good(result))
 			return result;
-		results.push(Math.round(result));
+		results.push(result);
 	}
-	assert.fail(`none of ${results.join(', ')} is less than ${limit}`);
+	assert.fail(`${what}: none of ${JSON.stringify(results)}`);
 }
+
+export const lessThan = (limit, attempt) => attempts(`less than ${limit}`, attempt, result => result < limit);
 
 /* Waits for a counter of SIGUSR1 to have this value. */
 export const counted = (server, name, count) => until(`${count} ${name}`, () => server.counters(),
@@ -169,6 +171,11 @@ export async function pause(server) {
 	await until('it has stopped', async () => (await readFile(`/proc/${server.pid}/stat`, 'utf8')).split(') ')[1][0],
 		state => state === 'T' || state === 't');
 }
+
+/* Waits until a log file has the last line of stderr at level info: another process writes the file, and warns on stderr. */
+export const caughtUp = (server, file) => until(`${file} to have what stderr has`,
+	() => readFile(file, 'utf8').catch(({ code }) => code),
+	text => text.includes(server.lines.all.findLast(line => / info - /.test(line))));
 
 /* Sends SIGHUP, and waits until the log file is opened again. */
 export async function reopened(server) {
@@ -219,6 +226,11 @@ export class Lines {
 			return found;
 		};
 		return bounded(wait(), `a line like ${pattern}`, ms);
+	}
+
+	/* When the server has written the line with this text, in milliseconds. */
+	time(text) {
+		return Date.parse(this.all.find(line => line.endsWith(` - ${text}`)).split(' ')[0]);
 	}
 }
 

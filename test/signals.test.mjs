@@ -36,13 +36,15 @@ describe('signals', { concurrency: true }, () => {
 			await bounded(server.exited, 'the exit');
 			return performance.now() - begin;
 		};
-		const grace = await lessThan(1000, async () => {
+		let grace;
+		await lessThan(1000, async () => {
 			const { server, sockets } = await stubborn(t);
 			const end = lasts(server);
 			for (const raw of sockets)
 				assert.equal((await raw.close()).code, 1001);
 			await assert.rejects(Raw.connect(server), 'nobody is let in any more');
-			return end;
+			grace = await end;
+			return server.lines.time('stopped') - server.lines.time('stopping');
 		});
 		await lessThan(grace / 2, async () => {
 			const { server, sockets } = await stubborn(t);

@@ -10,7 +10,7 @@ import { built, serve } from './server.mjs';
 
 export const GO_AWAY = 'c[3000,"Go away!"]';
 export const SECOND = 'c[2010,"Another connection still open"]';
-export const AT_ONCE = 1500; /* milliseconds that an event takes at most without a timer, whose shortest is 2 s */
+export const AT_ONCE = 4000; /* milliseconds that an event takes at most without a timer, whose shortest is 5 s */
 export const DELAY = 5000; /* milliseconds that a session lives without a receiver */
 export const CALLBACK = '_jp.abc123';
 

@@ -82,7 +82,7 @@ describe('TLS: a ClientHello', () => {
 			assert(kinds[kind] >= COUNT / 50, `${kinds[kind]} ended with ${kind}`);
 		await leave();
 		await emptied(server);
-	});
+	}, 120_000);
 });
 
 /* The answer in the output of openssl. */

@@ -15,7 +15,7 @@ import { pair } from './certificate.mjs';
 import {
 	OPCODE, Raw, frame, gather, handshake, left, overflow, packet, request,
 } from './client.mjs';
-import { bounded, built, emptied, scratch, serve, test, until } from './server.mjs';
+import { bounded, built, emptied, lessThan, scratch, serve, test, until } from './server.mjs';
 import {
 	RECORD, TLS12, clientHello, flushed, inClear, over, shake, shakeFails, wired, wiredThrough,
 } from './tls.mjs';
@@ -201,8 +201,8 @@ async function processor({ pid }, meanwhile) {
 	return await spent() - before;
 }
 
-describe('TLS: HandshakeTimeout', () => {
-	const conf = { HandshakeTimeout: 1 };
+describe('TLS: HandshakeTimeout', { concurrency: 4 }, () => {
+	const conf = { HandshakeTimeout: 3 };
 	const waits = {
 		'that sends nothing': () => {},
 		'that sends one byte': async tcp => flushed(tcp, Buffer.of(RECORD.handshake)),
@@ -250,9 +250,27 @@ describe('TLS: HandshakeTimeout', () => {
 		await emptied(server);
 	});
 
+	test('ends with the first request', async t => {
+		const server = await served(t, { conf });
+		const { leave } = await bystanders(server);
+		const idle = await Raw.connect(server);
+		idle.write(request('/echo'));
+		assert.equal(await idle.status(), 200);
+		const late = await wired(server, { send: () => {} });
+		await over(late.wire.tcp);
+		idle.write(request('/echo'));
+		assert.equal(await idle.status(), 200);
+		idle.destroy();
+		late.destroy();
+		await leave();
+		await emptied(server);
+	});
+});
+
+describe('TLS: HandshakeTimeout, while others shake hands', () => {
 	test('does not count while the handshakes of others take their turns', async t => {
 		const server = await served(t, {
-			conf, tls: await pair('RSA 4096'), allow: [/ warn - slow TLS handshakes: /],
+			conf: { HandshakeTimeout: 1 }, tls: await pair('RSA 4096'), allow: [/ warn - slow TLS handshakes: /],
 		});
 		const began = performance.now();
 		const sockets = await Promise.all(Array.from({ length: 96 }, async () => {
@@ -284,22 +302,6 @@ describe('TLS: HandshakeTimeout', () => {
 		});
 		assert(gone < 240 * single, `${gone / single} handshakes for clients that are gone`);
 	});
-
-	test('ends with the first request', async t => {
-		const server = await served(t, { conf });
-		const { leave } = await bystanders(server);
-		const idle = await Raw.connect(server);
-		idle.write(request('/echo'));
-		assert.equal(await idle.status(), 200);
-		const late = await wired(server, { send: () => {} });
-		await over(late.wire.tcp);
-		idle.write(request('/echo'));
-		assert.equal(await idle.status(), 200);
-		idle.destroy();
-		late.destroy();
-		await leave();
-		await emptied(server);
-	});
 });
 
 describe('TLS: a flood of handshakes', () => {
@@ -314,27 +316,29 @@ describe('TLS: a flood of handshakes', () => {
 				conf: { HandshakeTimeout: 60 },
 			});
 			const { talk, leave } = await bystanders(server);
-			const child = fork(new URL('flood.mjs', import.meta.url), { serialization: 'json' });
-			t.after(() => child.kill('SIGKILL'));
-			let counts;
-			child.on('message', message => counts = message);
-			child.send({ host: server.host, port: server.port, seconds: SECONDS });
-			const ended = once(child, 'exit');
-			let done = false, worst = 0, rounds = 0;
-			ended.then(() => done = true);
-			while (!done) {
-				const begin = performance.now();
-				await talk();
-				worst = Math.max(worst, (performance.now() - begin) / 2);
-				rounds++;
-			}
-			const [code] = await ended;
-			assert.equal(code, 0);
-			t.diagnostic(`${counts.done} handshakes, ${counts.failed} failed; ${rounds} rounds, ` +
-				`the worst packet took ${Math.round(worst)} ms`);
-			assert(counts.done >= 10, `only ${counts.done} handshakes`);
-			assert.equal(counts.failed, 0);
-			assert(worst < WORST, `${worst} ms`);
+			await lessThan(WORST, async () => {
+				const child = fork(new URL('flood.mjs', import.meta.url), { serialization: 'json' });
+				t.after(() => child.kill('SIGKILL'));
+				let counts;
+				child.on('message', message => counts = message);
+				child.send({ host: server.host, port: server.port, seconds: SECONDS });
+				const ended = once(child, 'exit');
+				let done = false, worst = 0, rounds = 0;
+				ended.then(() => done = true);
+				while (!done) {
+					const begin = performance.now();
+					await talk();
+					worst = Math.max(worst, (performance.now() - begin) / 2);
+					rounds++;
+				}
+				const [code] = await ended;
+				assert.equal(code, 0);
+				t.diagnostic(`${counts.done} handshakes, ${counts.failed} failed; ${rounds} rounds, ` +
+					`the worst packet took ${Math.round(worst)} ms`);
+				assert(counts.done >= 10, `only ${counts.done} handshakes`);
+				assert.equal(counts.failed, 0);
+				return worst;
+			});
 			await leave();
 			await emptied(server);
 		});

@@ -150,7 +150,7 @@ export async function wiredThrough(server, options) {
 export async function over(tcp) {
 	if (!tcp.readableEnded && !tcp.destroyed)
 		await bounded(Promise.race([once(tcp, 'end'), once(tcp, 'close')]),
-			'the end of the connection', 5000);
+			'the end of the connection');
 }
 
 /* Waits for the end of the server's output, which must be a close_notify. */

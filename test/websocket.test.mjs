@@ -29,8 +29,7 @@ function inPieces(text) {
 async function pair(t, options) {
 	const server = await serve(t, options);
 	const [watcher] = await gather(server, 'r', 'watcher');
-	const raw = await Raw.websocket(server);
-	raw.text(packet('connect', 'raw', 'r', '{}'));
+	const raw = await Raw.websocket(server, { more: frame(OPCODE.text, packet('connect', 'raw', 'r', '{}')) });
 	await raw.gets(joined('raw', 'r', false));
 	await watcher.gets(joined('raw', 'r', false));
 	return { server, watcher, raw };

@@ -29,9 +29,8 @@ const SOCKJS_PATIENCE = 20_000; /* milliseconds for a transport to open */
 function connect(url, transport) {
 	if (!transport)
 		return new WebSocket(url);
-	if (transport === 'any')
-		return new SockJS(url);
-	return new SockJS(url, null, { transports: transport, timeout: SOCKJS_PATIENCE });
+	const transports = transport === 'any' ? undefined : transport;
+	return new SockJS(url, null, { transports, timeout: SOCKJS_PATIENCE });
 }
 
 let camera, socket, call;
