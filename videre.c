@@ -597,7 +597,7 @@ fill_standard_files(void)
 
 /*
  * A write to a terminal that takes no more (Ctrl-S) blocks even after POLLOUT.  The
- * terminal is opened anew, because O_NONBLOCK applies to all programs that share stderr.
+ * terminal is opened again, because O_NONBLOCK applies to all programs that share stderr.
  */
 static void
 unblock_terminal(void)

@@ -305,7 +305,7 @@ describe('in a browser with nothing else to do', () => {
 		test(`a page on SockJS that ${how} is missed, once`, t => part(t, 'SockJS', leave));
 });
 
-/* Alice and bob talk; `leaver` goes by way of `leave` and returns, and they talk anew. */
+/* Alice and bob talk; `leaver` goes by way of `leave` and returns, and they talk again. */
 async function leaveAndReturn(t, way, leaver, leave, leaversBrowser = browser) {
 	const room = t.name;
 	const stayer = leaver === 'alice' ? 'bob' : 'alice';

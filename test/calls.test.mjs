@@ -10,8 +10,8 @@ import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import { installInChromium, installInFirefox } from './installed.mjs';
-import { useSmallPictures } from './pages.mjs';
-import { until as poll, run, start, test } from './server.mjs';
+import { until as untilInChromium, useSmallPictures } from './pages.mjs';
+import { run, start, test } from './server.mjs';
 
 const PATIENCE = 90_000; /* milliseconds */
 
@@ -50,9 +50,10 @@ after(async () => {
 
 /* Waits until `condition` holds in the page: with Playwright in Chromium, with Puppeteer in Firefox. */
 async function until(page, what, condition, argument) {
+	if (page.addInitScript)
+		return untilInChromium(page, what, condition, argument, PATIENCE);
 	try {
-		await (page.addInitScript ? poll(what, () => page.evaluate(condition, argument), Boolean, 100, PATIENCE)
-			: page.waitForFunction(condition, { timeout: PATIENCE, polling: 100 }, argument));
+		await page.waitForFunction(condition, { timeout: PATIENCE, polling: 100 }, argument);
 	} catch (cause) {
 		throw new Error(`not seen: ${what}; the page: ${await page.evaluate(() => document.body.innerText).catch(String)}`, { cause });
 	}

@@ -535,17 +535,17 @@ counts('pings too many of another room', async (server, watch) => {
 	raw.write(handshake('/echo/websocket', { 'X-Forwarded-For': '203.0.113.1' }));
 	assert.equal(await raw.status(), 101);
 	const text = packet('ping', 'a', 'r', '{}'), error = refused('too many pings of other rooms', 'a', 'r');
-	const ask = async () => {
+	const answers = async () => {
 		const got = [];
 		for (let i = 0; i < COUNT; i++)
 			raw.text(text);
 		while (got.length < COUNT)
-			got.push((await raw.frame()).payload.toString());
+			got.push((await raw.frame()).text);
 		return got;
 	};
-	await ask();
+	await answers();
 	await watch.mark();
-	const got = await ask(), errors = got.filter(answer => answer === error);
+	const got = await answers(), errors = got.filter(answer => answer === error);
 	assert(errors.length > 0);
 	return sum(...Array(COUNT).fill(received('ping', text)), sent('error', ...errors),
 		sent('ping', ...got.filter(answer => answer !== error)),

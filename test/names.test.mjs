@@ -76,7 +76,7 @@ test('an address can ask about other rooms ten times a second', async t => {
 	for (let i = 0; i < 60; i++)
 		raws[i % 2].text(ping(i));
 	for (let i = 0; i < 60; i++) {
-		const answer = (await raws[i % 2].frame()).payload.toString();
+		const { text: answer } = await raws[i % 2].frame();
 		assert([members(`${i}`, 'nowhere'), REFUSED(`${i}`)].includes(answer), answer);
 		answer === REFUSED(`${i}`) ? refused++ : taken++;
 	}

@@ -119,7 +119,7 @@ describe('by inittab', { concurrency: true }, () => {
 		assert.deepEqual(await device.servers(), [pid]);
 	});
 
-	whenRoot('it loses no line to a syslogd that was started anew', async t => {
+	whenRoot('it loses no line to a syslogd that was started again', async t => {
 		const device = await boot(t, { inittab: [SYSLOGD, INITTAB] });
 		await device.answers();
 		await device.line(/syslogd started/);
@@ -178,7 +178,7 @@ describe('S50videre', { concurrency: true }, () => {
 			assert.deepEqual(await files(), [...before, PIDFILE].sort(), 'nothing else is written');
 		});
 
-	whenRoot('has the log opened anew, from wherever it is called', async t => {
+	whenRoot('has the log opened again, from wherever it is called', async t => {
 		const device = await machine(t, { conf: { Log: 'var/log/videre/log' } }); /* a directory of its own */
 		await device.script('start', 0, /OK/);
 		const pid = await runs(device);

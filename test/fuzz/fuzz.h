@@ -51,7 +51,7 @@ fuzz_first(const uint8_t **data, size_t *length)
 	return *(*data)++;
 }
 
-/* Writes a file in memory and returns its name.  There is one file, written anew each
+/* Writes a file in memory and returns its name.  There is one file, written again each
  * time. */
 static inline const char *
 fuzz_file(const void *data, size_t length)
